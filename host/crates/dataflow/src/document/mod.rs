@@ -1,0 +1,73 @@
+//! The job document: what its author writes, as typed data. One document serves `run`, `job check` and `job submit`.
+//!
+//! Ids are map keys; kinds nest as maps of one key. Unknown fields are errors. `${env:X}` stays a placeholder here:
+//! it is resolved on the host when a connector opens, and never stored, logged or shown.
+
+pub mod source;
+pub mod operator;
+pub mod sink;
+
+use gristmill_types::id::OperatorId;
+use gristmill_types::{JobId, MaxParallelism, Parallelism};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+pub use operator::{FailurePolicy, InputSpec, KeyBy, Limits, ModuleSource, OperatorSpec, PartitioningSpec};
+pub use sink::{SinkKind, SinkSpec};
+pub use source::{Decode, EventTimeSpec, SourceKind, SourceSpec, TimeUnit};
+
+use crate::quantity::{Bytes, Span};
+
+/// A whole job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobDocument {
+    /// The version of the document's format: 1.
+    pub version: u32,
+    /// The job's name.
+    pub job: JobId,
+    /// Subtasks of each task that does not say otherwise. Default: 1.
+    #[serde(default = "one")]
+    pub parallelism: Parallelism,
+    /// Key groups; fixed for the life of the job. Default: 128.
+    #[serde(default = "default_max_parallelism")]
+    pub max_parallelism: MaxParallelism,
+    /// Bounds of a batch.
+    #[serde(default)]
+    pub batch: BatchBounds,
+    /// Where events come from.
+    pub sources: IndexMap<OperatorId, SourceSpec>,
+    /// What is done with them.
+    #[serde(default)]
+    pub operators: IndexMap<OperatorId, OperatorSpec>,
+    /// Where they go.
+    pub sinks: IndexMap<OperatorId, SinkSpec>,
+}
+
+fn one() -> Parallelism {
+    Parallelism::ONE
+}
+
+fn default_max_parallelism() -> MaxParallelism {
+    MaxParallelism::DEFAULT
+}
+
+/// How large a batch may grow. A batch is whatever has queued up, up to these bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchBounds {
+    /// Events in a batch. Default: 1024.
+    pub max_rows: u32,
+    /// Bytes in a batch. Default: 512 KiB.
+    pub max_bytes: Bytes,
+    /// How long an event may wait for company. Default: none at all.
+    pub max_delay: Span,
+    /// Bytes in flight in one channel of an exchange, before its sender must wait. Default: 1 MiB.
+    pub channel_bytes: Bytes,
+}
+
+impl Default for BatchBounds {
+    fn default() -> Self {
+        Self { max_rows: 1024, max_bytes: Bytes::kib(512), max_delay: Span::millis(0), channel_bytes: Bytes::mib(1) }
+    }
+}

@@ -1,0 +1,187 @@
+//! What the host remembers across restarts: modules, jobs, operations.
+
+use gristmill_types::{JobId, ModuleHash, ModuleName};
+use serde::{Deserialize, Serialize};
+
+use crate::error::PortError;
+use crate::module_registry::Admission;
+
+/// The host's memory. Every write is durable when it returns.
+///
+/// # Errors
+/// Every function: `Fatal` if the store cannot be read or written.
+#[expect(clippy::missing_errors_doc, reason = "one sentence above serves all")]
+pub trait Catalog: Send + Sync {
+    /// Keeps the bytes and the report of a module, and points its name at it if it has one.
+    ///
+    /// A name that already points at other bytes is refused: a version is never changed.
+    fn put_module(&self, name: Option<&ModuleName>, bytes: &[u8], admission: &Admission) -> Result<PutModule, PortError>;
+    /// The hash behind a name.
+    fn resolve(&self, name: &ModuleName) -> Result<Option<ModuleHash>, PortError>;
+    /// One module.
+    fn module(&self, hash: ModuleHash) -> Result<Option<ModuleRecord>, PortError>;
+    /// The bytes of a module.
+    fn module_bytes(&self, hash: ModuleHash) -> Result<Option<Vec<u8>>, PortError>;
+    /// All modules, newest first.
+    fn modules(&self) -> Result<Vec<ModuleRecord>, PortError>;
+    /// Forgets a module and its names. Says whether there was one.
+    fn delete_module(&self, hash: ModuleHash) -> Result<bool, PortError>;
+
+    /// Writes a job, new or changed.
+    fn put_job(&self, job: &JobRecord) -> Result<(), PortError>;
+    /// One job.
+    fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError>;
+    /// All jobs, by id.
+    fn jobs(&self) -> Result<Vec<JobRecord>, PortError>;
+    /// Forgets a job. Says whether there was one.
+    fn delete_job(&self, id: &JobId) -> Result<bool, PortError>;
+
+    /// Writes an operation, new or changed.
+    fn put_operation(&self, operation: &OperationRecord) -> Result<(), PortError>;
+    /// One operation.
+    fn operation(&self, id: &str) -> Result<Option<OperationRecord>, PortError>;
+    /// The newest operations first, at most `limit`.
+    fn operations(&self, limit: usize) -> Result<Vec<OperationRecord>, PortError>;
+
+    /// Remembers the answer given under an idempotency key, unless one is remembered already: then gives that one.
+    fn remember_answer(&self, key: &str, answer: &RememberedAnswer) -> Result<Option<RememberedAnswer>, PortError>;
+    /// The answer remembered under an idempotency key.
+    fn answer(&self, key: &str) -> Result<Option<RememberedAnswer>, PortError>;
+}
+
+/// What became of a put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutModule {
+    /// It is new.
+    Created,
+    /// It was there, under this name if one was given.
+    Unchanged,
+    /// The bytes were there; the name is new.
+    Named,
+    /// The name belongs to other bytes; nothing was done.
+    NameTaken(ModuleHash),
+}
+
+/// A module in the catalog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleRecord {
+    /// Names that point at it.
+    pub names: Vec<ModuleName>,
+    /// What admission found.
+    pub admission: Admission,
+    /// Milliseconds since the epoch.
+    pub created_ms: i64,
+}
+
+/// A job in the catalog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: JobId,
+    /// The document as JSON, placeholders unresolved.
+    pub document: serde_json::Value,
+    /// For each operator, the module that it runs.
+    pub modules: Vec<(String, ModuleHash)>,
+    /// The state it was last seen in, as [`crate::catalog::JobState`] has it.
+    pub state: JobState,
+    /// Why it failed, if it did.
+    pub cause: Option<String>,
+    /// Milliseconds since the epoch.
+    pub created_ms: i64,
+    /// Milliseconds since the epoch, of the last change of state.
+    pub changed_ms: i64,
+    /// Counters by operator at the end, kept when a job has ended.
+    pub final_report: Option<serde_json::Value>,
+}
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JobState {
+    /// Its parts are being opened.
+    Starting,
+    /// Events flow.
+    Running,
+    /// Sources hold still until resumed.
+    Paused,
+    /// Sources have ended by request; what is inside flows out.
+    Stopping,
+    /// Bounded input was read to its end, and all of it came out.
+    Finished,
+    /// Stopped by request, drained.
+    Stopped,
+    /// Ended at once by request; what was inside is dropped.
+    Cancelled,
+    /// Ended by an error.
+    Failed,
+}
+
+impl JobState {
+    /// Whether the job is over.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Starting | Self::Running | Self::Paused | Self::Stopping => false,
+            Self::Finished | Self::Stopped | Self::Cancelled | Self::Failed => true,
+        }
+    }
+}
+
+impl std::fmt::Display for JobState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "STARTING",
+            Self::Running => "RUNNING",
+            Self::Paused => "PAUSED",
+            Self::Stopping => "STOPPING",
+            Self::Finished => "FINISHED",
+            Self::Stopped => "STOPPED",
+            Self::Cancelled => "CANCELLED",
+            Self::Failed => "FAILED",
+        })
+    }
+}
+
+/// A long action, to be polled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperationRecord {
+    /// Unique.
+    pub id: String,
+    /// Such as `stop-job`.
+    pub kind: String,
+    /// The job it is about.
+    pub job: Option<JobId>,
+    /// How far it is.
+    pub status: OperationStatus,
+    /// What came of it, or why it failed.
+    pub detail: serde_json::Value,
+    /// Milliseconds since the epoch.
+    pub created_ms: i64,
+    /// Milliseconds since the epoch.
+    pub changed_ms: i64,
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum OperationStatus {
+    /// Under way.
+    Running,
+    /// Done.
+    Succeeded,
+    /// It did not happen.
+    Failed,
+}
+
+/// An answer given to a request with an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RememberedAnswer {
+    /// BLAKE3 of method, path and body: another request under the same key is refused.
+    pub request_hash: [u8; 32],
+    /// HTTP status.
+    pub status: u16,
+    /// Body as JSON text.
+    pub body: String,
+    /// Milliseconds since the epoch.
+    pub at_ms: i64,
+}

@@ -1,0 +1,25 @@
+//! The sockets everything plugs into: traits and the errors that cross them.
+//!
+//! No tokio, wasmtime, rocksdb or axum type stands in a signature here; that is what lets tests run the runtime on
+//! fakes. Modules stand in reading order; a module imports only modules named above it.
+
+pub mod clock;
+pub mod error;
+pub mod source;
+pub mod format;
+pub mod sink;
+pub mod state;
+pub mod telemetry;
+pub mod operator;
+pub mod module_registry;
+pub mod catalog;
+pub mod dead_letters;
+pub mod parts;
+
+pub use clock::Clock;
+pub use error::{ErrorKind, PortError};
+pub use operator::{Call, Operator, OperatorContext, OperatorFactory};
+pub use parts::Parts;
+pub use sink::Sink;
+pub use source::{SourceBatch, SourceReader};
+pub use state::StateBackend;

@@ -1,0 +1,82 @@
+//! Operators, wherever their code runs.
+
+use std::sync::Arc;
+
+use gristmill_types::{
+    CallFailure, Descriptor, EventBatch, InputIndex, JobId, KeyGroupRange, MaxParallelism, OperatorId, Outcome,
+    Parallelism, SubtaskIndex, Watermark,
+};
+
+use crate::clock::Clock;
+use crate::state::StateBackend;
+use crate::telemetry::GuestLog;
+
+/// What stays the same during one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The input's watermark.
+    pub watermark: Watermark,
+    /// Wall clock, milliseconds since the epoch; stands still during the call.
+    pub processing_time_ms: i64,
+    /// Changes whenever cached reads of state have become void.
+    pub state_generation: u64,
+}
+
+/// One subtask's instance of an operator. Driven by one thread, which is not a tokio worker.
+pub trait Operator: Send {
+    /// Handles a batch, never an empty one. Writes go into the open call of `state`; the caller commits them if this
+    /// returns `Ok`, and rolls them back otherwise.
+    ///
+    /// `state` is borrowed as a box, so that an implementation may move it elsewhere for the length of the call; it
+    /// must be back in its place on return.
+    ///
+    /// The outcome is checked: its ports and rows exist, selected rows ascend strictly, created columns are even, no
+    /// row is both rejected and emitted.
+    ///
+    /// # Errors
+    /// How the call failed. After [`CallFailure::Fault`] the next call finds a fresh instance.
+    fn process(
+        &mut self,
+        call: &Call,
+        input: InputIndex,
+        events: &EventBatch,
+        state: &mut Box<dyn StateBackend>,
+    ) -> Result<Outcome, CallFailure>;
+}
+
+/// Makes the instances of one operator of one job: a module, prepared.
+pub trait OperatorFactory: Send + Sync {
+    /// What the module declares.
+    fn descriptor(&self) -> &Descriptor;
+
+    /// Makes and opens the instance of one subtask.
+    ///
+    /// # Errors
+    /// What the module's `open` said, or why it could not be called.
+    fn open(&self, context: OperatorContext) -> Result<Box<dyn Operator>, CallFailure>;
+}
+
+/// What an instance is told, and handed, when it opens.
+#[derive(Clone)]
+pub struct OperatorContext {
+    /// The job.
+    pub job: JobId,
+    /// The operator.
+    pub operator: OperatorId,
+    /// Which subtask.
+    pub subtask: SubtaskIndex,
+    /// Of how many.
+    pub parallelism: Parallelism,
+    /// Key groups of the job.
+    pub max_parallelism: MaxParallelism,
+    /// The key groups of this subtask; created keys of a `keeps-key` port must lie in them.
+    pub key_groups: KeyGroupRange,
+    /// Parameters as JSON, checked and with defaults filled in; `{}` if there are none.
+    pub parameters: String,
+    /// Where log lines go.
+    pub log: Arc<dyn GuestLog>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Seed of the guest's random numbers.
+    pub seed: u64,
+}

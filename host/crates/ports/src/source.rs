@@ -1,0 +1,59 @@
+//! Where events come from.
+
+use std::task::{Context, Poll};
+
+use gristmill_types::EventBatch;
+
+use crate::error::PortError;
+
+/// Reads the split of a source that belongs to one subtask. Driven by one thread.
+pub trait SourceReader: Send {
+    /// The next events: whatever is at hand, up to `bounds`, without waiting for more.
+    ///
+    /// `Pending` means that nothing is at hand; the reader then wakes the waker of `context` as soon as there is, from
+    /// whichever thread. `Ready(Ok(None))` is the end of the source; it is not polled again.
+    ///
+    /// May block for as long as a local disk takes, never for longer: control waits behind it.
+    ///
+    /// # Errors
+    /// `Retry` to be polled again after a backoff, `Fatal` to fail the job.
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        bounds: ReadBounds,
+    ) -> Poll<Result<Option<SourceBatch>, PortError>>;
+
+    /// Decodes raw bytes that were set aside earlier, as if they had just been read: the replay of a dead letter.
+    fn decode_again(&mut self, raw: &[u8], origin: &str) -> SourceBatch;
+}
+
+/// How much one poll may return.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadBounds {
+    /// Events.
+    pub max_rows: usize,
+    /// Bytes of keys and values; a single larger event still comes, alone.
+    pub max_bytes: usize,
+    /// The host's wall clock: the time of events that carry none of their own.
+    pub now_ms: i64,
+}
+
+/// What one poll returned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceBatch {
+    /// Events that were understood.
+    pub events: EventBatch,
+    /// Input that was not; goes to the dead letters.
+    pub undecodable: Vec<Undecodable>,
+}
+
+/// A piece of input that could not be made an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecodable {
+    /// Where it stood, such as `flights.jsonl:17`.
+    pub origin: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// The input itself.
+    pub raw: Vec<u8>,
+}

@@ -1,0 +1,284 @@
+//! Keyed state, addressed by the rows of the current call.
+//!
+//! A call is a transaction: between [`StateBackend::begin`] and [`StateBackend::commit`] all writes stand in the call's
+//! write set, where the call's own reads see them; [`StateBackend::roll_back`] forgets them. Keys are never named:
+//! a row stands for its event's key, so an operator cannot touch the state of another key.
+
+use gristmill_types::{Column, EventBatch, StateIndex};
+
+/// What is wrong with an access to state. The caller broke the contract: a guest fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// A state that the descriptor does not declare.
+    #[error("state {index} is not declared; the descriptor declares {declared}")]
+    UnknownState {
+        /// The index given.
+        index: u32,
+        /// How many there are.
+        declared: usize,
+    },
+    /// A value state used as a map, and the like.
+    #[error("state `{state}` is of kind {kind}, which has no `{function}`")]
+    WrongKind {
+        /// The state's name.
+        state: String,
+        /// Its kind.
+        kind: &'static str,
+        /// The function called.
+        function: &'static str,
+    },
+    /// A row that the batch does not have.
+    #[error("row {row} does not exist; the batch has {rows}")]
+    RowOutOfRange {
+        /// The row given.
+        row: u32,
+        /// How many there are.
+        rows: usize,
+    },
+    /// Columns that should run in parallel do not.
+    #[error("{rows} rows were given with {values} values")]
+    Uneven {
+        /// Rows given.
+        rows: usize,
+        /// Values given.
+        values: usize,
+    },
+    /// The row's event has no key.
+    #[error("row {row} has no key, so it has no keyed state")]
+    NoKey {
+        /// The row given.
+        row: u32,
+    },
+    /// State was touched while no call was under way.
+    #[error("state can be used only while the guest processes a batch or a timer")]
+    OutsideCall,
+    /// A value that must not be null is.
+    #[error("value {place} is null; `{function}` takes none")]
+    NullValue {
+        /// Where in the column.
+        place: usize,
+        /// The function called.
+        function: &'static str,
+    },
+    /// The backend itself failed.
+    #[error("the state backend failed: {0}")]
+    Backend(String),
+}
+
+/// What [`StateBackend::get`] found: distinct values, and for each row where its value stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlotRead {
+    /// `slots[i]` is the row of `values` that belongs to row `i` of the request. Rows of equal key share one slot.
+    pub slots: Vec<u32>,
+    /// One value for each distinct key; null where there is no state.
+    pub values: Column,
+}
+
+/// A page of a scan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanPage {
+    /// Map keys, ascending by bytes; empty for a list.
+    pub keys: Column,
+    /// Values.
+    pub values: Column,
+    /// Where to go on, if there is more.
+    pub next: Option<Vec<u8>>,
+}
+
+/// The keyed state of one subtask of one operator. Driven by one thread.
+///
+/// `rows` always are rows of the batch given to [`Self::begin`]; they may repeat.
+pub trait StateBackend: Send {
+    /// Opens a call on a batch; an open call is rolled back first. Rows refer to this batch from now on.
+    fn begin(&mut self, events: &EventBatch);
+
+    /// Applies the call's write set and closes the call.
+    ///
+    /// # Errors
+    /// [`StateError::Backend`]; the state is then lost to this attempt of the job, which fails.
+    fn commit(&mut self) -> Result<(), StateError>;
+
+    /// Forgets the call's write set and closes the call.
+    fn roll_back(&mut self);
+
+    /// A mark in the write set; see [`Self::roll_back_to`].
+    fn mark(&self) -> WriteMark;
+
+    /// Forgets the writes made after the mark; the call stays open.
+    fn roll_back_to(&mut self, mark: WriteMark);
+
+    /// Reads a value state.
+    ///
+    /// # Errors
+    /// If the caller broke the contract, or the backend failed.
+    fn get(&mut self, state: StateIndex, rows: &[u32]) -> Result<SlotRead, StateError>;
+
+    /// Writes a value state; null deletes; for rows of one key the last wins.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    fn put(&mut self, state: StateIndex, rows: &[u32], values: &Column) -> Result<(), StateError>;
+
+    /// Appends to lists, in order.
+    ///
+    /// # Errors
+    /// As for [`Self::get`]; a null value is an error.
+    fn list_append(&mut self, state: StateIndex, rows: &[u32], values: &Column) -> Result<(), StateError>;
+
+    /// Empties lists.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    fn list_clear(&mut self, state: StateIndex, rows: &[u32]) -> Result<(), StateError>;
+
+    /// Reads one list from the cursor on: entries until `max_bytes` are reached, at least one if there is one.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    fn list_scan(
+        &mut self,
+        state: StateIndex,
+        row: u32,
+        after: Option<&[u8]>,
+        max_bytes: u32,
+    ) -> Result<ScanPage, StateError>;
+
+    /// Looks up `keys[i]` in the map of `rows[i]`; null where absent.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    fn map_get(&mut self, state: StateIndex, rows: &[u32], keys: &Column) -> Result<Column, StateError>;
+
+    /// Writes `values[i]` under `keys[i]` in the map of `rows[i]`; null deletes; of equal ones the last wins.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    fn map_put(&mut self, state: StateIndex, rows: &[u32], keys: &Column, values: &Column) -> Result<(), StateError>;
+
+    /// Empties maps.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    fn map_clear(&mut self, state: StateIndex, rows: &[u32]) -> Result<(), StateError>;
+
+    /// Reads one map: keys that begin with `prefix`, strictly after the cursor, ascending by bytes, until `max_bytes`
+    /// are reached, at least one if there is one. Sees this call's own writes.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    fn map_scan(
+        &mut self,
+        state: StateIndex,
+        row: u32,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: u32,
+    ) -> Result<ScanPage, StateError>;
+
+    /// Cuts here, in constant time: all that was committed before belongs to the frozen generation, nothing after
+    /// does. Returns `false`, and does nothing, while an earlier generation is not drained.
+    ///
+    /// # Panics
+    /// If a call is open.
+    fn freeze(&mut self) -> bool;
+
+    /// The next changes of the frozen generation, at most about `max_entries`, in no particular order; empty once all
+    /// are out. Every entry written or deleted since the freeze before is there exactly once, as it was at the freeze.
+    fn drain_frozen(&mut self, max_entries: usize) -> Vec<FrozenChange>;
+
+    /// How many keys and bytes the state holds, for reports.
+    fn size(&self) -> StateSize;
+}
+
+/// A place in the write set of the open call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WriteMark(pub usize);
+
+/// One entry of a frozen generation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FrozenChange {
+    /// Which state.
+    pub state: StateIndex,
+    /// Whose.
+    pub key: Box<[u8]>,
+    /// Where in the state of that key.
+    pub entry: FrozenEntry,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FrozenEntry {
+    /// A value, or its deletion.
+    Value(Option<Box<[u8]>>),
+    /// A whole list; empty if it was cleared.
+    List(Vec<Box<[u8]>>),
+    /// One entry of a map, or its deletion.
+    MapEntry(Box<[u8]>, Option<Box<[u8]>>),
+}
+
+/// How large a state is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StateSize {
+    /// Distinct keys with any state.
+    pub keys: u64,
+    /// Bytes of keys and values, without the tables around them.
+    pub bytes: u64,
+}
+
+/// The backend of an operator that has no state: every access is an error.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stateless;
+
+impl Stateless {
+    fn refuse<T>(state: StateIndex) -> Result<T, StateError> {
+        Err(StateError::UnknownState { index: state.0, declared: 0 })
+    }
+}
+
+impl StateBackend for Stateless {
+    fn begin(&mut self, _: &EventBatch) {}
+    fn commit(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+    fn roll_back(&mut self) {}
+    fn mark(&self) -> WriteMark {
+        WriteMark(0)
+    }
+    fn roll_back_to(&mut self, _: WriteMark) {}
+    fn get(&mut self, state: StateIndex, _: &[u32]) -> Result<SlotRead, StateError> {
+        Self::refuse(state)
+    }
+    fn put(&mut self, state: StateIndex, _: &[u32], _: &Column) -> Result<(), StateError> {
+        Self::refuse(state)
+    }
+    fn list_append(&mut self, state: StateIndex, _: &[u32], _: &Column) -> Result<(), StateError> {
+        Self::refuse(state)
+    }
+    fn list_clear(&mut self, state: StateIndex, _: &[u32]) -> Result<(), StateError> {
+        Self::refuse(state)
+    }
+    fn list_scan(&mut self, state: StateIndex, _: u32, _: Option<&[u8]>, _: u32) -> Result<ScanPage, StateError> {
+        Self::refuse(state)
+    }
+    fn map_get(&mut self, state: StateIndex, _: &[u32], _: &Column) -> Result<Column, StateError> {
+        Self::refuse(state)
+    }
+    fn map_put(&mut self, state: StateIndex, _: &[u32], _: &Column, _: &Column) -> Result<(), StateError> {
+        Self::refuse(state)
+    }
+    fn map_clear(&mut self, state: StateIndex, _: &[u32]) -> Result<(), StateError> {
+        Self::refuse(state)
+    }
+    fn map_scan(&mut self, state: StateIndex, _: u32, _: &[u8], _: Option<&[u8]>, _: u32) -> Result<ScanPage, StateError> {
+        Self::refuse(state)
+    }
+    fn freeze(&mut self) -> bool {
+        true
+    }
+    fn drain_frozen(&mut self, _: usize) -> Vec<FrozenChange> {
+        Vec::new()
+    }
+    fn size(&self) -> StateSize {
+        StateSize::default()
+    }
+}

@@ -1,0 +1,304 @@
+//! A column of byte strings, laid out as the contract (and Arrow) has it.
+//!
+//! Value `i` is `data[ends[i-1]..ends[i]]` with `ends[-1] = 0`: Arrow's offsets without the leading zero. `nulls` names
+//! the rows without a value, ascending; such a row has no bytes. Null is not empty. All buffers are plain vectors, so
+//! a column crosses into a guest as three copies of memory.
+
+use serde::{Deserialize, Serialize};
+
+/// What is wrong with a column that somebody handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnError {
+    /// `ends` goes backwards.
+    #[error("`ends` goes back from {before} to {after} at row {row}")]
+    EndsGoBack {
+        /// The row whose end lies before its beginning.
+        row: usize,
+        /// The end of the row before.
+        before: u32,
+        /// The end of this row.
+        after: u32,
+    },
+    /// The last end is not the length of `data`.
+    #[error("the last of `ends` is {end}, but `data` holds {bytes} bytes")]
+    EndsMissData {
+        /// The last end, or zero.
+        end: u32,
+        /// Bytes in `data`.
+        bytes: usize,
+    },
+    /// `nulls` is not strictly ascending.
+    #[error("`nulls` is not strictly ascending at its place {place}")]
+    NullsNotAscending {
+        /// Where in `nulls`.
+        place: usize,
+    },
+    /// A null row that does not exist.
+    #[error("`nulls` names row {row} of {rows}")]
+    NullOutOfRange {
+        /// The row named.
+        row: u32,
+        /// How many rows there are.
+        rows: usize,
+    },
+    /// A null row that has bytes.
+    #[error("row {row} is null but has bytes")]
+    NullWithBytes {
+        /// The row.
+        row: u32,
+    },
+    /// More than `i32::MAX` bytes.
+    #[error("`data` holds {bytes} bytes; a column holds at most 2147483647")]
+    TooLarge {
+        /// Bytes in `data`.
+        bytes: usize,
+    },
+}
+
+/// A column of byte strings or nulls. See the module's documentation for the layout.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    ends: Vec<u32>,
+    data: Vec<u8>,
+    nulls: Vec<u32>,
+}
+
+impl Column {
+    /// An empty column with room for `rows` rows of `bytes` bytes in all.
+    #[must_use]
+    pub fn with_capacity(rows: usize, bytes: usize) -> Self {
+        Self { ends: Vec::with_capacity(rows), data: Vec::with_capacity(bytes), nulls: Vec::new() }
+    }
+
+    /// A column of `rows` nulls.
+    #[must_use]
+    pub fn all_null(rows: usize) -> Self {
+        Self { ends: vec![0; rows], data: Vec::new(), nulls: (0..rows as u32).collect() }
+    }
+
+    /// Checks buffers that came from elsewhere and makes them a column.
+    ///
+    /// # Errors
+    /// The first rule of the layout that they break.
+    pub fn from_parts(ends: Vec<u32>, data: Vec<u8>, nulls: Vec<u32>) -> Result<Self, ColumnError> {
+        if data.len() > i32::MAX as usize {
+            return Err(ColumnError::TooLarge { bytes: data.len() });
+        }
+        let last = ends.last().copied().unwrap_or(0);
+        if last as usize != data.len() {
+            return Err(ColumnError::EndsMissData { end: last, bytes: data.len() });
+        }
+        if !ends.is_sorted() {
+            let row = (1..ends.len()).find(|&row| ends[row] < ends[row - 1]).expect("not sorted, so a pair descends");
+            return Err(ColumnError::EndsGoBack { row, before: ends[row - 1], after: ends[row] });
+        }
+        check_nulls(&ends, &nulls)?;
+        Ok(Self { ends, data, nulls })
+    }
+
+    /// How many rows.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Ends of the values in `data`.
+    #[must_use]
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// The bytes of all values, one after the other.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The rows without a value, ascending.
+    #[must_use]
+    pub fn nulls(&self) -> &[u32] {
+        &self.nulls
+    }
+
+    /// Bytes that the column takes in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.data.len() + 4 * (self.ends.len() + self.nulls.len())
+    }
+
+    /// Where the bytes of a row lie in `data`. Empty for a null row.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[inline]
+    #[must_use]
+    pub fn span(&self, row: usize) -> std::ops::Range<usize> {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        start as usize..self.ends[row] as usize
+    }
+
+    /// The bytes of a row; of a null row none.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[inline]
+    #[must_use]
+    pub fn bytes_of(&self, row: usize) -> &[u8] {
+        &self.data[self.span(row)]
+    }
+
+    /// Whether the row is null.
+    #[inline]
+    #[must_use]
+    pub fn is_null(&self, row: usize) -> bool {
+        !self.nulls.is_empty() && self.nulls.binary_search(&(row as u32)).is_ok()
+    }
+
+    /// The value of a row, `None` for a null.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        if self.is_null(row) { None } else { Some(self.bytes_of(row)) }
+    }
+
+    /// All values in order.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        let mut nulls = self.nulls.iter().copied().peekable();
+        (0..self.len()).map(move |row| {
+            let null = nulls.next_if_eq(&(row as u32)).is_some();
+            (!null).then(|| self.bytes_of(row))
+        })
+    }
+
+    /// Appends a row.
+    ///
+    /// # Panics
+    /// If the column would hold more than `u32::MAX` bytes; batches are bounded far below.
+    #[inline]
+    pub fn push(&mut self, value: Option<&[u8]>) {
+        match value {
+            Some(bytes) => self.data.extend_from_slice(bytes),
+            None => self.nulls.push(self.ends.len() as u32),
+        }
+        self.ends.push(end_of(&self.data));
+    }
+
+    /// Appends a row whose bytes `write` appends to the column's data itself, saving a copy.
+    #[inline]
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.data);
+        self.ends.push(end_of(&self.data));
+    }
+
+    /// Appends every row of another column.
+    pub fn append(&mut self, other: &Self) {
+        let (rows, base) = (self.ends.len() as u32, end_of(&self.data));
+        self.data.extend_from_slice(&other.data);
+        self.ends.extend(other.ends.iter().map(|end| end + base));
+        self.nulls.extend(other.nulls.iter().map(|row| row + rows));
+    }
+
+    /// Rows `range` as a column of their own.
+    ///
+    /// # Panics
+    /// If the range reaches past the last row.
+    #[must_use]
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let base = if range.start == 0 { 0 } else { self.ends[range.start - 1] };
+        let ends: Vec<u32> = self.ends[range.clone()].iter().map(|end| end - base).collect();
+        let bytes = ends.last().copied().unwrap_or(0);
+        let first = self.nulls.partition_point(|&row| (row as usize) < range.start);
+        let last = self.nulls.partition_point(|&row| (row as usize) < range.end);
+        Self {
+            data: self.data[base as usize..(base + bytes) as usize].to_vec(),
+            nulls: self.nulls[first..last].iter().map(|row| row - range.start as u32).collect(),
+            ends,
+        }
+    }
+
+    /// The given rows, in the given order, as a column of their own. Rows may repeat.
+    ///
+    /// # Panics
+    /// If a row does not exist.
+    #[must_use]
+    pub fn gather(&self, rows: &[u32]) -> Self {
+        let mut gathered = Self { ends: Vec::with_capacity(rows.len()), data: Vec::new(), nulls: Vec::new() };
+        if !self.data.is_empty() {
+            let mean = self.data.len() / self.ends.len() + 1;
+            gathered.data.reserve(mean * rows.len());
+        }
+        let mut from = 0;
+        while from < rows.len() {
+            let until = run_end(rows, from);
+            gathered.append_run(self, rows[from] as usize, until - from);
+            from = until;
+        }
+        if !self.nulls.is_empty() {
+            gathered.nulls = (0..rows.len() as u32).filter(|&row| self.is_null(rows[row as usize] as usize)).collect();
+        }
+        gathered
+    }
+
+    /// Appends the bytes and ends of `count` consecutive rows of `source` as one copy.
+    #[inline]
+    fn append_run(&mut self, source: &Self, first: usize, count: usize) {
+        let start = if first == 0 { 0 } else { source.ends[first - 1] };
+        let ends = &source.ends[first..first + count];
+        let base = self.data.len() as u32;
+        self.data.extend_from_slice(&source.data[start as usize..ends[count - 1] as usize]);
+        self.ends.extend(ends.iter().map(|end| base + (end - start)));
+    }
+}
+
+impl<'a> FromIterator<Option<&'a [u8]>> for Column {
+    fn from_iter<I: IntoIterator<Item = Option<&'a [u8]>>>(values: I) -> Self {
+        let mut column = Self::default();
+        values.into_iter().for_each(|value| column.push(value));
+        column
+    }
+}
+
+#[inline]
+fn end_of(data: &[u8]) -> u32 {
+    u32::try_from(data.len()).expect("a batch is bounded far below 4 GiB")
+}
+
+/// Where the run of consecutive rows that begins at `from` ends.
+#[inline]
+fn run_end(rows: &[u32], from: usize) -> usize {
+    let mut until = from + 1;
+    while until < rows.len() && rows[until] == rows[until - 1].wrapping_add(1) {
+        until += 1;
+    }
+    until
+}
+
+fn check_nulls(ends: &[u32], nulls: &[u32]) -> Result<(), ColumnError> {
+    for (place, &row) in nulls.iter().enumerate() {
+        if place > 0 && nulls[place - 1] >= row {
+            return Err(ColumnError::NullsNotAscending { place });
+        }
+        let at = row as usize;
+        if at >= ends.len() {
+            return Err(ColumnError::NullOutOfRange { row, rows: ends.len() });
+        }
+        let start = if at == 0 { 0 } else { ends[at - 1] };
+        if ends[at] != start {
+            return Err(ColumnError::NullWithBytes { row });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
