@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod error;
 pub mod source;
+pub mod ingress;
 pub mod format;
 pub mod sink;
 pub mod state;
