@@ -1,1 +1,21 @@
-//! runtime
+//! Runs a job: subtasks as threads, exchanges between them, every operator call a transaction.
+//!
+//! The runtime knows traits only: no concrete source, sink, state backend or Wasm engine is named here. Each subtask is
+//! an OS thread that calls its operators; nobody else touches their state. Modules stand in reading order; a module
+//! imports only modules named above it.
+
+pub mod report;
+pub mod event;
+mod tap;
+mod watermark;
+mod exchange;
+mod failure;
+mod task;
+pub mod job;
+
+pub use event::{JobEvent, JobEventKind};
+pub use job::handle::{JobHandle, ReplayError};
+pub use job::launch::{JobSpec, OperatorParts, StartError, start};
+pub use job::state::{IllegalTransition, JobStatus};
+pub use report::JobReport;
+pub use tap::TapEvent;

@@ -1,0 +1,119 @@
+//! What happens in a job besides events flowing: changes of state, faults, log lines of guests.
+//!
+//! Recent ones are kept in a bounded ring, live ones go to whoever listens; a slow listener misses some and is told.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gristmill_ports::Clock;
+use gristmill_ports::telemetry::LogLevel;
+use gristmill_types::{OperatorId, SubtaskIndex};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+/// How many recent events are kept, and how far a listener may lag.
+const RECENT: usize = 1000;
+
+/// Something that happened in a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobEvent {
+    /// Counts the job's events from zero.
+    pub number: u64,
+    /// Milliseconds since the epoch.
+    pub at_ms: i64,
+    /// Which operator, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorId>,
+    /// Which subtask, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subtask: Option<SubtaskIndex>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: JobEventKind,
+}
+
+/// The kinds of things that happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum JobEventKind {
+    /// The job's state changed.
+    State {
+        /// To this.
+        state: gristmill_ports::catalog::JobState,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<String>,
+    },
+    /// A call of an operator failed.
+    CallFailed {
+        /// How.
+        message: String,
+        /// What is done about it.
+        reaction: String,
+    },
+    /// Events were set aside.
+    DeadLetters {
+        /// How many.
+        count: u64,
+        /// Why the first of them.
+        reason: String,
+    },
+    /// A guest's log line.
+    Log {
+        /// How grave.
+        level: LogLevel,
+        /// The row of the batch that it speaks of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        row: Option<u32>,
+        /// The line.
+        message: String,
+    },
+    /// Log lines were dropped, because the operator is over its limit.
+    LogDropped {
+        /// How many.
+        lines: u64,
+    },
+    /// A source or a sink meets an error that may pass, and tries again.
+    Retrying {
+        /// The error.
+        message: String,
+    },
+}
+
+/// The place where a job's events come together.
+pub(crate) struct EventLog {
+    clock: Arc<dyn Clock>,
+    ring: Mutex<Ring>,
+    live: broadcast::Sender<JobEvent>,
+}
+
+#[derive(Default)]
+struct Ring {
+    next: u64,
+    recent: VecDeque<JobEvent>,
+}
+
+impl EventLog {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ring: Mutex::default(), live: broadcast::Sender::new(RECENT) }
+    }
+
+    pub(crate) fn say(&self, operator: Option<&OperatorId>, subtask: Option<SubtaskIndex>, kind: JobEventKind) {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let event =
+            JobEvent { number: ring.next, at_ms: self.clock.now_ms(), operator: operator.cloned(), subtask, kind };
+        ring.next += 1;
+        if ring.recent.len() == RECENT {
+            ring.recent.pop_front();
+        }
+        ring.recent.push_back(event.clone());
+        // Sent under the lock, so that listeners hear events in the order of their numbers. Nobody listening is fine.
+        let _ = self.live.send(event);
+    }
+
+    /// Recent events, and all that follow them.
+    pub(crate) fn listen(&self) -> (Vec<JobEvent>, broadcast::Receiver<JobEvent>) {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        (ring.recent.iter().cloned().collect(), self.live.subscribe())
+    }
+}

@@ -1,0 +1,226 @@
+//! The only way into a running job.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use gristmill_dataflow::plan::NodeKind;
+use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, OperatorId, PortIndex, SubtaskIndex};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::event::JobEvent;
+use crate::exchange::keys::Keying;
+use crate::job::shared::{JobShared, NodeSeat};
+use crate::job::state::{IllegalTransition, JobStatus, Wish, wished};
+use crate::report::JobReport;
+use crate::tap::TapEvent;
+use crate::task::control::Control;
+
+/// A running job. Cheap to clone; dropping it changes nothing.
+#[derive(Clone)]
+pub struct JobHandle {
+    pub(crate) shared: Arc<JobShared>,
+}
+
+/// Why letters cannot be replayed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The job has ended.
+    #[error("job `{0}` is not running; letters can be replayed only into a running job")]
+    NotRunning(JobId),
+    /// The job has no such operator or input (any more).
+    #[error("job `{job}` has no input `{input}` at `{operator}`")]
+    NoSuchInput {
+        /// The job.
+        job: JobId,
+        /// Where the letter comes from.
+        operator: OperatorId,
+        /// Its input.
+        input: String,
+    },
+    /// No key can be found for a keyed input.
+    #[error("letter {place} still has no key for input `{input}` of `{operator}`: {why}")]
+    NoKey {
+        /// The letter's place among those given.
+        place: usize,
+        /// The operator.
+        operator: OperatorId,
+        /// Its input.
+        input: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl JobHandle {
+    /// The job's id.
+    #[must_use]
+    pub fn id(&self) -> &JobId {
+        &self.shared.id
+    }
+
+    /// Where the job is.
+    #[must_use]
+    pub fn status(&self) -> JobStatus {
+        self.shared.status.borrow().clone()
+    }
+
+    /// Follows the job's state.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<JobStatus> {
+        self.shared.status.subscribe()
+    }
+
+    /// Sources hold still; what is inside flows on.
+    ///
+    /// # Errors
+    /// If the job is over or ending.
+    pub fn pause(&self) -> Result<(), IllegalTransition> {
+        self.wish(Wish::Pause, || Control::Pause)
+    }
+
+    /// Sources go on.
+    ///
+    /// # Errors
+    /// If the job is over or ending.
+    pub fn resume(&self) -> Result<(), IllegalTransition> {
+        self.wish(Wish::Resume, || Control::Resume)
+    }
+
+    /// Sources end; what is inside flows out, then the job is `STOPPED`. Event time is not completed.
+    ///
+    /// # Errors
+    /// If the job is over.
+    pub fn stop(&self) -> Result<(), IllegalTransition> {
+        self.wish(Wish::Stop, || Control::Stop)
+    }
+
+    /// Everything ends at once; what is inside is dropped. Then the job is `CANCELLED`.
+    ///
+    /// # Errors
+    /// If the job is over.
+    pub fn cancel(&self) -> Result<(), IllegalTransition> {
+        wished(self.status().state, Wish::Cancel)?;
+        self.shared.cancelled.store(true, Ordering::Release);
+        self.shared.close();
+        Ok(())
+    }
+
+    fn wish(&self, wish: Wish, control: impl Fn() -> Control) -> Result<(), IllegalTransition> {
+        let mut refused = None;
+        let mut next = None;
+        // Decided under the lock of the status, so that two wishes at once cannot both be granted.
+        self.shared.status.send_if_modified(|status| match wished(status.state, wish) {
+            Ok(Some(state)) => {
+                status.state = state;
+                next = Some(status.clone());
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                refused = Some(error);
+                false
+            }
+        });
+        if let Some(status) = next {
+            for seat in self.shared.nodes.iter().filter(|seat| seat.kind == NodeKind::Source) {
+                self.shared.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(control()));
+            }
+            self.shared.say_status(&status);
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// What the job has done so far.
+    #[must_use]
+    pub fn report(&self) -> JobReport {
+        self.shared.report()
+    }
+
+    /// Recent events of the job, and all that follow.
+    #[must_use]
+    pub fn events(&self) -> (Vec<JobEvent>, broadcast::Receiver<JobEvent>) {
+        self.shared.events.listen()
+    }
+
+    /// A live sample of what leaves a port.
+    ///
+    /// # Errors
+    /// If there is no such port, in a sentence.
+    pub fn tap(&self, node: &OperatorId, port: PortIndex) -> Result<mpsc::Receiver<TapEvent>, String> {
+        let seat = self.seat(node).ok_or_else(|| format!("job `{}` has no operator `{node}`", self.shared.id))?;
+        if port.at() >= seat.ports.len() {
+            return Err(format!("`{node}` has {} output ports: {}", seat.ports.len(), seat.ports.join(", ")));
+        }
+        Ok(seat.tap.watch(port))
+    }
+
+    /// Puts letters back in front of the operators that refused them, in order. All or none.
+    ///
+    /// # Errors
+    /// If the job has ended, or a letter's place does not exist any more, or it has no key.
+    pub fn replay(&self, letters: &[DeadLetter]) -> Result<(), ReplayError> {
+        if self.shared.is_over() {
+            return Err(ReplayError::NotRunning(self.shared.id.clone()));
+        }
+        let mut told: Vec<(usize, SubtaskIndex, Control)> = Vec::new();
+        let mut batches: BTreeMap<(usize, usize, InputIndex, SubtaskIndex), EventBatch> = BTreeMap::new();
+        for (place, letter) in letters.iter().enumerate() {
+            let seat = self.seat(&letter.operator).ok_or_else(|| self.no_such_input(letter))?;
+            if seat.kind == NodeKind::Source {
+                let raw = letter.value.clone().unwrap_or_default();
+                told.push((seat.task, SubtaskIndex(0), Control::Decode { raw, origin: letter.origin.clone() }));
+                continue;
+            }
+            let (input, subtask, event) = self.placed(seat, place, letter)?;
+            batches.entry((seat.task, seat.place, input, subtask)).or_default().append(&event);
+        }
+        for ((task, node, input, subtask), events) in batches {
+            told.push((task, subtask, Control::Replay { node, input, events: Arc::new(events) }));
+        }
+        told.into_iter().for_each(|(task, subtask, control)| self.shared.inboxes[task][subtask.at()].tell(control));
+        Ok(())
+    }
+
+    /// The input and subtask at which a letter belongs, and its event, keyed if the input is.
+    fn placed(&self, seat: &NodeSeat, place: usize, letter: &DeadLetter) -> Result<(InputIndex, SubtaskIndex, EventBatch), ReplayError> {
+        let mut event = EventBatch::default();
+        event.push(letter.timestamp, letter.key.as_deref(), letter.value.as_deref());
+        if seat.kind == NodeKind::Sink {
+            return Ok((InputIndex(0), SubtaskIndex(0), event));
+        }
+        let input = seat.inputs.iter().position(|(name, _)| *name == letter.input);
+        let input = input.ok_or_else(|| self.no_such_input(letter))?;
+        let Some(key_by) = &seat.inputs[input].1 else { return Ok((InputIndex(input as u32), SubtaskIndex(0), event)) };
+        if letter.key.is_none() {
+            let no_key = |why: String| ReplayError::NoKey {
+                place,
+                operator: letter.operator.clone(),
+                input: letter.input.clone(),
+                why,
+            };
+            let mut keying = Keying::new(key_by, &*self.shared.parts).map_err(|error| no_key(error.message))?;
+            let mut keyed = keying.apply(Arc::new(event));
+            if let Some((_, why)) = keyed.without_key.pop() {
+                return Err(no_key(why));
+            }
+            event = keyed.events;
+        }
+        let event = event.hashed();
+        let max = self.shared.max_parallelism;
+        let subtask = max.owner_of(max.group_of(event.key_hashes()[0]), seat.parallelism);
+        Ok((InputIndex(input as u32), subtask, event))
+    }
+
+    fn no_such_input(&self, letter: &DeadLetter) -> ReplayError {
+        ReplayError::NoSuchInput {
+            job: self.shared.id.clone(),
+            operator: letter.operator.clone(),
+            input: letter.input.clone(),
+        }
+    }
+
+    fn seat(&self, node: &OperatorId) -> Option<&NodeSeat> {
+        self.shared.nodes.iter().find(|seat| seat.id == *node)
+    }
+}

@@ -1,0 +1,85 @@
+//! Starting a job: every part is opened before the first thread runs, so that a job that cannot start touches nothing.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use gristmill_dataflow::{JobDocument, JobPlan};
+use gristmill_ports::Parts;
+use gristmill_ports::catalog::JobState;
+use gristmill_ports::module_registry::Prepared;
+use gristmill_types::{ModuleHash, OperatorId, SubtaskIndex};
+
+use crate::job::assemble::{Assembled, Subtask, assemble};
+use crate::job::handle::JobHandle;
+use crate::job::shared::JobShared;
+use crate::job::state::JobStatus;
+use crate::task::surroundings::TaskEnd;
+
+/// Stack of a subtask's thread: the guest's stack lies on it too. Only what is used is ever backed by memory.
+const STACK_BYTES: usize = 8 << 20;
+
+/// All that is needed to start a job.
+pub struct JobSpec {
+    /// The document, placeholders resolved.
+    pub document: JobDocument,
+    /// Its plan.
+    pub plan: JobPlan,
+    /// For each operator, its module.
+    pub operators: HashMap<OperatorId, OperatorParts>,
+}
+
+/// The module of one operator, prepared.
+#[derive(Clone)]
+pub struct OperatorParts {
+    /// Opens instances.
+    pub prepared: Prepared,
+    /// Which module it is.
+    pub module: ModuleHash,
+}
+
+/// Why a job does not start. Nothing of it runs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{node}` cannot be opened: {message}")]
+pub struct StartError {
+    /// Which source, operator or sink.
+    pub node: OperatorId,
+    /// Why.
+    pub message: String,
+}
+
+/// Opens all parts and starts the threads. Blocks while modules open; not for a tokio worker.
+///
+/// # Errors
+/// If a part cannot be opened.
+pub fn start(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
+    let Assembled { shared, subtasks } = assemble(spec, parts)?;
+    shared.become_state(JobStatus { state: JobState::Running, cause: None });
+    for (index, subtask) in subtasks {
+        let job = Arc::clone(&shared);
+        let name = format!("{}-{index}", subtask.name());
+        let spawned = std::thread::Builder::new().name(name.clone()).stack_size(STACK_BYTES).spawn({
+            let job = Arc::clone(&job);
+            move || job.left(run(subtask, &job, index))
+        });
+        if let Err(error) = spawned {
+            job.left(Err(TaskEnd::Failed(format!("thread `{name}` cannot be started: {error}"))));
+        }
+    }
+    Ok(JobHandle { shared })
+}
+
+/// Runs a subtask; a panic is a bug of the host and fails the job, not the process.
+fn run(subtask: Subtask, job: &JobShared, index: SubtaskIndex) -> Result<(), TaskEnd> {
+    let name = subtask.name().to_owned();
+    catch_unwind(AssertUnwindSafe(|| match subtask {
+        Subtask::Source(task) => task.run(),
+        Subtask::Operator(task, _) => task.run(),
+    }))
+    .unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let what = what.unwrap_or("unknown");
+        tracing::error!(job = %job.id, node = %name, subtask = %index, panic = what, "bug: a subtask panicked");
+        Err(TaskEnd::Failed(format!("a bug in the host ended subtask {index} of `{name}`: {what}")))
+    })
+}

@@ -1,0 +1,7 @@
+//! A running job as a whole.
+
+pub mod state;
+pub(crate) mod shared;
+pub mod handle;
+pub mod launch;
+pub(crate) mod assemble;

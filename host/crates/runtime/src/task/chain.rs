@@ -1,0 +1,181 @@
+//! The nodes of one subtask, calling each other directly.
+//!
+//! The transaction is one operator's call: when a later node of the chain fails on an event, that node's input is set
+//! aside, and what the earlier nodes did stands. Control elements pass behind all events that came before them.
+
+use std::sync::Arc;
+
+use gristmill_types::dead_letter::Reason;
+use gristmill_types::{CheckpointBarrier, EventBatch, InputIndex, OperatorId, PortIndex, StreamElement, Watermark};
+
+use crate::exchange::keys::Keying;
+use crate::exchange::writer::ExchangeWriter;
+use crate::report::NodeCounters;
+use crate::tap::Tap;
+use crate::task::operator_node::OperatorNode;
+use crate::task::sink_node::SinkNode;
+use crate::task::surroundings::{Address, Surroundings, TaskEnd};
+
+/// The nodes of a subtask and the ways between them.
+pub(crate) struct Chain {
+    /// The head first, each node after the one that feeds it.
+    pub(crate) nodes: Vec<ChainNode>,
+    /// The exchanges that leave the chain.
+    pub(crate) exchanges: Vec<Outlet>,
+    pub(crate) around: Surroundings,
+}
+
+/// A node with, for each of its ports, its ways out.
+pub(crate) struct ChainNode {
+    pub(crate) work: Work,
+    pub(crate) ports: Vec<Vec<Way>>,
+}
+
+/// What a node does.
+pub(crate) enum Work {
+    /// The events come from a reader that the source task drives; this node only sends them on.
+    Source {
+        counters: Arc<NodeCounters>,
+        tap: Arc<Tap>,
+    },
+    Operator(Box<OperatorNode>),
+    Sink(SinkNode),
+}
+
+/// A way out of a port.
+pub(crate) enum Way {
+    /// To another node of this chain.
+    Node { node: usize, input: InputIndex, keying: Option<Keying>, to: Receiver },
+    /// Into an exchange: its place in the chain's list.
+    Exchange(usize),
+}
+
+/// An exchange that leaves the chain.
+pub(crate) struct Outlet {
+    pub(crate) writer: ExchangeWriter,
+    /// Who waits when there is no room.
+    pub(crate) sender: Arc<NodeCounters>,
+    pub(crate) to: Receiver,
+}
+
+/// Whom events without a key were meant for.
+#[derive(Clone)]
+pub(crate) struct Receiver {
+    pub(crate) operator: OperatorId,
+    pub(crate) input: String,
+    /// The sending subtask's counters of dead letters made on the way.
+    pub(crate) counters: Arc<NodeCounters>,
+}
+
+impl Chain {
+    /// Sends events that a reader of the head produced on their way.
+    pub(crate) fn emit(&mut self, batch: Arc<EventBatch>) -> Result<(), TaskEnd> {
+        let port = PortIndex(0);
+        if let Work::Source { counters, tap } = &self.nodes[0].work {
+            counters.events_out[0].add(batch.len() as u64);
+            tap.sample(self.around.subtask, port, &batch);
+        }
+        self.send_on(0, port, batch)
+    }
+
+    /// Hands events to a node.
+    pub(crate) fn deliver(&mut self, node: usize, input: InputIndex, batch: Arc<EventBatch>) -> Result<(), TaskEnd> {
+        let output = match &mut self.nodes[node].work {
+            Work::Source { .. } => return self.emit(batch),
+            Work::Sink(sink) => return sink.write(&batch, &mut self.around),
+            Work::Operator(operator) => operator.handle(input, batch, &mut self.around)?,
+        };
+        output.into_iter().try_for_each(|(port, events)| self.send_on(node, port, events))
+    }
+
+    /// Sends events out of a port, all its ways.
+    fn send_on(&mut self, node: usize, port: PortIndex, batch: Arc<EventBatch>) -> Result<(), TaskEnd> {
+        let ways = self.nodes[node].ports[port.at()].len();
+        for way in 0..ways {
+            let last = way + 1 == ways;
+            // The last way takes the batch itself, so that a batch with one reader is never copied.
+            if last {
+                return self.send_one_way(node, port, way, batch);
+            }
+            self.send_one_way(node, port, way, Arc::clone(&batch))?;
+        }
+        Ok(())
+    }
+
+    fn send_one_way(&mut self, node: usize, port: PortIndex, way: usize, batch: Arc<EventBatch>) -> Result<(), TaskEnd> {
+        match &mut self.nodes[node].ports[port.at()][way] {
+            Way::Exchange(outlet) => {
+                let outlet = &mut self.exchanges[*outlet];
+                let sent = outlet.writer.send(batch)?;
+                outlet.sender.blocked_ns.add(u64::try_from(sent.waited.as_nanos()).unwrap_or(u64::MAX));
+                set_aside_without_key(&outlet.to, &sent.without_key, &self.around)
+            }
+            Way::Node { node, input, keying: None, .. } => {
+                let (node, input) = (*node, *input);
+                self.deliver(node, input, batch)
+            }
+            Way::Node { node, input, keying: Some(keying), to } => {
+                let (node, input) = (*node, *input);
+                let keyed = keying.apply(batch);
+                set_aside_without_key(to, &keyed.without_key, &self.around)?;
+                if keyed.events.is_empty() { Ok(()) } else { self.deliver(node, input, Arc::new(keyed.events)) }
+            }
+        }
+    }
+
+    /// The watermark of the chain's input has moved on.
+    pub(crate) fn watermark(&mut self, watermark: Watermark) -> Result<(), TaskEnd> {
+        for node in &mut self.nodes {
+            if let Work::Operator(operator) = &mut node.work {
+                operator.watermark = watermark;
+            }
+        }
+        self.send_to_all(&StreamElement::Watermark(watermark))
+    }
+
+    /// The cut of a checkpoint passes.
+    pub(crate) fn barrier(&mut self, barrier: CheckpointBarrier) -> Result<(), TaskEnd> {
+        self.send_to_all(&StreamElement::Barrier(barrier))
+    }
+
+    /// The chain's input has nothing to say for now.
+    pub(crate) fn idle(&mut self) -> Result<(), TaskEnd> {
+        self.send_to_all(&StreamElement::Idle)
+    }
+
+    /// The input pauses: what sinks hold back goes out.
+    pub(crate) fn flush(&mut self) -> Result<(), TaskEnd> {
+        self.nodes.iter_mut().try_for_each(|node| match &mut node.work {
+            Work::Sink(sink) => sink.flush(&mut self.around),
+            Work::Source { .. } | Work::Operator(_) => Ok(()),
+        })
+    }
+
+    /// The input has ended: sinks are brought to their end, receivers are told.
+    pub(crate) fn end(&mut self) -> Result<(), TaskEnd> {
+        for node in &mut self.nodes {
+            match &mut node.work {
+                Work::Sink(sink) => sink.finish(&mut self.around)?,
+                Work::Source { .. } | Work::Operator(_) => {}
+            }
+        }
+        self.send_to_all(&StreamElement::EndOfInput)
+    }
+
+    fn send_to_all(&self, element: &StreamElement) -> Result<(), TaskEnd> {
+        self.exchanges.iter().try_for_each(|outlet| Ok(outlet.writer.send_to_all(element)?))
+    }
+}
+
+fn set_aside_without_key(to: &Receiver, without: &[(EventBatch, String)], around: &Surroundings) -> Result<(), TaskEnd> {
+    if without.is_empty() {
+        return Ok(());
+    }
+    let address = Address { operator: &to.operator, input: &to.input, module: None };
+    let letter = |(event, why): &(EventBatch, String)| {
+        around.letter(&address, event, 0, Reason { kind: "no-key".to_owned(), message: why.clone() })
+    };
+    let letters: Vec<_> = without.iter().map(letter).collect();
+    to.counters.dead_letters.add(letters.len() as u64);
+    around.set_aside(&letters)
+}

@@ -1,0 +1,195 @@
+//! The loop of a subtask that reads a source.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use gristmill_ports::source::{ReadBounds, Undecodable};
+use gristmill_ports::{ErrorKind, PortError, SourceBatch, SourceReader};
+use gristmill_types::dead_letter::Reason;
+use gristmill_types::{DeadLetter, EventBatch, OperatorId, Watermark};
+
+use crate::event::JobEventKind;
+use crate::failure::reaction::backoff;
+use crate::report::NodeCounters;
+use crate::task::chain::Chain;
+use crate::task::control::Control;
+use crate::task::surroundings::{TaskEnd, ns_since};
+
+/// One subtask of a source, with the chain behind it.
+pub(crate) struct SourceTask {
+    pub(crate) id: OperatorId,
+    pub(crate) reader: Box<dyn SourceReader>,
+    pub(crate) chain: Chain,
+    pub(crate) counters: Arc<NodeCounters>,
+    pub(crate) max_rows: usize,
+    pub(crate) max_bytes: usize,
+    /// How long a small batch may wait for company.
+    pub(crate) max_delay: Duration,
+}
+
+/// How the reading came to its end.
+enum Ended {
+    /// The source has no more: event time is complete.
+    Input,
+    /// By request: event time is not.
+    Stop,
+}
+
+impl SourceTask {
+    /// Reads until the source ends or is told to.
+    pub(crate) fn run(mut self) -> Result<(), TaskEnd> {
+        match self.read()? {
+            Ended::Input => self.chain.watermark(Watermark::END)?,
+            Ended::Stop => {}
+        }
+        self.chain.end()
+    }
+
+    fn read(&mut self) -> Result<Ended, TaskEnd> {
+        let waker = Waker::from(Arc::clone(&self.chain.around.inbox));
+        let mut context = Context::from_waker(&waker);
+        let mut held = Held::default();
+        let mut failed_before = 0;
+        loop {
+            if let Some(ended) = self.obey()? {
+                self.emit(held.take())?;
+                return Ok(ended);
+            }
+            let bounds = ReadBounds {
+                max_rows: self.max_rows,
+                max_bytes: self.max_bytes,
+                now_ms: self.chain.around.clock.now_ms(),
+            };
+            let start = Instant::now();
+            let polled = self.reader.poll_next(&mut context, bounds);
+            self.counters.busy_ns.add(ns_since(start));
+            match polled {
+                Poll::Ready(Ok(Some(batch))) => {
+                    failed_before = 0;
+                    self.take(batch, &mut held)?;
+                }
+                Poll::Ready(Ok(None)) => {
+                    self.emit(held.take())?;
+                    return Ok(Ended::Input);
+                }
+                Poll::Ready(Err(error)) => {
+                    self.endure(error, failed_before)?;
+                    failed_before += 1;
+                }
+                Poll::Pending => {
+                    let patience = held.time_left();
+                    if patience.is_none() {
+                        self.chain.flush()?;
+                    }
+                    self.chain.around.inbox.sleep(patience)?;
+                }
+            }
+            if held.is_due() {
+                self.emit(held.take())?;
+            }
+        }
+    }
+
+    /// Does what control asks for; returns once it lets the reading go on, or ends it.
+    fn obey(&mut self) -> Result<Option<Ended>, TaskEnd> {
+        let mut paused = false;
+        loop {
+            match self.chain.around.inbox.control()? {
+                Some(Control::Pause) => paused = true,
+                Some(Control::Resume) => paused = false,
+                Some(Control::Stop) => return Ok(Some(Ended::Stop)),
+                Some(Control::Replay { node, input, events }) => self.chain.deliver(node, input, events)?,
+                Some(Control::Decode { raw, origin }) => {
+                    let again = self.reader.decode_again(&raw, &origin);
+                    self.set_aside(again.undecodable)?;
+                    self.emit(again.events)?;
+                }
+                None if paused => {
+                    self.chain.flush()?;
+                    self.chain.around.inbox.sleep(None)?;
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Sends a batch on, or keeps a small one for company.
+    fn take(&mut self, batch: SourceBatch, held: &mut Held) -> Result<(), TaskEnd> {
+        self.set_aside(batch.undecodable)?;
+        if self.max_delay.is_zero() {
+            return self.emit(batch.events);
+        }
+        held.add(&batch.events, self.max_delay);
+        if held.events.len() >= self.max_rows || held.events.bytes() >= self.max_bytes {
+            self.emit(held.take())?;
+        }
+        Ok(())
+    }
+
+    fn emit(&mut self, events: EventBatch) -> Result<(), TaskEnd> {
+        if events.is_empty() { Ok(()) } else { self.chain.emit(Arc::new(events)) }
+    }
+
+    fn endure(&mut self, error: PortError, failed_before: u32) -> Result<(), TaskEnd> {
+        match error.kind {
+            ErrorKind::Fatal => Err(TaskEnd::Failed(format!("source `{}`: {}", self.id, error.message))),
+            ErrorKind::Retry => {
+                self.counters.retries.add(1);
+                self.chain.around.say(&self.id, JobEventKind::Retrying { message: error.message });
+                let wait = backoff(failed_before, self.chain.around.jitter());
+                self.chain.around.rest(wait)
+            }
+        }
+    }
+
+    fn set_aside(&mut self, undecodable: Vec<Undecodable>) -> Result<(), TaskEnd> {
+        if undecodable.is_empty() {
+            return Ok(());
+        }
+        self.counters.dead_letters.add(undecodable.len() as u64);
+        let at_ms = self.chain.around.clock.now_ms();
+        let letter = |Undecodable { origin, reason, raw }| DeadLetter {
+            operator: self.id.clone(),
+            input: String::new(),
+            module: None,
+            reason: Reason { kind: "decode".to_owned(), message: reason },
+            backtrace: Vec::new(),
+            origin,
+            timestamp: at_ms,
+            key: None,
+            value: Some(raw),
+            at_ms,
+        };
+        let letters: Vec<_> = undecodable.into_iter().map(letter).collect();
+        self.chain.around.set_aside(&letters)
+    }
+}
+
+/// Events that wait for company.
+#[derive(Default)]
+struct Held {
+    events: EventBatch,
+    until: Option<Instant>,
+}
+
+impl Held {
+    fn add(&mut self, events: &EventBatch, delay: Duration) {
+        self.until.get_or_insert_with(|| Instant::now() + delay);
+        self.events.append(events);
+    }
+
+    fn take(&mut self) -> EventBatch {
+        self.until = None;
+        std::mem::take(&mut self.events)
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(Instant::now()))
+    }
+
+    fn is_due(&self) -> bool {
+        self.time_left().is_some_and(|left| left.is_zero())
+    }
+}
+

@@ -1,0 +1,101 @@
+//! What a subtask has around it: time, its inbox, the dead letters, the job's event log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::{Clock, PortError};
+use gristmill_types::{DeadLetter, EventBatch, JobId, OperatorId, SubtaskIndex};
+use gristmill_types::dead_letter::Reason;
+
+use crate::event::{EventLog, JobEventKind};
+use crate::exchange::inbox::{Closed, Inbox};
+
+/// Why a subtask ends before its input does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TaskEnd {
+    /// The job is over; this subtask is not the reason.
+    #[error("the job is over")]
+    Closed,
+    /// The job fails, and this is why.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<Closed> for TaskEnd {
+    fn from(Closed: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+/// The surroundings of one subtask.
+pub(crate) struct Surroundings {
+    pub(crate) job: JobId,
+    pub(crate) subtask: SubtaskIndex,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Arc<EventLog>,
+    pub(crate) dead_letters: Arc<dyn DeadLetterStore>,
+    /// State of the generator that spreads retries; SplitMix64 (Steele, Lea, Flood 2014).
+    pub(crate) jitter: u64,
+}
+
+impl Surroundings {
+    /// Says something in the job's event log.
+    pub(crate) fn say(&self, node: &OperatorId, kind: JobEventKind) {
+        self.events.say(Some(node), Some(self.subtask), kind);
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn jitter(&mut self) -> f64 {
+        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.jitter;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Waits; the end of the job ends the wait.
+    pub(crate) fn rest(&self, time: Duration) -> Result<(), TaskEnd> {
+        Ok(self.inbox.rest(time)?)
+    }
+
+    /// Keeps letters, and says so. A store that cannot take them fails the job: nothing is lost in silence.
+    pub(crate) fn set_aside(&self, letters: &[DeadLetter]) -> Result<(), TaskEnd> {
+        let Some(first) = letters.first() else { return Ok(()) };
+        self.dead_letters.append(&self.job, letters).map_err(|PortError { message, .. }| {
+            TaskEnd::Failed(format!("{} dead letters of `{}` cannot be kept: {message}", letters.len(), first.operator))
+        })?;
+        let reason = format!("{}: {}", first.reason.kind, first.reason.message);
+        self.say(&first.operator, JobEventKind::DeadLetters { count: letters.len() as u64, reason });
+        Ok(())
+    }
+
+    /// The letter of one event of a batch.
+    pub(crate) fn letter(&self, to: &Address<'_>, events: &EventBatch, row: usize, reason: Reason) -> DeadLetter {
+        DeadLetter {
+            operator: to.operator.clone(),
+            input: to.input.to_owned(),
+            module: to.module,
+            reason,
+            backtrace: Vec::new(),
+            origin: String::new(),
+            timestamp: events.timestamps()[row],
+            key: events.keys().get(row).map(<[u8]>::to_vec),
+            value: events.values().get(row).map(<[u8]>::to_vec),
+            at_ms: self.clock.now_ms(),
+        }
+    }
+}
+
+/// The operator and input at which an event was set aside.
+pub(crate) struct Address<'a> {
+    pub(crate) operator: &'a OperatorId,
+    pub(crate) input: &'a str,
+    pub(crate) module: Option<gristmill_types::ModuleHash>,
+}
+
+/// Nanoseconds since a moment, for counters.
+pub(crate) fn ns_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}

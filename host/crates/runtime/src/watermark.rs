@@ -1,0 +1,84 @@
+//! The watermark of a task is the least of its channels'. Pure.
+
+use gristmill_types::Watermark;
+
+/// Combines the watermarks of channels.
+#[derive(Debug)]
+pub(crate) struct WatermarkCombiner {
+    channels: Vec<Channel>,
+    combined: Watermark,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Channel {
+    watermark: Watermark,
+    /// Left out of the minimum until it speaks again.
+    idle: bool,
+}
+
+impl WatermarkCombiner {
+    pub(crate) fn new(channels: usize) -> Self {
+        let unheard = Channel { watermark: Watermark::START, idle: false };
+        Self { channels: vec![unheard; channels], combined: Watermark::START }
+    }
+
+    /// The combined watermark, if the channel's moves it on. A channel that was idle holds the minimum back again; the
+    /// combined watermark itself never goes back.
+    pub(crate) fn advance(&mut self, channel: usize, watermark: Watermark) -> Option<Watermark> {
+        let entry = &mut self.channels[channel];
+        entry.idle = false;
+        entry.watermark = entry.watermark.max(watermark);
+        self.recombine()
+    }
+
+    /// The same for a channel that has nothing to say for now.
+    pub(crate) fn idle(&mut self, channel: usize) -> Option<Watermark> {
+        self.channels[channel].idle = true;
+        self.recombine()
+    }
+
+    pub(crate) fn all_idle(&self) -> bool {
+        self.channels.iter().all(|channel| channel.idle)
+    }
+
+    fn recombine(&mut self) -> Option<Watermark> {
+        let least = self.channels.iter().filter(|channel| !channel.idle).map(|channel| channel.watermark).min()?;
+        (least > self.combined).then(|| {
+            self.combined = least;
+            least
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_slowest_channel_decides_and_an_idle_one_does_not() {
+        let mut combiner = WatermarkCombiner::new(2);
+        assert_eq!(combiner.advance(0, Watermark(10)), None, "channel 1 was not heard yet");
+        assert_eq!(combiner.advance(1, Watermark(5)), Some(Watermark(5)));
+        assert_eq!(combiner.idle(1), Some(Watermark(10)));
+        assert_eq!(combiner.advance(1, Watermark(7)), None, "a channel that comes back is late, nothing goes back");
+        assert_eq!(combiner.advance(0, Watermark(20)), None);
+        assert_eq!(combiner.advance(1, Watermark(30)), Some(Watermark(20)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_combined_watermark_never_goes_back(steps in prop::collection::vec((0usize..3, 0i64..50, any::<bool>()), 0..60)) {
+            let mut combiner = WatermarkCombiner::new(3);
+            let mut last = Watermark::START;
+            for (channel, time, idle) in steps {
+                let moved = if idle { combiner.idle(channel) } else { combiner.advance(channel, Watermark(time)) };
+                if let Some(watermark) = moved {
+                    prop_assert!(watermark > last);
+                    last = watermark;
+                }
+            }
+        }
+    }
+}
