@@ -3,6 +3,8 @@
 //! A guest here implements [`Operator`], overrides what it does differently, and ends with `contract::export!(It);`.
 //! Made from `wit/` alone; knows neither the SDK nor the host.
 
+#![warn(missing_docs)]
+
 pub mod bindings;
 
 pub mod column;
