@@ -60,6 +60,17 @@ pub enum StateError {
         /// The function called.
         function: &'static str,
     },
+    /// A cursor that no scan of a list has given.
+    #[error("the cursor is none that `list-scan` returned; hand over `next` of the page before as it is")]
+    StrangeCursor,
+    /// One call writes more than the backend holds for it.
+    #[error("the writes of one call take {bytes} bytes; at most {limit} are held; write less in a call")]
+    WriteSetFull {
+        /// Bytes with the refused write.
+        bytes: usize,
+        /// Bytes that are held.
+        limit: usize,
+    },
     /// The backend itself failed.
     #[error("the state backend failed: {0}")]
     Backend(String),
@@ -183,7 +194,8 @@ pub trait StateBackend: Send {
     fn freeze(&mut self) -> bool;
 
     /// The next changes of the frozen generation, at most about `max_entries`, in no particular order; empty once all
-    /// are out. Every entry written or deleted since the freeze before is there exactly once, as it was at the freeze.
+    /// are out. Every entry written or deleted since the freeze before is there exactly once, as it was at the freeze;
+    /// one that came and went in between may be left out.
     fn drain_frozen(&mut self, max_entries: usize) -> Vec<FrozenChange>;
 
     /// How many keys and bytes the state holds, for reports.

@@ -1,0 +1,178 @@
+//! Which entries changed since the last freeze, and what they were at the freeze.
+//!
+//! Two logs of changed entries: the *active* one, and the *frozen* one while it is being drained. To freeze is to swap
+//! the two; nothing is copied. An entry that is written while it still stands undrained in the frozen log first leaves
+//! a copy of its content there. See `docs/design/0002-freeze-by-slices.md`.
+//!
+//! Knows nothing of what entries are: `U` names one, `S` is its content.
+
+use std::num::NonZeroU32;
+
+use crate::paged::Paged;
+
+/// Which of the two logs is meant. They swap their parts at each freeze.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Side {
+    #[default]
+    Left,
+    Right,
+}
+
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::Left => Self::Right,
+            Self::Right => Self::Left,
+        }
+    }
+}
+
+/// What every entry of a table carries, in eight bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Life {
+    /// Its place in the log that it stands in.
+    at: u32,
+    /// The log that it stands in, if it changed.
+    log: Option<Side>,
+    /// Whether it can be read; a deleted entry stays as a tombstone while it is logged.
+    pub(crate) present: bool,
+    /// Whether the snapshots so far, the frozen one included, have it. Its deletion then must be told.
+    captured: bool,
+}
+
+impl Life {
+    /// Whether the entry must be kept: to be read, or as a tombstone.
+    #[inline]
+    pub(crate) fn is_occupied(self) -> bool {
+        self.present || self.log.is_some()
+    }
+}
+
+/// Where the copy of an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CopyAt(NonZeroU32);
+
+impl CopyAt {
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
+#[derive(Debug)]
+struct Change<U> {
+    entry: U,
+    copy: Option<CopyAt>,
+}
+
+/// The changed entries of one table.
+#[derive(Debug)]
+pub(crate) struct Changes<U, S> {
+    active_side: Side,
+    active: Paged<Change<U>>,
+    frozen: Paged<Change<U>>,
+    copies: Paged<Option<S>>,
+}
+
+impl<U, S> Default for Changes<U, S> {
+    fn default() -> Self {
+        Self {
+            active_side: Side::default(),
+            active: Paged::default(),
+            frozen: Paged::default(),
+            copies: Paged::default(),
+        }
+    }
+}
+
+impl<U: Clone, S> Changes<U, S> {
+    /// An entry is about to be written. If the frozen generation still needs what it is now, `content` is asked for it
+    /// and kept; the answer says where.
+    #[inline]
+    pub(crate) fn touch(
+        &mut self,
+        life: &mut Life,
+        entry: impl FnOnce() -> U,
+        content: impl FnOnce() -> S,
+    ) -> Option<CopyAt> {
+        let copy = match life.log {
+            Some(side) if side == self.active_side => return None,
+            Some(_frozen) => {
+                self.copies.push(Some(content()));
+                let copy = CopyAt(NonZeroU32::new(index_u32(self.copies.len())).expect("one was just pushed"));
+                self.frozen[life.at as usize].copy = Some(copy);
+                life.captured = life.present;
+                Some(copy)
+            }
+            None => None,
+        };
+        life.log = Some(self.active_side);
+        life.at = index_u32(self.active.len());
+        self.active.push(Change { entry: entry(), copy: None });
+        copy
+    }
+
+    /// An entry was written and is gone again. If no snapshot ever had it, its deletion need not be told: it is taken
+    /// out of the log, so that what comes and goes between two freezes costs nothing. Another entry may then stand in
+    /// its place of the log: the caller tells that one by [`Life::moved_to`].
+    pub(crate) fn retract_if_never_captured(&mut self, life: &mut Life) -> Option<(U, LogPlace)> {
+        if life.present || life.captured || life.log != Some(self.active_side) {
+            return None;
+        }
+        life.log = None;
+        self.active.swap_remove(life.at as usize);
+        self.active.get(life.at as usize).map(|moved| (moved.entry.clone(), LogPlace(life.at)))
+    }
+
+    /// Whether nothing of the frozen generation is left.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.frozen.is_empty()
+    }
+
+    /// Makes the active generation the frozen one.
+    ///
+    /// # Panics
+    /// If the one before is not drained.
+    pub(crate) fn freeze(&mut self) {
+        assert!(self.is_drained(), "one frozen generation at a time");
+        std::mem::swap(&mut self.active, &mut self.frozen);
+        self.active_side = self.active_side.other();
+    }
+
+    /// Takes a change out of the frozen log, with the copy that was left for it. Without one, the entry is as it was at
+    /// the freeze; the caller then says [`Life::drained`] to it.
+    pub(crate) fn pop_frozen(&mut self) -> Option<(U, Option<S>)> {
+        let change = self.frozen.pop()?;
+        let content = change.copy.map(|copy| self.copies[copy.index()].take().expect("a copy is used once"));
+        if self.frozen.is_empty() {
+            self.copies.clear();
+        }
+        Some((change.entry, content))
+    }
+
+    /// A copy left by [`Self::touch`], while it is not drained.
+    pub(crate) fn copy_mut(&mut self, copy: CopyAt) -> &mut S {
+        self.copies[copy.index()].as_mut().expect("the copy is not drained yet")
+    }
+}
+
+/// A place in the active log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogPlace(u32);
+
+impl Life {
+    /// The entry stands in another place of the same log now.
+    pub(crate) fn moved_to(&mut self, place: LogPlace) {
+        self.at = place.0;
+    }
+
+    /// The entry was handed out as it is.
+    pub(crate) fn drained(&mut self) {
+        self.log = None;
+        self.captured = self.present;
+    }
+}
+
+#[inline]
+fn index_u32(length: usize) -> u32 {
+    u32::try_from(length).expect("four thousand million changed entries do not fit in memory")
+}

@@ -1,0 +1,251 @@
+//! The memory backend: everything in tables, changes frozen and drained in slices.
+//!
+//! Holds calls to the contract, keeps the write set, and sends each access to the table of its state. Knows no files
+//! and no threads: freezing and draining happen on the task's own thread, between calls.
+
+mod value;
+mod list;
+mod map;
+mod table;
+mod read;
+
+use gristmill_ports::StateBackend;
+use gristmill_ports::state::{FrozenChange, ScanPage, SlotRead, StateError, StateSize, WriteMark};
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{Column, Descriptor, EventBatch, StateIndex};
+
+use self::read::{Slots, View};
+use self::table::Table;
+use crate::call::Call;
+use crate::directory::Directory;
+use crate::overlay::Overlay;
+use crate::page::first_item;
+use crate::write_set::{Write, WriteKind, WriteSet};
+
+/// Keyed state in memory. See [`StateBackend`].
+///
+/// Memory follows the state that lives, at its peak: keys and entries that were deleted make room for new ones, but
+/// tables do not shrink.
+#[derive(Debug)]
+pub struct MemoryBackend {
+    keys: Directory,
+    states: Vec<State>,
+    call: Call,
+    writes: WriteSet,
+    slots: Slots,
+}
+
+#[derive(Debug)]
+struct State {
+    name: String,
+    table: Table,
+    overlay: Overlay,
+}
+
+impl State {
+    fn wrong_kind(&self, function: &'static str) -> StateError {
+        StateError::WrongKind { state: self.name.clone(), kind: self.table.kind(), function }
+    }
+}
+
+impl MemoryBackend {
+    /// An empty backend for the states that a module declares.
+    #[must_use]
+    pub fn new(descriptor: &Descriptor) -> Self {
+        let state =
+            |spec: &StateSpec| State { name: spec.name.clone(), table: Table::new(spec), overlay: Overlay::default() };
+        Self {
+            keys: Directory::new(),
+            states: descriptor.states.iter().map(state).collect(),
+            call: Call::default(),
+            writes: WriteSet::default(),
+            slots: Slots::default(),
+        }
+    }
+
+    /// The state to be used by the call under way.
+    fn state(&self, index: StateIndex) -> Result<&State, StateError> {
+        if !self.call.is_open() {
+            return Err(StateError::OutsideCall);
+        }
+        let declared = self.states.len();
+        self.states.get(index.at()).ok_or(StateError::UnknownState { index: index.0, declared })
+    }
+
+    /// Makes a state ready to be read by the call under way: folds the call's own writes into its overlay.
+    fn catch_up(&mut self, index: StateIndex) -> Result<(), StateError> {
+        self.state(index)?;
+        self.states[index.at()].overlay.keep_up(index, &self.writes);
+        Ok(())
+    }
+
+    /// Checks a write and puts it behind the others.
+    fn write(
+        &mut self,
+        index: StateIndex,
+        rows: &[u32],
+        change: WriteKind,
+        function: &'static str,
+    ) -> Result<(), StateError> {
+        let state = self.state(index)?;
+        if !state.table.takes(&change) {
+            return Err(state.wrong_kind(function));
+        }
+        match &change {
+            WriteKind::PutValues(values) => even(rows, values)?,
+            WriteKind::AppendToLists(items) => even(rows, items).and_then(|()| without_null(items, function))?,
+            WriteKind::PutEntries { keys, values } => {
+                even(rows, keys)?;
+                even(rows, values)?;
+                without_null(keys, function)?;
+            }
+            WriteKind::ClearLists | WriteKind::ClearMaps => {}
+        }
+        let places = self.call.places_of(rows)?;
+        self.writes.push(Write { state: index, places, change })
+    }
+
+    /// Closes the call, its write set being empty or void.
+    fn close(&mut self) {
+        self.writes.truncate(WriteMark(0));
+        self.states.iter_mut().for_each(|state| state.overlay.reset());
+        self.call.close();
+        self.keys.forget_unheld();
+    }
+}
+
+fn even(rows: &[u32], values: &Column) -> Result<(), StateError> {
+    if rows.len() == values.len() { Ok(()) } else { Err(StateError::Uneven { rows: rows.len(), values: values.len() }) }
+}
+
+fn without_null(values: &Column, function: &'static str) -> Result<(), StateError> {
+    match values.nulls().first() {
+        None => Ok(()),
+        Some(&place) => Err(StateError::NullValue { place: place as usize, function }),
+    }
+}
+
+impl StateBackend for MemoryBackend {
+    fn begin(&mut self, events: &EventBatch) {
+        self.roll_back();
+        self.keys.open(&mut self.call, events);
+    }
+
+    fn commit(&mut self) -> Result<(), StateError> {
+        let writes = self.writes.take();
+        let mut apply = |write: &Write| self.states[write.state.at()].table.apply(write, &self.call, &mut self.keys);
+        let applied = writes.iter().try_for_each(&mut apply);
+        self.close();
+        applied
+    }
+
+    fn roll_back(&mut self) {
+        if self.call.is_open() {
+            self.close();
+        }
+    }
+
+    fn mark(&self) -> WriteMark {
+        self.writes.mark()
+    }
+
+    fn roll_back_to(&mut self, mark: WriteMark) {
+        if mark < self.writes.mark() {
+            self.writes.truncate(mark);
+            self.states.iter_mut().for_each(|state| state.overlay.reset());
+        }
+    }
+
+    fn get(&mut self, state: StateIndex, rows: &[u32]) -> Result<SlotRead, StateError> {
+        self.catch_up(state)?;
+        let state = &self.states[state.at()];
+        let Table::Value(table) = &state.table else { return Err(state.wrong_kind("get")) };
+        View { call: &self.call, writes: &self.writes, overlay: &state.overlay }.values(table, &mut self.slots, rows)
+    }
+
+    fn put(&mut self, state: StateIndex, rows: &[u32], values: &Column) -> Result<(), StateError> {
+        self.write(state, rows, WriteKind::PutValues(values.clone()), "put")
+    }
+
+    fn list_append(&mut self, state: StateIndex, rows: &[u32], values: &Column) -> Result<(), StateError> {
+        self.write(state, rows, WriteKind::AppendToLists(values.clone()), "list-append")
+    }
+
+    fn list_clear(&mut self, state: StateIndex, rows: &[u32]) -> Result<(), StateError> {
+        self.write(state, rows, WriteKind::ClearLists, "list-clear")
+    }
+
+    fn list_scan(
+        &mut self,
+        state: StateIndex,
+        row: u32,
+        after: Option<&[u8]>,
+        max_bytes: u32,
+    ) -> Result<ScanPage, StateError> {
+        self.catch_up(state)?;
+        let state = &self.states[state.at()];
+        let Table::List(table) = &state.table else { return Err(state.wrong_kind("list-scan")) };
+        let place = self.call.place_of(row)?;
+        let written = state.overlay.list(place);
+        Ok(table.scan(self.call.key_at(place), written, &self.writes, first_item(after)?, max_bytes))
+    }
+
+    fn map_get(&mut self, state: StateIndex, rows: &[u32], keys: &Column) -> Result<Column, StateError> {
+        self.catch_up(state)?;
+        let state = &self.states[state.at()];
+        let Table::Map(table) = &state.table else { return Err(state.wrong_kind("map-get")) };
+        even(rows, keys)?;
+        without_null(keys, "map-get")?;
+        View { call: &self.call, writes: &self.writes, overlay: &state.overlay }.entries(table, rows, keys)
+    }
+
+    fn map_put(&mut self, state: StateIndex, rows: &[u32], keys: &Column, values: &Column) -> Result<(), StateError> {
+        let change = WriteKind::PutEntries { keys: keys.clone(), values: values.clone() };
+        self.write(state, rows, change, "map-put")
+    }
+
+    fn map_clear(&mut self, state: StateIndex, rows: &[u32]) -> Result<(), StateError> {
+        self.write(state, rows, WriteKind::ClearMaps, "map-clear")
+    }
+
+    fn map_scan(
+        &mut self,
+        state: StateIndex,
+        row: u32,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: u32,
+    ) -> Result<ScanPage, StateError> {
+        self.catch_up(state)?;
+        let state = &self.states[state.at()];
+        let Table::Map(table) = &state.table else { return Err(state.wrong_kind("map-scan")) };
+        let place = self.call.place_of(row)?;
+        let view = View { call: &self.call, writes: &self.writes, overlay: &state.overlay };
+        Ok(view.map_page(table, place, prefix, after, max_bytes))
+    }
+
+    fn freeze(&mut self) -> bool {
+        assert!(!self.call.is_open(), "a call is open: freeze between calls");
+        if !self.states.iter().all(|state| state.table.is_drained()) {
+            return false;
+        }
+        self.states.iter_mut().for_each(|state| state.table.freeze());
+        true
+    }
+
+    fn drain_frozen(&mut self, max_entries: usize) -> Vec<FrozenChange> {
+        let mut changes = Vec::new();
+        for (index, state) in self.states.iter_mut().enumerate() {
+            state.table.drain(StateIndex(index as u32), max_entries.max(1), &mut self.keys, &mut changes);
+        }
+        if !self.call.is_open() {
+            self.keys.forget_unheld();
+        }
+        changes
+    }
+
+    fn size(&self) -> StateSize {
+        let entries: u64 = self.states.iter().map(|state| state.table.bytes()).sum();
+        StateSize { keys: self.keys.live_keys(), bytes: self.keys.live_bytes() + entries }
+    }
+}

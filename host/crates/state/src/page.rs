@@ -1,0 +1,62 @@
+//! The page that a scan fills, within its bound.
+
+use gristmill_ports::state::{ScanPage, StateError};
+
+/// What an entry costs beside its bytes: its ends in two columns. Otherwise a million empty entries would fit any bound.
+const ENTRY_BYTES: usize = 8;
+
+/// A page under way.
+pub(crate) struct PageBuilder {
+    page: ScanPage,
+    room: usize,
+}
+
+impl PageBuilder {
+    pub(crate) fn new(max_bytes: u32) -> Self {
+        Self { page: ScanPage::default(), room: max_bytes as usize }
+    }
+
+    /// Adds an entry and says so, unless the page is full. The first entry always fits.
+    pub(crate) fn add(&mut self, key: Option<&[u8]>, value: &[u8]) -> bool {
+        let cost = key.map_or(0, <[u8]>::len) + value.len() + ENTRY_BYTES;
+        if cost > self.room && !self.page.values.is_empty() {
+            return false;
+        }
+        self.room = self.room.saturating_sub(cost);
+        if key.is_some() {
+            self.page.keys.push(key);
+        }
+        self.page.values.push(Some(value));
+        true
+    }
+
+    /// The page, all entries being on it.
+    pub(crate) fn last(self) -> ScanPage {
+        self.page
+    }
+
+    /// The page; the next one begins after its last key.
+    pub(crate) fn more_after_last_key(mut self) -> ScanPage {
+        let last = self.page.keys.len().checked_sub(1);
+        self.page.next = last.map(|row| self.page.keys.bytes_of(row).to_vec());
+        self.page
+    }
+
+    /// The page; the next one begins at this item of the list.
+    pub(crate) fn more_from_item(mut self, item: usize) -> ScanPage {
+        self.page.next = Some((item as u64).to_be_bytes().to_vec());
+        self.page
+    }
+}
+
+/// Where a scan of a list begins: the item named by the cursor.
+///
+/// # Errors
+/// If no list scan can have given this cursor.
+pub(crate) fn first_item(cursor: Option<&[u8]>) -> Result<usize, StateError> {
+    match cursor.map(<[u8; 8]>::try_from) {
+        None => Ok(0),
+        Some(Ok(item)) => usize::try_from(u64::from_be_bytes(item)).map_err(|_| StateError::StrangeCursor),
+        Some(Err(_)) => Err(StateError::StrangeCursor),
+    }
+}
