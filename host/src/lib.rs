@@ -1,1 +1,12 @@
-//! gristmill
+//! The Gristmill host: configuration, wiring, signals, and the command line.
+//!
+//! [`wiring`] is the only place where traits meet concrete types. [`serve`] is the host as a server, [`local`] one job
+//! in one process, [`cli`] a client of the REST API.
+
+pub mod clock;
+pub mod telemetry;
+pub mod shutdown;
+pub mod wiring;
+pub mod local;
+pub mod serve;
+pub mod cli;

@@ -1,0 +1,62 @@
+# Gristmill. `make demo` shows it, `make test` runs every test; both install what they need and say so beforehand.
+
+# One target directory for this tree, fresh clones, tests, demo and benchmarks: nothing is compiled twice.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/gristmill/target
+export GRISTMILL_CACHE ?= $(HOME)/.cache/gristmill
+# Bundled C libraries compile in 60 % of the time with clang; `make setup` installs it where it can.
+ifneq ($(shell command -v clang 2>/dev/null),)
+export CC := clang
+export CXX := clang++
+endif
+
+BIN := $(CARGO_TARGET_DIR)/release/gristmill
+CARGO_QUIET := $(if $(CI),,--quiet)
+
+.PHONY: help setup build guests guests-c demo test test-host test-guests hostile check bench clean
+
+help: ## What can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
+
+setup: ## Install compilers for guests (Debian) where they are missing
+	@scripts/setup.sh
+
+build: setup ## Build the host
+	@scripts/say.sh "building the host (first time about 10 minutes on 2 cores, seconds afterwards)"
+	@cargo build --release --package gristmill
+
+guests: setup ## Build the Rust guests: examples and those of the tests
+	@scripts/say.sh "building the guests (first time about 3 minutes)"
+	@cargo xtask guests
+
+guests-c: setup ## Build the C guests, straight from the WIT files
+	@scripts/guests-c.sh
+
+demo: ## Stream 336 776 flights through Wasm operators and print the answer
+	@scripts/demo.sh
+
+test: ## Run every test
+	@scripts/say.sh "make test: installs guest compilers (about 1 GB, once), builds host, guests and tests" \
+	  "(first time about 25 minutes on 2 cores), then runs every test (about 3 minutes)"
+	@$(MAKE) --no-print-directory guests guests-c
+	@$(MAKE) --no-print-directory test-guests test-host
+
+test-host: ## Tests of the host: units, properties, end to end
+	cargo test --release --workspace
+
+test-guests: ## Tests of operators and the SDK, without Wasm
+	cargo test --release --manifest-path sdk/Cargo.toml --workspace
+	cargo test --release --manifest-path guest-examples/Cargo.toml --workspace
+
+hostile: build guests ## Run every hostile guest against a real host; a line each
+	@cargo test --release --quiet --package gristmill --test e2e -- hostile:: --nocapture --test-threads 1 | grep '^hostile' || true
+
+bench: ## Run the benchmarks, or one: make bench BENCH=filter
+	@scripts/bench.sh $(BENCH)
+
+check: ## Format, lints, documentation, licences, floors
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+	@command -v cargo-deny >/dev/null || { scripts/say.sh "installing cargo-deny (about 5 minutes, once)"; cargo install --quiet --locked cargo-deny@0.20.2; }
+	cargo deny --offline check bans licenses sources
+	cargo test --release --quiet --package gristmill --test floors

@@ -1,0 +1,126 @@
+//! From a file to a job that can be started, or to sentences about what is wrong with it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use gristmill_dataflow::document::ModuleSource;
+use gristmill_dataflow::{JobDocument, Problem, Severity, place, resolve_environment, validate_offline};
+use gristmill_runtime::{JobSpec, ModuleBytes, prepare};
+use gristmill_types::{ModuleHash, OperatorId};
+use gristmill_wasm::{WasmModules, WasmOptions};
+
+/// A job ready to start.
+pub struct LoadedJob {
+    /// All that is needed.
+    pub spec: JobSpec,
+    /// Where relative paths begin: the directory of the document.
+    pub base: PathBuf,
+}
+
+/// What is wrong with a job document, each with its place.
+#[derive(Debug)]
+pub struct BadJob {
+    file: PathBuf,
+    problems: Vec<Problem>,
+}
+
+impl BadJob {
+    pub(crate) fn new(file: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
+        place(&mut problems, text);
+        Self { file: file.to_owned(), problems }
+    }
+}
+
+impl fmt::Display for BadJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.problems.iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}: {problem}", self.file.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BadJob {}
+
+/// Reads the text of a job document; `-` is standard input.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_document(file: &Path) -> anyhow::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("reading the job document from standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| format!("reading the job document {}", file.display()))
+}
+
+/// The directory where a document's relative paths begin.
+#[must_use]
+pub fn base_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Loads a job: document, modules, parameters, plan. Blocks while modules compile.
+///
+/// # Errors
+/// A [`BadJob`], or what could not be read.
+pub fn load(file: &Path, cache: Option<&Path>) -> anyhow::Result<LoadedJob> {
+    let text = read_document(file)?;
+    let bad = |problems| anyhow::Error::from(BadJob::new(file, &text, problems));
+    let document = JobDocument::parse(&text).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    let problems: Vec<_> =
+        validate_offline(&document).into_iter().filter(|problem| problem.severity == Severity::Error).collect();
+    if !problems.is_empty() {
+        return Err(bad(problems));
+    }
+    let document = resolve_environment(document, |name| std::env::var(name).ok()).map_err(|problem| bad(vec![problem]))?;
+    let base = base_of(file);
+    let modules = read_modules(&document, &base).map_err(bad)?;
+    let registry = WasmModules::new(WasmOptions { cache: cache.map_or_else(default_cache, Path::to_owned) })
+        .context("preparing to run Wasm")?;
+    let spec = prepare(document, &modules, &registry).map_err(bad)?;
+    Ok(LoadedJob { spec, base })
+}
+
+fn read_modules(document: &JobDocument, base: &Path) -> Result<HashMap<OperatorId, ModuleBytes>, Vec<Problem>> {
+    let mut modules = HashMap::new();
+    let mut problems = Vec::new();
+    for (id, spec) in &document.operators {
+        let at = format!("operators.{id}.module");
+        match &spec.module {
+            ModuleSource::Named(name) => problems.push(
+                Problem::error(at, format!("`{name}` is a module of a host, but `run` has none"))
+                    .hint("give the path of the Wasm file, such as ./filter.wasm, or submit the job to a host".to_owned()),
+            ),
+            ModuleSource::File(path) => match std::fs::read(base.join(path)) {
+                Ok(bytes) => {
+                    let hash = ModuleHash(*blake3::hash(&bytes).as_bytes());
+                    modules.insert(id.clone(), ModuleBytes { hash, bytes: Arc::from(bytes) });
+                }
+                Err(error) => problems.push(
+                    Problem::error(at, format!("module file {} cannot be read: {error}", base.join(path).display()))
+                        .hint("build it first; `make guests` builds the examples".to_owned()),
+                ),
+            },
+        }
+    }
+    if problems.is_empty() { Ok(modules) } else { Err(problems) }
+}
+
+fn default_cache() -> PathBuf {
+    let home = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    home.unwrap_or_else(std::env::temp_dir).join("gristmill").join("compiled")
+}
