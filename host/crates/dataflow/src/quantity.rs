@@ -1,7 +1,9 @@
 //! Quantities as people write them in a job document: `5s`, `64MiB`.
 
+use std::fmt;
 use std::time::Duration;
 
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A length of time, written such as `250ms`, `5s` or `1m 30s`.
@@ -19,7 +21,8 @@ impl Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let refuse = || serde::de::Error::custom(format!("`{text}` is not a length of time: write it such as 250ms, 5s or 1m 30s"));
+        let refuse =
+            || D::Error::custom(format!("`{text}` is not a length of time: write it such as 250ms, 5s or 1m 30s"));
         let span: jiff::SignedDuration = text.parse().map_err(|_| refuse())?;
         Duration::try_from(span).map(Span).map_err(|_| refuse())
     }
@@ -27,14 +30,110 @@ impl<'de> Deserialize<'de> for Span {
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let millis = self.0.as_millis();
-        if millis.is_multiple_of(1000) {
-            serializer.collect_str(&format_args!("{}s", millis / 1000))
-        } else {
-            serializer.collect_str(&format_args!("{millis}ms"))
-        }
+        let span = jiff::SignedDuration::try_from(self.0).map_err(serde::ser::Error::custom)?;
+        serializer.collect_str(&format_args!("{span:#}"))
     }
 }
 
 /// A number of bytes, written such as `64MiB`, `10kB` or plain `4096`.
-pub type Bytes = bytesize::ByteSize;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// So many times 1024 bytes.
+    #[must_use]
+    pub const fn kib(kib: u64) -> Self {
+        Self(kib << 10)
+    }
+
+    /// So many times 1024 × 1024 bytes.
+    #[must_use]
+    pub const fn mib(mib: u64) -> Self {
+        Self(mib << 20)
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Bytes {
+    /// In the largest unit that leaves no fraction, so that it reads back as the same number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("0"),
+            bytes if bytes.trailing_zeros() >= 30 => write!(f, "{}GiB", bytes >> 30),
+            bytes if bytes.trailing_zeros() >= 20 => write!(f, "{}MiB", bytes >> 20),
+            bytes if bytes.trailing_zeros() >= 10 => write!(f, "{}KiB", bytes >> 10),
+            bytes => write!(f, "{bytes}"),
+        }
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+
+        impl Visitor<'_> for BytesVisitor {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes such as 4096 or 64MiB")
+            }
+
+            fn visit_u64<E>(self, bytes: u64) -> Result<Bytes, E> {
+                Ok(Bytes(bytes))
+            }
+
+            fn visit_i64<E: Error>(self, bytes: i64) -> Result<Bytes, E> {
+                u64::try_from(bytes).map(Bytes).map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+                let size: Result<bytesize::ByteSize, _> = text.parse();
+                size.map(|size| Bytes(size.as_u64())).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_any(BytesVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reread<T: Serialize + for<'de> Deserialize<'de>>(quantity: &T) -> T {
+        let text = serde_json::to_string(quantity).expect("quantities are texts");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    proptest! {
+        #[test]
+        fn quantities_read_back_as_they_were(bytes: u64, shift in 0u32..64, nanos in 0u64..=i64::MAX as u64) {
+            let bytes = Bytes(bytes >> shift << (shift / 2));
+            prop_assert_eq!(reread(&bytes), bytes);
+            let span = Span(Duration::from_nanos(nanos));
+            prop_assert_eq!(reread(&span), span);
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_in_the_units_of_people() {
+        for (text, bytes) in [("64MiB", 64 << 20), ("10kB", 10_000), ("4096", 4096), ("1 GiB", 1 << 30)] {
+            let quoted = format!("\"{text}\"");
+            assert_eq!(serde_json::from_str::<Bytes>(&quoted).expect(text), Bytes(bytes));
+        }
+        assert_eq!(serde_json::from_str::<Bytes>("4096").expect("a number"), Bytes(4096));
+    }
+}

@@ -3,6 +3,8 @@
 //! Ids are map keys; kinds nest as maps of one key. Unknown fields are errors. `${env:X}` stays a placeholder here:
 //! it is resolved on the host when a connector opens, and never stored, logged or shown.
 
+mod kind;
+mod one_or_many;
 pub mod source;
 pub mod operator;
 pub mod sink;

@@ -1,9 +1,13 @@
 //! Operators of a job document.
 
+use std::fmt;
+
 use gristmill_types::{ModuleName, Parallelism};
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::one_or_many::{self, OneOrMany};
 use crate::quantity::{Bytes, Span};
 
 /// An operator under its id.
@@ -64,7 +68,7 @@ impl From<ModuleSource> for String {
 #[serde(deny_unknown_fields)]
 pub struct InputSpec {
     /// A source, an operator with one output port, or `operator.port`; or several of these.
-    #[serde(with = "one_or_many")]
+    #[serde(with = "references")]
     pub from: Vec<String>,
     /// Where the key stands; makes the input keyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,8 +94,7 @@ pub enum PartitioningSpec {
 /// Where a key stands: `key` for the event's own, or JSON paths into its value.
 ///
 /// One path to a string gives its bytes; one path to anything else its JSON text; several paths a JSON array.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "KeyByText", into = "KeyByText")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KeyBy {
     /// The key that the event already has.
     OwnKey,
@@ -99,29 +102,33 @@ pub enum KeyBy {
     Paths(Vec<String>),
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum KeyByText {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl From<KeyByText> for KeyBy {
-    fn from(text: KeyByText) -> Self {
-        match text {
-            KeyByText::One(word) if word == "key" => Self::OwnKey,
-            KeyByText::One(path) => Self::Paths(vec![path]),
-            KeyByText::Many(paths) => Self::Paths(paths),
+impl<'de> Deserialize<'de> for KeyBy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match one_or_many::read(deserializer, "`key` or a JSON path such as $.id")? {
+            OneOrMany::One(word) if word == "key" => Ok(Self::OwnKey),
+            OneOrMany::One(path) => Ok(Self::Paths(vec![path])),
+            OneOrMany::Many(paths) if paths.is_empty() => {
+                Err(D::Error::custom("the list of paths is empty: write at least one, or leave out `key_by`"))
+            }
+            OneOrMany::Many(paths) => Ok(Self::Paths(paths)),
         }
     }
 }
 
-impl From<KeyBy> for KeyByText {
-    fn from(key_by: KeyBy) -> Self {
-        match key_by {
-            KeyBy::OwnKey => Self::One("key".to_owned()),
-            KeyBy::Paths(mut paths) if paths.len() == 1 => Self::One(paths.remove(0)),
-            KeyBy::Paths(paths) => Self::Many(paths),
+impl Serialize for KeyBy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::OwnKey => serializer.serialize_str("key"),
+            Self::Paths(paths) => one_or_many::write(paths, serializer),
+        }
+    }
+}
+
+impl fmt::Display for KeyBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnKey => f.write_str("its own"),
+            Self::Paths(paths) => f.write_str(&paths.join(", ")),
         }
     }
 }
@@ -200,28 +207,20 @@ impl Default for TransientPolicy {
 }
 
 /// `from: a` or `from: [a, b]`.
-pub(super) mod one_or_many {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+mod references {
+    use serde::{Deserializer, Serializer};
 
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
+    use super::{OneOrMany, one_or_many};
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-        Ok(match OneOrMany::deserialize(deserializer)? {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        Ok(match one_or_many::read(deserializer, "a source, an operator or `operator.port`")? {
             OneOrMany::One(one) => vec![one],
             OneOrMany::Many(many) => many,
         })
     }
 
     #[expect(clippy::ptr_arg, reason = "serde's `with` hands the field's own type")]
-    pub(crate) fn serialize<S: Serializer>(from: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
-        match from.as_slice() {
-            [one] => one.serialize(serializer),
-            many => many.serialize(serializer),
-        }
+    pub(super) fn serialize<S: Serializer>(from: &Vec<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        one_or_many::write(from, serializer)
     }
 }

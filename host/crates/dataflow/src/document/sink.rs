@@ -4,6 +4,7 @@ use gristmill_types::Parallelism;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::kind::kinds;
 use crate::quantity::Span;
 
 /// A sink under its id.
@@ -20,7 +21,7 @@ pub struct SinkSpec {
 }
 
 /// Which connector writes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SinkKind {
     /// A file on the host's disk.
@@ -32,6 +33,13 @@ pub enum SinkKind {
     /// Counts and forgets.
     Blackhole(BlackholeSink),
 }
+
+kinds!("a sink", SinkKind {
+    "file" => File(FileSink),
+    "stdout" => Stdout(StdoutSink) bare,
+    "http" => Http(HttpSink),
+    "blackhole" => Blackhole(BlackholeSink) bare,
+});
 
 /// Writes a file. Several subtasks write `name-0.jsonl`, `name-1.jsonl` and so on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +53,7 @@ pub struct FileSink {
 }
 
 /// How an event is written.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encode {
     /// The value and a line feed. A value is expected to be JSON or text without line feeds.
@@ -56,6 +64,12 @@ pub enum Encode {
     /// Values are JSON objects; these fields make the columns.
     Csv(CsvEncode),
 }
+
+kinds!("an encoding", Encode {
+    "json-lines" => JsonLines,
+    "json-envelope" => JsonEnvelope,
+    "csv" => Csv(CsvEncode),
+});
 
 /// CSV output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,6 +125,6 @@ fn default_retry() -> u32 {
 #[serde(deny_unknown_fields, default)]
 pub struct BlackholeSink {
     /// Default: true.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub checksum: Option<bool>,
 }

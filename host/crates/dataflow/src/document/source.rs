@@ -6,6 +6,7 @@ use gristmill_types::Parallelism;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::kind::kinds;
 use crate::quantity::{Bytes, Span};
 
 /// A source under its id.
@@ -29,7 +30,7 @@ pub struct SourceSpec {
 }
 
 /// Which connector reads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceKind {
     /// Files on the host's disk; a bounded source.
@@ -41,6 +42,13 @@ pub enum SourceKind {
     /// Lines from a TCP connection.
     Socket(SocketSource),
 }
+
+kinds!("a source", SourceKind {
+    "file" => File(FileSource),
+    "http" => Http(HttpSource) bare,
+    "generator" => Generator(GeneratorSource) bare,
+    "socket" => Socket(SocketSource),
+});
 
 /// Reads lines (or CSV rows) of files in the order of their names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,33 +79,31 @@ impl Default for HttpSource {
 
 /// Makes up events. Event `i` depends on `seed` and `i` alone, whatever the parallelism.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct GeneratorSource {
     /// Default: 0.
-    #[serde(default)]
     pub seed: u64,
     /// How many events; without it the source never ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<u64>,
     /// Events a second over all subtasks; without it as fast as they are taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<NonZeroU32>,
     /// How many distinct keys; without it events have no key. Keys are `key-00000000` upwards, drawn evenly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<NonZeroU32>,
     /// What the values look like. Default: `text`.
-    #[serde(default)]
     pub values: GeneratedValues,
     /// Bytes of a value. Default: 110.
-    #[serde(default = "default_value_bytes")]
     pub bytes: u32,
     /// Event time of the first event, in milliseconds since the epoch; event `i` is `i` milliseconds later.
-    #[serde(default)]
     pub start_time: i64,
 }
 
-fn default_value_bytes() -> u32 {
-    110
+impl Default for GeneratorSource {
+    fn default() -> Self {
+        Self { seed: 0, events: None, rate: None, keys: None, values: GeneratedValues::Text, bytes: 110, start_time: 0 }
+    }
 }
 
 /// What generated values look like.
@@ -131,7 +137,7 @@ fn default_line() -> Bytes {
 }
 
 /// How the bytes of an event are read.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decode {
     /// Bytes pass untouched.
@@ -143,6 +149,12 @@ pub enum Decode {
     Csv(CsvDecode),
 }
 
+kinds!("a decoding", Decode {
+    "raw" => Raw,
+    "json" => Json,
+    "csv" => Csv(CsvDecode) bare,
+});
+
 /// How CSV rows become JSON objects: strings unless typed; an empty field is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -153,7 +165,9 @@ pub struct CsvDecode {
     pub header: Option<Vec<String>>,
     /// Default: `,`.
     pub delimiter: Option<char>,
-    /// A text that also means absent, such as `NA`.
+    /// A text that also means absent, such as `NA`. (Not called `null`: YAML takes that for nothing at all, unless it is
+    /// in quotes.)
+    #[serde(rename = "absent", alias = "null")]
     pub null: Option<String>,
 }
 

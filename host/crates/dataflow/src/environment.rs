@@ -1,0 +1,233 @@
+//! `${env:X}` in a job document: where it stands, and what the host puts in its place.
+//!
+//! Placeholders stand in the texts of connectors (`sources.*.from`, `sinks.*.to`) and of `parameters`; everywhere else
+//! `${env:X}` is text like any other. What stood for what is never part of a message.
+
+use serde_json::Value;
+
+use crate::document::JobDocument;
+use crate::parse::canonical_json;
+use crate::problem::Problem;
+
+/// A placeholder of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placeholder {
+    /// The text that holds it, such as `sinks.alerts.to.http.headers.authorization`.
+    pub at: String,
+    /// The name of the variable.
+    pub variable: String,
+}
+
+/// All placeholders of a document, in no particular order; the same variable as often as it is named.
+#[must_use]
+pub fn placeholders(document: &JobDocument) -> Vec<Placeholder> {
+    let mut found = Vec::new();
+    visit(&mut canonical_json(document), &mut |at, text| {
+        found.extend(pieces(text).filter_map(|piece| match piece {
+            Piece::Variable(variable) => Some(Placeholder { at: at.to_owned(), variable: variable.to_owned() }),
+            Piece::Text(_) | Piece::Broken(_) => None,
+        }));
+    });
+    found
+}
+
+/// The document with the value of each variable in the place of its placeholder. The result holds secrets: hand it to
+/// connectors and modules, and to nothing that stores, logs or shows it.
+///
+/// # Errors
+/// Each variable that `lookup` does not know, and each placeholder that is not written as `${env:X}`.
+pub fn resolve(document: &JobDocument, lookup: impl Fn(&str) -> Option<String>) -> Result<JobDocument, Vec<Problem>> {
+    let mut json = canonical_json(document);
+    let mut problems = Vec::new();
+    visit(&mut json, &mut |at, text| {
+        if pieces(text).all(|piece| matches!(piece, Piece::Text(_))) {
+            return;
+        }
+        let mut resolved = String::new();
+        for piece in pieces(text) {
+            match piece {
+                Piece::Text(plain) => resolved.push_str(plain),
+                Piece::Broken(broken) => problems.push(broken_placeholder(at, broken)),
+                Piece::Variable(variable) => match lookup(variable) {
+                    Some(value) => resolved.push_str(&value),
+                    None => problems.push(unset(at, variable)),
+                },
+            }
+        }
+        *text = resolved;
+    });
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(serde_json::from_value(json).expect("a text took the place of a text"))
+}
+
+/// Placeholders that are not written as `${env:X}`, so that nothing would be put in their place.
+pub(crate) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
+    visit(&mut canonical_json(document), &mut |at, text| {
+        problems.extend(pieces(text).filter_map(|piece| match piece {
+            Piece::Broken(broken) => Some(broken_placeholder(at, broken)),
+            Piece::Text(_) | Piece::Variable(_) => None,
+        }));
+    });
+}
+
+fn unset(at: &str, variable: &str) -> Problem {
+    Problem::error(at, format!("the environment variable `{variable}` is not set on the host"))
+        .hint(format!("start the host with {variable} in its environment"))
+}
+
+fn broken_placeholder(at: &str, broken: &str) -> Problem {
+    Problem::error(at, format!("`{broken}` is not a placeholder"))
+        .hint("write it as ${env:NAME}, the name in letters, digits and `_`".to_owned())
+}
+
+/// A part of a text.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece<'a> {
+    /// As it stands.
+    Text(&'a str),
+    /// `${env:X}`: the X.
+    Variable(&'a str),
+    /// Begins like a placeholder and is none.
+    Broken(&'a str),
+}
+
+const OPENING: &str = "${env:";
+
+/// Cuts a text into its pieces.
+fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, after) = match rest.find(OPENING) {
+            None => (Piece::Text(rest), ""),
+            Some(0) => placeholder(rest),
+            Some(start) => (Piece::Text(&rest[..start]), &rest[start..]),
+        };
+        rest = after;
+        Some(piece)
+    })
+}
+
+/// The placeholder at the beginning of a text, and what follows.
+fn placeholder(text: &str) -> (Piece<'_>, &str) {
+    let Some(end) = text.find('}') else { return (Piece::Broken(text), "") };
+    let name = &text[OPENING.len()..end];
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let piece = if is_name { Piece::Variable(name) } else { Piece::Broken(&text[..=end]) };
+    (piece, &text[end + 1..])
+}
+
+/// Every text of a document that may hold placeholders, with its path.
+fn visit(document: &mut Value, with: &mut dyn FnMut(&str, &mut String)) {
+    for (section, field) in [("sources", "from"), ("operators", "parameters"), ("sinks", "to")] {
+        let Some(nodes) = document.get_mut(section).and_then(Value::as_object_mut) else { continue };
+        for (id, node) in nodes {
+            if let Some(part) = node.get_mut(field) {
+                visit_texts(&format!("{section}.{id}.{field}"), part, with);
+            }
+        }
+    }
+}
+
+fn visit_texts(at: &str, value: &mut Value, with: &mut dyn FnMut(&str, &mut String)) {
+    match value {
+        Value::String(text) => with(at, text),
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                visit_texts(&format!("{at}[{index}]"), item, with);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                visit_texts(&format!("{at}.{name}"), field, with);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = "\
+version: 1
+job: alerts
+sources:
+  in: {from: {socket: {connect: \"${env:HOST}:${env:PORT}\"}}}
+operators:
+  pick:
+    module: pick@1
+    inputs: {in: {from: in}}
+    parameters: {tokens: [plain, \"${env:TOKEN}\"]}
+sinks:
+  out:
+    inputs: [pick]
+    to: {http: {url: \"https://h/\", headers: {authorization: \"Bearer ${env:TOKEN}\"}}}
+";
+
+    fn document(text: &str) -> JobDocument {
+        JobDocument::parse(text).expect("a good document")
+    }
+
+    #[test]
+    fn placeholders_are_found_with_their_places() {
+        let mut found: Vec<_> = placeholders(&document(DOCUMENT)).into_iter().map(|p| (p.at, p.variable)).collect();
+        found.sort();
+        let expected = [
+            ("operators.pick.parameters.tokens[1]", "TOKEN"),
+            ("sinks.out.to.http.headers.authorization", "TOKEN"),
+            ("sources.in.from.socket.connect", "HOST"),
+            ("sources.in.from.socket.connect", "PORT"),
+        ];
+        assert_eq!(found, expected.map(|(at, variable)| (at.to_owned(), variable.to_owned())));
+    }
+
+    #[test]
+    fn values_take_the_place_of_placeholders_and_of_nothing_else() {
+        let resolved = resolve(&document(DOCUMENT), |name| Some(format!("<{name}>"))).expect("all are set");
+        let expected =
+            document(&DOCUMENT.replace("${env:HOST}:${env:PORT}", "<HOST>:<PORT>").replace("${env:TOKEN}", "<TOKEN>"));
+        assert_eq!(resolved, expected);
+    }
+
+    #[test]
+    fn a_value_is_not_looked_at_for_placeholders() {
+        let resolved = resolve(&document(DOCUMENT), |_| Some("${env:X}".to_owned())).expect("all are set");
+        assert!(placeholders(&resolved).iter().all(|placeholder| placeholder.variable == "X"));
+    }
+
+    #[test]
+    fn an_unset_variable_is_named_with_its_place_and_without_the_values_of_others() {
+        let lookup = |name: &str| (name != "PORT").then(|| "s3cret".to_owned());
+        let problems = resolve(&document(DOCUMENT), lookup).expect_err("PORT is not set");
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "sources.in.from.socket.connect: the environment variable `PORT` is not set on the host; start the host with PORT in its environment"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_broken_placeholder_is_not_passed_on_as_text() {
+        for broken in ["${env:}", "${env:A B}", "${env:HOST", "${env:9}"] {
+            let mut problems = Vec::new();
+            check(&document(&DOCUMENT.replace("${env:HOST}", broken).replace("}:${env:PORT}", "}")), &mut problems);
+            assert_eq!(problems.len(), 1, "{broken}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn other_dollars_are_text() {
+        for text in ["$", "${X}", "$env:X", "a ${ b }", ""] {
+            assert!(pieces(text).all(|piece| matches!(piece, Piece::Text(_))), "{text}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What is wrong with sources.
+
+use std::collections::HashSet;
+
+use gristmill_types::OperatorId;
+
+use crate::document::source::{CsvDecode, FileSource, GeneratedValues, GeneratorSource, SocketSource};
+use crate::document::{Decode, JobDocument, SourceKind, SourceSpec};
+use crate::json_path::FixedPath;
+use crate::names::suggest;
+use crate::problem::Problem;
+use crate::quantity::Bytes;
+
+/// Longest value that a generator makes.
+const MAX_GENERATED_BYTES: u32 = 16 << 20;
+
+pub(super) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
+    if document.sources.is_empty() {
+        let hint = "add one, such as `events: {from: {file: {path: events.jsonl}}}`".to_owned();
+        problems.push(Problem::error("sources", "the job has no sources").hint(hint));
+    }
+    for (id, spec) in &document.sources {
+        let at = format!("sources.{id}");
+        connector(&at, spec, problems);
+        parallelism(&at, id, spec, problems);
+        picked(&at, spec, problems);
+        match &spec.decode {
+            Decode::Csv(csv) => check_csv(&format!("{at}.decode.csv"), csv, problems),
+            Decode::Raw | Decode::Json => {}
+        }
+    }
+}
+
+fn connector(at: &str, spec: &SourceSpec, problems: &mut Vec<Problem>) {
+    match &spec.from {
+        SourceKind::File(file) => check_file(&format!("{at}.from.file"), file, spec, problems),
+        SourceKind::Http(http) => {
+            if http.buffer == Bytes(0) {
+                let hint = "write such as 8MiB".to_owned();
+                problems.push(Problem::error(format!("{at}.from.http.buffer"), "nothing fits into it").hint(hint));
+            }
+        }
+        SourceKind::Generator(generator) => check_generator(at, generator, spec, problems),
+        SourceKind::Socket(socket) => check_socket(&format!("{at}.from.socket"), socket, problems),
+    }
+}
+
+fn check_file(at: &str, file: &FileSource, spec: &SourceSpec, problems: &mut Vec<Problem>) {
+    if file.path.is_empty() {
+        let hint = "write a file or a pattern such as data/*.jsonl.gz".to_owned();
+        problems.push(Problem::error(format!("{at}.path"), "the path is empty").hint(hint));
+    }
+    let Some(speed) = file.replay_speed else { return };
+    let at = format!("{at}.replay_speed");
+    if !speed.is_finite() || speed <= 0.0 {
+        let hint = "write 1.0 for the speed of life, 60.0 for a minute in a second, or leave it out".to_owned();
+        problems.push(Problem::error(&at, format!("nothing can be replayed at the speed {speed}")).hint(hint));
+    }
+    if spec.event_time.is_none() {
+        let message = "a replay goes by the time of the events, and nothing says where that stands";
+        problems.push(Problem::error(at, message).hint("add `event_time: {path: $.ts}` to the source".to_owned()));
+    }
+}
+
+fn check_generator(at: &str, generator: &GeneratorSource, spec: &SourceSpec, problems: &mut Vec<Problem>) {
+    if !(1..=MAX_GENERATED_BYTES).contains(&generator.bytes) {
+        let message = format!("a value cannot have {} bytes", generator.bytes);
+        let hint = format!("write 1 to {MAX_GENERATED_BYTES}");
+        problems.push(Problem::error(format!("{at}.from.generator.bytes"), message).hint(hint));
+    }
+    match (generator.values, &spec.decode) {
+        (GeneratedValues::Text, Decode::Json | Decode::Csv(_)) => {
+            let message = "the generator makes plain text, which cannot be decoded so";
+            let hint = "write `values: json` in the generator, or leave out `decode`".to_owned();
+            problems.push(Problem::error(format!("{at}.decode"), message).hint(hint));
+        }
+        (GeneratedValues::Text, Decode::Raw) | (GeneratedValues::Json, _) => {}
+    }
+}
+
+fn check_socket(at: &str, socket: &SocketSource, problems: &mut Vec<Problem>) {
+    let connect = &socket.connect;
+    let has_port = connect.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !has_port && !connect.contains("${") {
+        let message = format!("`{connect}` is not an address");
+        problems.push(Problem::error(format!("{at}.connect"), message).hint("write such as 127.0.0.1:9999".to_owned()));
+    }
+    if socket.max_line == Bytes(0) {
+        let hint = "write such as 1MiB".to_owned();
+        problems.push(Problem::error(format!("{at}.max_line"), "no line is that short").hint(hint));
+    }
+}
+
+/// Requests and connections come in at one place, and are spread from there.
+fn parallelism(at: &str, id: &OperatorId, spec: &SourceSpec, problems: &mut Vec<Problem>) {
+    let kind = match spec.from {
+        SourceKind::File(_) | SourceKind::Generator(_) => return,
+        SourceKind::Http(_) => "http",
+        SourceKind::Socket(_) => "socket",
+    };
+    if let Some(parallelism) = spec.parallelism.filter(|parallelism| parallelism.get() != 1) {
+        let message = format!("a source of kind {kind} has one subtask, not {}", parallelism.get());
+        let hint = format!("leave it out; what reads from `{id}` may have more");
+        problems.push(Problem::error(format!("{at}.parallelism"), message).hint(hint));
+    }
+}
+
+/// Paths by which the time and the key are picked from an event.
+fn picked(at: &str, spec: &SourceSpec, problems: &mut Vec<Problem>) {
+    let event_time = spec.event_time.as_ref().map(|time| (format!("{at}.event_time.path"), &time.path));
+    let key = spec.key.as_ref().map(|key| (format!("{at}.key"), key));
+    let mut from_raw = None;
+    for (at, path) in event_time.into_iter().chain(key) {
+        if let Err(error) = FixedPath::parse(path) {
+            let message = format!("`{path}` {}", error.message);
+            problems.push(Problem::error(&at, message).hint(error.hint));
+        }
+        from_raw.get_or_insert(at);
+    }
+    match (&spec.decode, from_raw) {
+        (Decode::Raw, Some(at)) => {
+            let message = "a path leads into JSON, but this source takes events as raw bytes";
+            let hint = "add `decode: json` or `decode: csv` to the source".to_owned();
+            problems.push(Problem::error(at, message).hint(hint));
+        }
+        (Decode::Raw, None) | (Decode::Json | Decode::Csv(_), _) => {}
+    }
+}
+
+fn check_csv(at: &str, csv: &CsvDecode, problems: &mut Vec<Problem>) {
+    if let Some(delimiter) = csv.delimiter.filter(|letter| !letter.is_ascii() || matches!(letter, '"' | '\r' | '\n')) {
+        let message = format!("`{}` cannot part the fields of a row", delimiter.escape_default());
+        let hint = "write one character of ASCII that is neither a quote nor a line end, such as `;`".to_owned();
+        problems.push(Problem::error(format!("{at}.delimiter"), message).hint(hint));
+    }
+    let Some(header) = &csv.header else { return };
+    if header.is_empty() {
+        let hint = "name the columns, or leave it out if the file's first line names them".to_owned();
+        problems.push(Problem::error(format!("{at}.header"), "the header names no columns").hint(hint));
+    }
+    let mut seen = HashSet::new();
+    for (place, name) in header.iter().enumerate().filter(|(_, name)| !seen.insert(name.as_str())) {
+        let message = format!("two columns are called `{name}`");
+        problems
+            .push(Problem::error(format!("{at}.header[{place}]"), message).hint("rename one of the two".to_owned()));
+    }
+    for name in csv.columns.keys().filter(|name| !header.contains(name)) {
+        let hint = suggest(name, header.iter().map(String::as_str));
+        let message = format!("the header has no column `{name}`");
+        problems.push(Problem::error(format!("{at}.columns.{name}"), message).hint(hint));
+    }
+}
