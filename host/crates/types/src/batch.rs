@@ -42,6 +42,17 @@ impl EventBatch {
         Ok(Self { timestamps, keys, values, key_hashes: Vec::new() })
     }
 
+    /// An empty batch with room for `rows` events whose values have `value_bytes` in all.
+    #[must_use]
+    pub fn with_capacity(rows: usize, value_bytes: usize) -> Self {
+        Self {
+            timestamps: Vec::with_capacity(rows),
+            keys: Column::with_capacity(rows, 0),
+            values: Column::with_capacity(rows, value_bytes),
+            key_hashes: Vec::new(),
+        }
+    }
+
     /// How many events.
     #[inline]
     #[must_use]

@@ -76,6 +76,17 @@ impl Column {
         Self { ends: vec![0; rows], data: Vec::new(), nulls: (0..rows as u32).collect() }
     }
 
+    /// Values of `width` bytes each, one after the other in `data`.
+    ///
+    /// # Panics
+    /// If `data` does not hold a whole number of values, or more than a column holds; `width` is not zero.
+    #[must_use]
+    pub fn of_equal_widths(data: Vec<u8>, width: usize) -> Self {
+        assert!(data.len().is_multiple_of(width), "{} bytes are no whole number of {width}", data.len());
+        let (bytes, width) = (end_of(&data), width as u32);
+        Self { ends: (0..bytes / width).map(|row| (row + 1) * width).collect(), data, nulls: Vec::new() }
+    }
+
     /// Checks buffers that came from elsewhere and makes them a column.
     ///
     /// # Errors

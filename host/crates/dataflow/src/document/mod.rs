@@ -15,8 +15,11 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 pub use operator::{FailurePolicy, InputSpec, KeyBy, Limits, ModuleSource, OperatorSpec, PartitioningSpec};
-pub use sink::{SinkKind, SinkSpec};
-pub use source::{Decode, EventTimeSpec, SourceKind, SourceSpec, TimeUnit};
+pub use sink::{BlackholeSink, CsvEncode, Encode, FileSink, HttpSink, SinkKind, SinkSpec, StdoutSink};
+pub use source::{
+    CsvDecode, CsvType, Decode, EventTimeSpec, FileSource, GeneratedValues, GeneratorSource, HttpSource, SocketSource,
+    SourceKind, SourceSpec, TimeUnit,
+};
 
 use crate::quantity::{Bytes, Span};
 

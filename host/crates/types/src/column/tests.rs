@@ -70,3 +70,10 @@ fn each_broken_rule_is_named() {
     assert_eq!(check(&[0], 0, &[1]), Err(ColumnError::NullOutOfRange { row: 1, rows: 1 }));
     assert_eq!(check(&[1], 1, &[0]), Err(ColumnError::NullWithBytes { row: 0 }));
 }
+
+#[test]
+fn equal_widths_make_the_column_that_pushing_makes() {
+    let pushed: Column = [b"abc", b"def"].into_iter().map(|value| Some(&value[..])).collect();
+    assert_eq!(Column::of_equal_widths(b"abcdef".to_vec(), 3), pushed);
+    assert!(Column::of_equal_widths(Vec::new(), 3).is_empty());
+}

@@ -1,0 +1,188 @@
+//! Finds the keys of events: a [`KeySelector`] for every `key_by`, and the bytes that a JSON value gives as a key.
+//!
+//! One path to a string gives its unescaped bytes, one path to anything else its JSON text, several paths a JSON array
+//! of what stands there. Knows nothing of key groups.
+
+use gristmill_dataflow::document::KeyBy;
+use gristmill_ports::PortError;
+use gristmill_ports::format::{KeySelector, SelectedKeys};
+use gristmill_types::{Column, EventBatch};
+
+use super::json::{Places, unescape};
+use super::json_path::parse_fixed_path;
+
+/// Makes the selector that a `key_by` asks for.
+///
+/// # Errors
+/// `Fatal` for a path that is none, or that may match many places.
+pub(crate) fn key_selector(key_by: &KeyBy) -> Result<Box<dyn KeySelector>, PortError> {
+    Ok(match key_by {
+        KeyBy::OwnKey => Box::new(OwnKey),
+        KeyBy::Paths(paths) => Box::new(PathKey::new(paths)?),
+    })
+}
+
+/// Appends the bytes of a single key: `None` if the value is null.
+///
+/// # Errors
+/// If the value is a string that cannot be written as UTF-8.
+pub(crate) fn write_key(raw: &str, key: &mut Vec<u8>) -> Result<Option<()>, String> {
+    if raw == "null" {
+        return Ok(None);
+    }
+    let text = if raw.starts_with('"') { unescape(raw)? } else { raw.into() };
+    key.extend_from_slice(text.as_bytes());
+    Ok(Some(()))
+}
+
+/// Events keep the keys that they have.
+struct OwnKey;
+
+impl KeySelector for OwnKey {
+    fn select(&mut self, events: &EventBatch) -> SelectedKeys {
+        let reason = || "the event has no key; let the operator before it give one, or use a json path".to_owned();
+        let keys = events.keys().clone();
+        let without_key = keys.nulls().iter().map(|&row| (row, reason())).collect();
+        SelectedKeys { keys, without_key }
+    }
+}
+
+/// Keys from places in the value.
+struct PathKey {
+    places: Places,
+    paths: Vec<String>,
+    /// What was found in the current value, by number of the path; kept to save allocations.
+    parts: Vec<Part>,
+}
+
+/// What stands at one of the paths.
+#[derive(Default, Clone)]
+struct Part {
+    found: bool,
+    raw: String,
+}
+
+impl PathKey {
+    fn new(paths: &[String]) -> Result<Self, PortError> {
+        let steps = paths.iter().map(|path| parse_fixed_path(path)).collect::<Result<Vec<_>, _>>()?;
+        let places = Places::new(steps.iter().map(Vec::as_slice));
+        Ok(Self { places, paths: paths.to_vec(), parts: vec![Part::default(); paths.len()] })
+    }
+
+    /// The key of one value, appended to `key`; on an error there may be some bytes of it.
+    fn key_of(&mut self, value: Option<&[u8]>, key: &mut Vec<u8>) -> Result<(), String> {
+        let value = value.ok_or("the event has no value to find a key in")?;
+        self.parts.iter_mut().for_each(|part| part.found = false);
+        self.places.find(value, |number, raw| {
+            let part = &mut self.parts[number];
+            part.found = true;
+            part.raw.clear();
+            part.raw.push_str(raw);
+        })?;
+        let lacks = self.parts.iter().position(|part| !part.found || part.raw == "null");
+        if let Some(number) = lacks {
+            let what = if self.parts[number].found { "is null" } else { "is missing" };
+            return Err(format!("the key at `{}` {what}", self.paths[number]));
+        }
+        match self.parts.as_slice() {
+            [only] => write_key(&only.raw, key).map(|written| written.expect("nulls were looked for above")),
+            parts => write_array(parts, key),
+        }
+    }
+}
+
+/// Strings are written anew: `"A"` and `"\u0041"` are one key.
+fn write_array(parts: &[Part], key: &mut Vec<u8>) -> Result<(), String> {
+    for (place, part) in parts.iter().enumerate() {
+        key.push(if place == 0 { b'[' } else { b',' });
+        if part.raw.starts_with('"') && part.raw.contains('\\') {
+            let text = unescape(&part.raw)?;
+            serde_json::to_writer(&mut *key, &*text).expect("a string is written to memory");
+        } else {
+            key.extend_from_slice(part.raw.as_bytes());
+        }
+    }
+    key.push(b']');
+    Ok(())
+}
+
+impl KeySelector for PathKey {
+    fn select(&mut self, events: &EventBatch) -> SelectedKeys {
+        let mut keys = Column::with_capacity(events.len(), 16 * events.len());
+        let mut without_key = Vec::new();
+        let mut key = Vec::new();
+        for (row, value) in events.values().iter().enumerate() {
+            key.clear();
+            match self.key_of(value, &mut key) {
+                Ok(()) => keys.push(Some(&key)),
+                Err(reason) => {
+                    keys.push(None);
+                    without_key.push((row as u32, reason));
+                }
+            }
+        }
+        SelectedKeys { keys, without_key }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn select(paths: &[&str], values: &[Option<&str>]) -> SelectedKeys {
+        let key_by = KeyBy::Paths(paths.iter().map(|path| (*path).to_owned()).collect());
+        let mut events = EventBatch::default();
+        values.iter().for_each(|value| events.push(0, None, value.map(str::as_bytes)));
+        key_selector(&key_by).expect("good paths").select(&events)
+    }
+
+    fn key(path: &str, value: &str) -> Option<String> {
+        let selected = select(&[path], &[Some(value)]);
+        selected.keys.get(0).map(|key| String::from_utf8(key.to_vec()).expect("utf-8"))
+    }
+
+    #[test]
+    fn a_string_gives_its_bytes_and_anything_else_its_json_text() {
+        let table = [
+            (r#"{"k":"a b"}"#, "a b"),
+            (r#"{"k":"a\"\u00e9\n"}"#, "a\"é\n"),
+            (r#"{"k":""}"#, ""),
+            (r#"{"k":"null"}"#, "null"),
+            (r#"{"k":1.50}"#, "1.50"),
+            (r#"{"k":false}"#, "false"),
+            (r#"{"k":[1, 2]}"#, "[1, 2]"),
+            (r#"{"k":{"a":1}}"#, r#"{"a":1}"#),
+        ];
+        for (value, wanted) in table {
+            assert_eq!(key("$.k", value).as_deref(), Some(wanted), "{value}");
+        }
+    }
+
+    #[test]
+    fn several_paths_give_a_json_array() {
+        let selected = select(&["$.a", "$.b"], &[Some(r#"{"b":2,"a":"x\u0041"}"#), Some(r#"{"a":"xA","b":2}"#)]);
+        assert_eq!(selected.keys.get(0), Some(&br#"["xA",2]"#[..]));
+        assert_eq!(selected.keys.get(1), selected.keys.get(0), "one key, however it is escaped");
+    }
+
+    #[test]
+    fn an_event_without_a_key_says_why() {
+        let values =
+            [Some(r#"{"k":1}"#), Some(r#"{"k":null}"#), Some("{}"), Some("{\"k\":1"), None, Some(r#"{"k":"\ud800"}"#)];
+        let selected = select(&["$.k"], &values);
+        assert_eq!(selected.keys.nulls(), [1, 2, 3, 4, 5]);
+        let reasons: Vec<&str> = selected.without_key.iter().map(|(_, reason)| reason.as_str()).collect();
+        for (reason, words) in reasons.iter().zip(["is null", "`$.k` is missing", "not json", "no value", "not json"]) {
+            assert!(reason.contains(words), "{reason}");
+        }
+    }
+
+    #[test]
+    fn own_keys_are_kept_and_missed() {
+        let mut events = EventBatch::default();
+        events.push(0, Some(b"a"), None);
+        events.push(0, None, None);
+        let selected = key_selector(&KeyBy::OwnKey).expect("always there").select(&events);
+        assert_eq!((&selected.keys, selected.without_key.len()), (events.keys(), 1));
+    }
+}

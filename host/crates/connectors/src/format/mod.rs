@@ -1,0 +1,7 @@
+//! How the bytes of an event are read, and where its time and key stand.
+
+pub(crate) mod json_path;
+pub(crate) mod json;
+pub(crate) mod event_time;
+pub(crate) mod key;
+pub(crate) mod decoder;

@@ -1,0 +1,4 @@
+//! Where events go: one file a connector.
+
+pub(crate) mod tally;
+pub(crate) mod blackhole;

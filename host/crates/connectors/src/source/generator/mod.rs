@@ -1,0 +1,206 @@
+//! Makes up events: event `i` depends on the seed and `i` alone, whatever the parallelism.
+//!
+//! Subtask `s` of `n` makes the events `s`, `s + n`, `s + 2n` and so on. Columns are filled in bulk: an event is a copy
+//! of a template and a few digits.
+
+mod digits;
+mod draw;
+mod template;
+mod pace;
+
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use gristmill_dataflow::document::{Decode, GeneratedValues, GeneratorSource, SourceSpec};
+use gristmill_ports::parts::PartContext;
+use gristmill_ports::source::ReadBounds;
+use gristmill_ports::{PortError, SourceBatch, SourceReader};
+use gristmill_types::{Column, EventBatch};
+use tokio::runtime::Handle;
+
+use crate::alarm::Alarm;
+use crate::format::decoder::{Arrival, Decoder};
+
+use self::draw::Dice;
+use self::pace::Pace;
+use self::template::{SHORTEST_TEXT, Template};
+
+/// Keys have eight digits.
+const MOST_KEYS: u32 = 100_000_000;
+
+/// The longest value: far more than any test wants, far less than a batch may hold.
+const LONGEST_VALUE: u32 = 16 << 20;
+
+/// Opens the generator of one subtask.
+///
+/// # Errors
+/// `Fatal` for sizes that cannot be had, and for paths that are none.
+pub(crate) fn open(
+    context: &PartContext,
+    spec: &SourceSpec,
+    generator: &GeneratorSource,
+    runtime: Handle,
+) -> Result<Box<dyn SourceReader>, PortError> {
+    check(context, spec, generator)?;
+    let decoder = match Decoder::new(spec)? {
+        Decoder::Raw => None,
+        json @ Decoder::Json(_) => Some(json),
+    };
+    let next = u64::from(context.subtask.0);
+    Ok(Box::new(GeneratorReader {
+        node: context.node.to_string(),
+        template: Template::new(generator.values, generator.bytes as usize, next, generator.start_time),
+        dice: Dice::new(generator.seed, generator.keys.map_or(0, u32::from)),
+        spec: generator.clone(),
+        next,
+        step: u64::from(context.parallelism.get()),
+        decoder,
+        pace: None,
+        opened: Instant::now(),
+        alarm: Alarm::new(runtime),
+        now_ms: 0,
+    }))
+}
+
+fn check(context: &PartContext, source: &SourceSpec, spec: &GeneratorSource) -> Result<(), PortError> {
+    let refuse = |what: String| Err(PortError::fatal(format!("source `{}`: {what}", context.node)));
+    if matches!(source.decode, Decode::Csv(_)) {
+        return refuse("generated values are text or json; write `decode: json` or leave it out".to_owned());
+    }
+    if spec.keys.is_some_and(|keys| keys.get() > MOST_KEYS) {
+        return refuse(format!("`keys` is more than {MOST_KEYS}, and keys have eight digits"));
+    }
+    let shortest = match spec.values {
+        GeneratedValues::Text => SHORTEST_TEXT as u32,
+        GeneratedValues::Json => 0,
+    };
+    if !(shortest..=LONGEST_VALUE).contains(&spec.bytes) {
+        return refuse(format!("`bytes` is {}, but must be {shortest} to {LONGEST_VALUE}", spec.bytes));
+    }
+    Ok(())
+}
+
+struct GeneratorReader {
+    node: String,
+    spec: GeneratorSource,
+    template: Template,
+    dice: Dice,
+    /// The number of this subtask's next event.
+    next: u64,
+    /// From one event of this subtask to its next.
+    step: u64,
+    /// Reads the made-up values again, for jobs that say where time and key stand.
+    decoder: Option<Decoder>,
+    /// Begins with the first poll.
+    pace: Option<Pace>,
+    opened: Instant,
+    alarm: Alarm,
+    now_ms: i64,
+}
+
+impl SourceReader for GeneratorReader {
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        bounds: ReadBounds,
+    ) -> Poll<Result<Option<SourceBatch>, PortError>> {
+        self.now_ms = bounds.now_ms;
+        let end = self.spec.events.unwrap_or(u64::MAX);
+        if self.next >= end {
+            return Poll::Ready(Ok(None));
+        }
+        let until = end.min(self.due_until());
+        if self.next >= until {
+            let wait = self.wait().max(Duration::from_millis(1));
+            self.alarm.wake_after(wait, context.waker());
+            return Poll::Pending;
+        }
+        let row_bytes = self.template.width() + 24;
+        let rows = bounds.max_rows.min(bounds.max_bytes / row_bytes).max(1);
+        let rows = (until - self.next).div_ceil(self.step).min(rows as u64) as usize;
+        let events = self.generate(rows);
+        Poll::Ready(Ok(Some(self.decoded(events))))
+    }
+
+    fn decode_again(&mut self, raw: &[u8], origin: &str) -> SourceBatch {
+        self.decoder.as_mut().unwrap_or(&mut Decoder::Raw).decode_again(raw, origin, self.now_ms)
+    }
+}
+
+impl GeneratorReader {
+    /// The first event that is not due yet.
+    fn due_until(&mut self) -> u64 {
+        let Some(rate) = self.spec.rate else { return u64::MAX };
+        let (now, next) = (self.opened.elapsed(), self.next);
+        // All subtasks count from event 0, so that together they keep the rate.
+        self.pace.get_or_insert_with(|| Pace::new(rate.get(), 0, now)).due_until(next, now)
+    }
+
+    fn wait(&self) -> Duration {
+        self.pace.as_ref().map_or(Duration::ZERO, |pace| pace.wait_for(self.next, self.opened.elapsed()))
+    }
+
+    /// The next events: `rows`, or fewer where the width of values changes.
+    fn generate(&mut self, rows: usize) -> EventBatch {
+        self.renew_template();
+        let width = self.template.width();
+        let mut timestamps = Vec::with_capacity(rows);
+        let mut values = Vec::with_capacity(rows * width);
+        let mut keys = Vec::with_capacity(if self.spec.keys.is_some() { rows * KEY_BYTES } else { 0 });
+        for _ in 0..rows {
+            if !self.template.covers(self.next) {
+                self.renew_template();
+                if self.template.width() != width {
+                    break;
+                }
+            }
+            let timestamp = self.spec.start_time.saturating_add_unsigned(self.next);
+            let draw = self.dice.draw(self.next);
+            self.template.write(self.next, timestamp, draw, &mut values);
+            if self.spec.keys.is_some() {
+                keys.extend_from_slice(&key_text(draw.key));
+            }
+            timestamps.push(timestamp);
+            // Stops at the last number there is; `poll_next` ends the source there.
+            self.next = self.next.saturating_add(self.step);
+        }
+        let keys = match self.spec.keys {
+            Some(_) => Column::of_equal_widths(keys, KEY_BYTES),
+            None => Column::all_null(timestamps.len()),
+        };
+        EventBatch::new(timestamps, keys, Column::of_equal_widths(values, width)).expect("one of each for each event")
+    }
+
+    fn renew_template(&mut self) {
+        if !self.template.covers(self.next) {
+            let bytes = self.spec.bytes as usize;
+            self.template = Template::new(self.spec.values, bytes, self.next, self.spec.start_time);
+        }
+    }
+
+    fn decoded(&mut self, events: EventBatch) -> SourceBatch {
+        let Some(decoder) = &mut self.decoder else { return SourceBatch { events, undecodable: Vec::new() } };
+        let events_read = EventBatch::with_capacity(events.len(), events.values().data().len());
+        let mut batch = SourceBatch { events: events_read, undecodable: Vec::new() };
+        for row in 0..events.len() {
+            let arrival = Arrival {
+                value: events.values().bytes_of(row),
+                timestamp: events.timestamps()[row],
+                key: events.keys().get(row),
+            };
+            decoder.decode(arrival, || format!("{}:{}", self.node, events.timestamps()[row]), &mut batch);
+        }
+        batch
+    }
+}
+
+const KEY_BYTES: usize = 12;
+
+#[inline]
+fn key_text(key: u32) -> [u8; KEY_BYTES] {
+    let [a, b, c, d, e, f, g, h] = digits::eight(key);
+    [b'k', b'e', b'y', b'-', a, b, c, d, e, f, g, h]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! Where events come from: one file a connector.
+
+pub(crate) mod generator;
