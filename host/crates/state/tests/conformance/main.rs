@@ -1,0 +1,65 @@
+//! What every state backend must do, whichever it is: one suite, run for each backend of this crate.
+//!
+//! `promises` holds the promises of the port one by one; `random_calls` compares a backend with a naive model under
+//! random calls, freezes and drains. A new backend is one more module here.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod fixture;
+mod model;
+mod promises;
+mod random_calls;
+
+use gristmill_ports::StateBackend;
+use gristmill_state::MemoryBackend;
+use gristmill_types::Descriptor;
+
+/// Opens an empty backend.
+type Open = fn(&Descriptor) -> Box<dyn StateBackend>;
+
+/// Runs every promise for one backend, each as a test of its own.
+macro_rules! suite {
+    ($backend:ident, $open:expr, [$($promise:ident),* $(,)?]) => {
+        mod $backend {
+            use super::*;
+            const OPEN: Open = $open;
+
+            $(#[test]
+            fn $promise() {
+                promises::$promise(OPEN);
+            })*
+
+            #[test]
+            fn random_calls_do_what_the_model_does() {
+                random_calls::random_calls_do_what_the_model_does(OPEN);
+            }
+        }
+    };
+}
+
+suite!(
+    memory,
+    |descriptor| Box::new(MemoryBackend::new(descriptor)),
+    [
+        rows_of_one_key_share_a_slot,
+        absent_is_null_and_empty_is_not,
+        of_several_puts_to_one_key_the_last_wins,
+        a_call_sees_its_own_writes,
+        a_rolled_back_call_leaves_nothing,
+        a_mark_takes_back_only_what_came_after_it,
+        an_open_call_is_rolled_back_by_the_next,
+        a_list_keeps_its_order_over_pages,
+        a_map_scan_is_ascending_and_keeps_to_its_prefix,
+        a_page_keeps_to_its_bound_but_holds_one_entry,
+        a_cursor_survives_writes_between_pages,
+        broken_contracts_are_named,
+        state_is_used_only_within_a_call,
+        one_call_cannot_write_without_end,
+        freezing_cuts_between_before_and_after,
+        a_frozen_list_is_what_it_was,
+        deletions_are_told_once,
+        what_comes_and_goes_leaves_no_trace,
+        no_second_freeze_before_the_first_is_drained,
+        size_counts_what_lives,
+    ]
+);

@@ -1,0 +1,306 @@
+//! A backend and the model go through the same random calls, freezes and drains, and must never differ.
+//!
+//! For the freeze the property is: the changes drained, applied to the snapshot before, are the model as it was at the
+//! freeze, whatever was written between the freeze and the last slice.
+
+use std::collections::BTreeSet;
+
+use gristmill_ports::StateBackend;
+use gristmill_ports::state::{FrozenChange, FrozenEntry, WriteMark};
+use gristmill_types::{Column, EventBatch};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::Open;
+use crate::fixture::*;
+use crate::model::Model;
+
+/// Short, so that keys and entries meet often; some longer than what lies inline.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        8 => prop::collection::vec(b'a'..=b'c', 0..3),
+        1 => (b'a'..=b'b').prop_map(|byte| vec![byte; 40]),
+    ]
+}
+
+fn nullable() -> impl Strategy<Value = Option<Vec<u8>>> {
+    prop::option::weighted(0.7, bytes())
+}
+
+#[derive(Debug, Clone)]
+enum Access {
+    Get(Vec<usize>),
+    Put(Vec<(usize, Option<Vec<u8>>)>),
+    Append(Vec<(usize, Vec<u8>)>),
+    ClearLists(Vec<usize>),
+    ScanList(usize, u32),
+    MapGet(Vec<(usize, Vec<u8>)>),
+    MapPut(Vec<(usize, Vec<u8>, Option<Vec<u8>>)>),
+    ClearMaps(Vec<usize>),
+    ScanMap(usize, Vec<u8>, u32),
+    Mark,
+    RollBackTo(usize),
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    let row = || 0..1000_usize;
+    let some = 1..5;
+    prop_oneof![
+        1 => prop::collection::vec(row(), some.clone()).prop_map(Access::Get),
+        4 => prop::collection::vec((row(), nullable()), some.clone()).prop_map(Access::Put),
+        2 => prop::collection::vec((row(), bytes()), some.clone()).prop_map(Access::Append),
+        1 => prop::collection::vec(row(), 1..3).prop_map(Access::ClearLists),
+        1 => (row(), 0..40_u32).prop_map(|(row, max)| Access::ScanList(row, max)),
+        1 => prop::collection::vec((row(), bytes()), some.clone()).prop_map(Access::MapGet),
+        4 => prop::collection::vec((row(), bytes(), nullable()), some).prop_map(Access::MapPut),
+        1 => prop::collection::vec(row(), 1..3).prop_map(Access::ClearMaps),
+        1 => (row(), bytes(), 0..40_u32).prop_map(|(row, prefix, max)| Access::ScanMap(row, prefix, max)),
+        1 => Just(Access::Mark),
+        1 => row().prop_map(Access::RollBackTo),
+    ]
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Call { keys: Vec<Vec<u8>>, hashed: bool, accesses: Vec<Access>, commit: bool },
+    Freeze,
+    Drain(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let keys = prop::collection::vec(bytes(), 1..6);
+    let accesses = prop::collection::vec(access(), 0..8);
+    let call = (keys, any::<bool>(), accesses, prop::bool::weighted(0.8));
+    prop_oneof![
+        6 => call.prop_map(|(keys, hashed, accesses, commit)| Step::Call { keys, hashed, accesses, commit }),
+        1 => Just(Step::Freeze),
+        2 => (1..4_usize).prop_map(Step::Drain),
+    ]
+}
+
+pub(crate) fn random_calls_do_what_the_model_does(open: Open) {
+    let steps = prop::collection::vec(step(), 1..40);
+    let config = Config { cases: 512, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&steps, |steps| {
+            let mut run = Run::new(open(&descriptor()));
+            steps.iter().for_each(|step| run.step(step));
+            run.end();
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+struct Run {
+    backend: Box<dyn StateBackend>,
+    model: Model,
+    /// What the drained generations add up to.
+    snapshot: Model,
+    /// The model at the freeze, and the entries drained since.
+    frozen: Option<(Model, BTreeSet<FrozenChange>)>,
+}
+
+impl Run {
+    fn new(backend: Box<dyn StateBackend>) -> Self {
+        Self { backend, model: Model::default(), snapshot: Model::default(), frozen: None }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Call { keys, hashed, accesses, commit } => self.call(keys, *hashed, accesses, *commit),
+            Step::Freeze => self.freeze(),
+            Step::Drain(max) => self.drain(*max),
+        }
+        assert_eq!(self.backend.size(), self.model.size());
+    }
+
+    fn call(&mut self, keys: &[Vec<u8>], hashed: bool, accesses: &[Access], commit: bool) {
+        let mut events = EventBatch::default();
+        keys.iter().for_each(|key| events.push(0, Some(key), None));
+        self.backend.begin(&if hashed { events.hashed() } else { events });
+        let mut call = Call { keys, backend: &mut *self.backend, model: self.model.clone(), marks: Vec::new() };
+        accesses.iter().for_each(|access| call.access(access));
+        let after = call.model;
+        if commit {
+            self.backend.commit().unwrap();
+            self.model = after;
+        } else {
+            self.backend.roll_back();
+        }
+    }
+
+    fn freeze(&mut self) {
+        if self.backend.freeze() {
+            if let Some((frozen, _)) = &self.frozen {
+                assert_eq!(&self.snapshot, frozen, "a drained generation lacks something");
+            }
+            self.frozen = Some((self.model.clone(), BTreeSet::new()));
+        } else {
+            assert!(self.frozen.is_some(), "refused without an earlier freeze");
+        }
+    }
+
+    fn drain(&mut self, max: usize) {
+        let changes = self.backend.drain_frozen(max);
+        match &mut self.frozen {
+            None => assert!(changes.is_empty()),
+            Some((frozen, told)) => {
+                for change in &changes {
+                    self.snapshot.apply(change);
+                    assert!(told.insert(place_of(change)), "told twice: {change:?}");
+                }
+                if changes.is_empty() {
+                    assert_eq!(&self.snapshot, frozen);
+                }
+            }
+        }
+    }
+
+    /// Drains what is left, freezes once more, and compares the whole.
+    fn end(&mut self) {
+        for _ in 0..2 {
+            while !self.backend.freeze() {
+                self.drain(3);
+            }
+            self.frozen = Some((self.model.clone(), BTreeSet::new()));
+            loop {
+                let told = self.frozen.as_ref().map(|(_, told)| told.len());
+                self.drain(7);
+                if told == self.frozen.as_ref().map(|(_, told)| told.len()) {
+                    break;
+                }
+            }
+            assert_eq!(self.snapshot, self.model);
+        }
+    }
+}
+
+/// The change without its content: two of the same entry are equal.
+fn place_of(change: &FrozenChange) -> FrozenChange {
+    let entry = match &change.entry {
+        FrozenEntry::Value(_) => FrozenEntry::Value(None),
+        FrozenEntry::List(_) => FrozenEntry::List(Vec::new()),
+        FrozenEntry::MapEntry(name, _) => FrozenEntry::MapEntry(name.clone(), None),
+    };
+    FrozenChange { entry, ..change.clone() }
+}
+
+/// One call, made to the backend and to a copy of the model.
+struct Call<'r> {
+    keys: &'r [Vec<u8>],
+    backend: &'r mut dyn StateBackend,
+    model: Model,
+    marks: Vec<(WriteMark, Model)>,
+}
+
+impl Call<'_> {
+    fn row(&self, row: usize) -> u32 {
+        (row % self.keys.len()) as u32
+    }
+
+    fn key(&self, row: usize) -> Vec<u8> {
+        self.keys[row % self.keys.len()].clone()
+    }
+
+    fn rows(&self, rows: impl Iterator<Item = usize>) -> Vec<u32> {
+        rows.map(|row| self.row(row)).collect()
+    }
+
+    fn access(&mut self, access: &Access) {
+        match access {
+            Access::Get(_) | Access::ScanList(..) | Access::MapGet(_) | Access::ScanMap(..) => self.read(access),
+            Access::Put(_) | Access::Append(_) | Access::ClearLists(_) | Access::MapPut(_) | Access::ClearMaps(_) => {
+                self.write(access);
+            }
+            Access::Mark => self.marks.push((self.backend.mark(), self.model.clone())),
+            Access::RollBackTo(mark) => {
+                if !self.marks.is_empty() {
+                    self.marks.truncate(mark % self.marks.len() + 1);
+                    let (mark, model) = self.marks.last().cloned().expect("one is left");
+                    self.backend.roll_back_to(mark);
+                    self.model = model;
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, access: &Access) {
+        match access {
+            Access::Get(rows) => {
+                let read = self.backend.get(VALUE, &self.rows(rows.iter().copied())).unwrap();
+                for (&row, &slot) in rows.iter().zip(&read.slots) {
+                    let expected = self.model.values.get(&self.key(row)).map(Vec::as_slice);
+                    assert_eq!(read.values.get(slot as usize), expected);
+                }
+            }
+            Access::ScanList(row, max) => {
+                let place = self.row(*row);
+                let list = whole_list(self.backend, place, *max);
+                assert_eq!(list, self.model.list(&self.key(*row)));
+            }
+            Access::MapGet(entries) => {
+                let rows = self.rows(entries.iter().map(|(row, _)| *row));
+                let names: Column = entries.iter().map(|(_, name)| Some(name.as_slice())).collect();
+                let got = self.backend.map_get(MAP, &rows, &names).unwrap();
+                for (at, (row, name)) in entries.iter().enumerate() {
+                    let expected = self.model.maps.get(&self.key(*row)).and_then(|map| map.get(name));
+                    assert_eq!(got.get(at), expected.map(Vec::as_slice));
+                }
+            }
+            Access::ScanMap(row, prefix, max) => {
+                let place = self.row(*row);
+                let entries = whole_map(self.backend, place, prefix, *max);
+                assert_eq!(entries, self.model.entries(&self.key(*row), prefix));
+            }
+            other => panic!("{other:?} is no read"),
+        }
+    }
+
+    fn write(&mut self, access: &Access) {
+        match access {
+            Access::Put(writes) => {
+                let rows = self.rows(writes.iter().map(|(row, _)| *row));
+                let values: Column = writes.iter().map(|(_, value)| value.as_deref()).collect();
+                self.backend.put(VALUE, &rows, &values).unwrap();
+                writes.iter().for_each(|(row, value)| {
+                    let key = self.key(*row);
+                    self.model.put(&key, value.as_deref());
+                });
+            }
+            Access::Append(writes) => {
+                let rows = self.rows(writes.iter().map(|(row, _)| *row));
+                let items: Column = writes.iter().map(|(_, item)| Some(item.as_slice())).collect();
+                self.backend.list_append(LIST, &rows, &items).unwrap();
+                writes.iter().for_each(|(row, item)| {
+                    let key = self.key(*row);
+                    self.model.append(&key, item);
+                });
+            }
+            Access::ClearLists(rows) => {
+                self.backend.list_clear(LIST, &self.rows(rows.iter().copied())).unwrap();
+                for &row in rows {
+                    let key = self.key(row);
+                    self.model.lists.remove(&key);
+                }
+            }
+            Access::MapPut(writes) => {
+                let rows = self.rows(writes.iter().map(|(row, ..)| *row));
+                let names: Column = writes.iter().map(|(_, name, _)| Some(name.as_slice())).collect();
+                let values: Column = writes.iter().map(|(.., value)| value.as_deref()).collect();
+                self.backend.map_put(MAP, &rows, &names, &values).unwrap();
+                for (row, name, value) in writes {
+                    let key = self.key(*row);
+                    self.model.put_entry(&key, name, value.as_deref());
+                }
+            }
+            Access::ClearMaps(rows) => {
+                self.backend.map_clear(MAP, &self.rows(rows.iter().copied())).unwrap();
+                for &row in rows {
+                    let key = self.key(row);
+                    self.model.maps.remove(&key);
+                }
+            }
+            other => panic!("{other:?} is no write"),
+        }
+    }
+}
