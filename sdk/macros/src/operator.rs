@@ -1,0 +1,191 @@
+//! `#[operator]`: a struct whose fields are parts becomes an operator.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, Fields, ItemStruct, Result, Type};
+
+use crate::attribute::{self, Told};
+
+/// A field of the struct.
+struct Member {
+    ident: Ident,
+    ty: Type,
+    told: Told,
+}
+
+/// The struct without our attributes, its implementation of `Operator`, and the export.
+pub(crate) fn expand(arguments: TokenStream, mut item: ItemStruct) -> Result<TokenStream> {
+    let per_batch = is_per_batch(&arguments)?;
+    if !item.generics.params.is_empty() {
+        return Err(Error::new_spanned(&item.generics, "an operator cannot be generic: a module holds exactly one"));
+    }
+    let members = members(&mut item)?;
+    let (parts, locals): (Vec<_>, Vec<_>) = members.iter().partition(|member| !member.told.is_local());
+    let checks = parts.iter().filter_map(|part| role_check(part));
+    let fields = parts.iter().map(|part| field_static(part, &parts));
+    let implementation = implementation(&item.ident, &parts, &locals, per_batch);
+    let name = &item.ident;
+    Ok(quote! {
+        #item
+
+        const _: () = {
+            #(#checks)*
+            #(#fields)*
+            #implementation
+        };
+
+        ::gristmill_sdk::export_operator!(#name);
+    })
+}
+
+fn is_per_batch(arguments: &TokenStream) -> Result<bool> {
+    match arguments.to_string().as_str() {
+        "" => Ok(false),
+        "per_batch" => Ok(true),
+        _ => Err(Error::new_spanned(arguments, "`#[operator]` takes nothing, or `per_batch`")),
+    }
+}
+
+fn members(item: &mut ItemStruct) -> Result<Vec<Member>> {
+    let Fields::Named(fields) = &mut item.fields else {
+        return Err(Error::new_spanned(item, "an operator is a struct with named fields: its ports and states go by them"));
+    };
+    fields
+        .named
+        .iter_mut()
+        .map(|field| {
+            let told = attribute::take(field)?;
+            let ident = field.ident.clone().expect("named fields have names");
+            Ok(Member { ident, ty: field.ty.clone(), told })
+        })
+        .collect()
+}
+
+/// Refuses, at compile time, an attribute that does not go with the type of its field.
+fn role_check(part: &Member) -> Option<TokenStream> {
+    let (attribute, span) = part.told.attribute?;
+    let role = match attribute {
+        "state" => quote!(State),
+        "output" => quote!(Output),
+        "input" => quote!(Input),
+        _ => quote!(Metric),
+    };
+    let ty = &part.ty;
+    let message = format!("`#[{attribute}]` does not go with the type of field `{}`", part.ident);
+    Some(quote_spanned! {span=>
+        const _: () = ::core::assert!(
+            <#ty as ::gristmill_sdk::part::Part>::ROLE.is(::gristmill_sdk::part::Role::#role),
+            #message
+        );
+    })
+}
+
+/// The `static` that tells a part what it is called.
+fn field_static(part: &Member, parts: &[&Member]) -> TokenStream {
+    let constant = static_name(&part.ident);
+    let told = &part.told;
+    let name = told.name.as_ref().map_or_else(
+        || unraw(&part.ident),
+        syn::LitStr::value,
+    );
+    let version = told.version.as_ref().map_or_else(|| quote!(1), |version| quote!(#version));
+    let ttl_ms = told.ttl_ms.map_or_else(|| quote!(::core::option::Option::None), |ms| quote!(::core::option::Option::Some(#ms)));
+    let by_processing_time = told.ttl_by_processing_time;
+    let keyed = match &told.keyed {
+        Some(keyed) => quote!(#keyed),
+        None => {
+            let types = parts.iter().map(|part| &part.ty);
+            quote!(false #(|| <#types as ::gristmill_sdk::part::Part>::ROLE.is(::gristmill_sdk::part::Role::State))*)
+        }
+    };
+    quote! {
+        static #constant: ::gristmill_sdk::part::Field = ::gristmill_sdk::part::Field {
+            name: #name,
+            version: #version,
+            ttl_ms: #ttl_ms,
+            ttl_by_processing_time: #by_processing_time,
+            keyed: #keyed,
+        };
+    }
+}
+
+fn implementation(name: &Ident, parts: &[&Member], locals: &[&Member], per_batch: bool) -> TokenStream {
+    let part = quote!(::gristmill_sdk::part::Part);
+    let idents: Vec<_> = parts.iter().map(|part| &part.ident).collect();
+    let statics: Vec<_> = parts.iter().map(|part| static_name(&part.ident)).collect();
+    let local_idents = locals.iter().map(|local| &local.ident);
+    let declares: Vec<_> = parts
+        .iter()
+        .zip(&statics)
+        .map(|(member, constant)| {
+            let ty = &member.ty;
+            quote_spanned!(ty.span()=> <#ty as ::gristmill_sdk::part::Part>::declare(&#constant, &mut descriptor))
+        })
+        .collect();
+    let (behaviour, handle) = if per_batch {
+        let behaviour = quote!(::gristmill_sdk::operator::PerBatch);
+        (behaviour.clone(), quote!(<Self as #behaviour>::on_batch(self, batch, rejected)))
+    } else {
+        let behaviour = quote!(::gristmill_sdk::operator::PerEvent);
+        (behaviour, quote!(::gristmill_sdk::operator::each_event(self, batch, rejected)))
+    };
+    quote! {
+        impl ::gristmill_sdk::operator::Operator for #name {
+            fn declare() -> ::gristmill_sdk::operator::Descriptor {
+                let mut descriptor = ::gristmill_sdk::operator::empty_descriptor();
+                #(#declares;)*
+                descriptor
+            }
+
+            fn build(parameters: &str) -> ::core::result::Result<Self, ::gristmill_sdk::Failure> {
+                let mut descriptor = ::gristmill_sdk::operator::empty_descriptor();
+                ::core::result::Result::Ok(Self {
+                    #(#idents: { let index = #declares; #part::build(&#statics, index, parameters)? },)*
+                    #(#local_idents: ::core::default::Default::default(),)*
+                })
+            }
+
+            fn open(
+                &mut self,
+                context: &::gristmill_sdk::operator::Context,
+            ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
+                <Self as #behaviour>::open(self, context)
+            }
+
+            #[inline]
+            fn handle(
+                &mut self,
+                batch: &::gristmill_sdk::Batch,
+                rejected: &mut ::gristmill_sdk::operator::Rejected,
+            ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
+                #handle
+            }
+
+            fn begin(&mut self, batch: &::gristmill_sdk::Batch) {
+                #(#part::begin(&mut self.#idents, batch);)*
+            }
+
+            fn roll_back(&mut self, row: u32) {
+                #(#part::roll_back(&mut self.#idents, row);)*
+            }
+
+            fn finish(
+                &mut self,
+                done: &mut ::gristmill_sdk::part::Done<'_>,
+            ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
+                #(#part::finish(&mut self.#idents, done)?;)*
+                ::core::result::Result::Ok(())
+            }
+        }
+    }
+}
+
+fn static_name(field: &Ident) -> Ident {
+    format_ident!("{}", unraw(field).to_uppercase(), span = field.span())
+}
+
+/// The name without `r#`.
+fn unraw(ident: &Ident) -> String {
+    ident.to_string().trim_start_matches("r#").to_owned()
+}

@@ -1,0 +1,335 @@
+//! `Map<K, V>`: an ordered map for each key of the stream.
+//!
+//! The host cannot be asked for the map keys of a batch in advance, so entries are fetched one by one and then kept, from
+//! call to call while the state's generation stays the same, up to a bound. Writes wait for the end of the call, or for
+//! a scan, which must see them.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::gristmill::operator::types::{Column, Descriptor, StateKind};
+use crate::codec;
+use crate::event::{Batch, Event};
+use crate::failure::Failure;
+use crate::host::{self, Page};
+use crate::map_key::{EncodeKey, MapKey};
+use crate::part::{Done, Field, Part, Role};
+use crate::state::{NO_ROW, PAGE_BYTES, declare};
+
+/// Entries kept from one call to the next; with more, all are forgotten.
+const KEPT_ENTRIES: usize = 16 * 1024;
+
+/// Bytes, as stored, of entries kept from one call to the next; with more, all are forgotten.
+const KEPT_BYTES: usize = 4 * 1024 * 1024;
+
+/// An ordered map for each key of the stream. Scans go by the order of [`MapKey`]'s bytes, which is that of the keys.
+#[derive(Debug)]
+pub struct Map<K, V> {
+    state: u32,
+    name: &'static str,
+    /// Entries with a time to live may vanish at any moment and are not kept.
+    keeps: bool,
+    generation: u64,
+    /// Key and map key, see `place`, to the entry.
+    places: HashMap<Box<[u8]>, usize>,
+    entries: Vec<Entry<V>>,
+    kept_bytes: usize,
+    /// Entries that were written since the last sending.
+    written: Vec<usize>,
+    undo: Vec<Undo<V>>,
+    undo_row: u32,
+    /// Whether the host has seen something that `undo` would take back.
+    undo_sent: bool,
+    place: Vec<u8>,
+    key: PhantomData<K>,
+}
+
+/// What is known of one entry.
+#[derive(Debug)]
+struct Entry<V> {
+    map_key: Box<[u8]>,
+    value: Option<V>,
+    written: bool,
+    /// A row of this call under whose key the entry stands.
+    row: u32,
+}
+
+/// How to take back one write of the event being handled.
+#[derive(Debug)]
+struct Undo<V> {
+    entry: usize,
+    value: Option<V>,
+    written: bool,
+}
+
+impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
+    /// The value under `map_key` in the map of the event's key.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] if the stored bytes are not a `V`.
+    pub fn get<Q>(&mut self, event: Event<'_>, map_key: &Q) -> Result<Option<&V>, Failure>
+    where
+        K: Borrow<Q>,
+        Q: EncodeKey + ?Sized,
+    {
+        let at = self.touch(event, map_key)?;
+        Ok(self.entries[at].value.as_ref())
+    }
+
+    /// The value under `map_key`, to be changed in place; made by `V::default()` if there is none.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] if the stored bytes are not a `V`.
+    pub fn or_default<Q>(&mut self, event: Event<'_>, map_key: &Q) -> Result<&mut V, Failure>
+    where
+        K: Borrow<Q>,
+        Q: EncodeKey + ?Sized,
+        V: Default,
+    {
+        Ok(self.touch_to_write(event, map_key)?.get_or_insert_default())
+    }
+
+    /// Puts a value under `map_key`.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] if the bytes stored before are not a `V`.
+    pub fn insert<Q>(&mut self, event: Event<'_>, map_key: &Q, value: V) -> Result<(), Failure>
+    where
+        K: Borrow<Q>,
+        Q: EncodeKey + ?Sized,
+    {
+        *self.touch_to_write(event, map_key)? = Some(value);
+        Ok(())
+    }
+
+    /// Removes the value under `map_key`, and gives it.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] if the stored bytes are not a `V`.
+    pub fn remove<Q>(&mut self, event: Event<'_>, map_key: &Q) -> Result<Option<V>, Failure>
+    where
+        K: Borrow<Q>,
+        Q: EncodeKey + ?Sized,
+    {
+        Ok(self.touch_to_write(event, map_key)?.take())
+    }
+
+    /// Empties the map of the event's key. Reads every key that it has; costs accordingly.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] if the stored bytes are not those of a `K` and a `V`.
+    pub fn clear(&mut self, event: Event<'_>) -> Result<(), Failure> {
+        let keys: Vec<K> = self.iter(event)?.map(|entry| Ok(entry?.0)).collect::<Result<_, Failure>>()?;
+        keys.iter().try_for_each(|key| self.remove(event, key).map(drop))
+    }
+
+    /// The entries of the event's key in order, read page by page.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] if something written before cannot be stored.
+    pub fn iter(&mut self, event: Event<'_>) -> Result<MapEntries<'_, K, V>, Failure> {
+        self.scan(event, Vec::new())
+    }
+
+    fn scan(&mut self, event: Event<'_>, prefix: Vec<u8>) -> Result<MapEntries<'_, K, V>, Failure> {
+        self.send()?;
+        Ok(MapEntries {
+            state: self.state,
+            name: self.name,
+            row: event.row(),
+            prefix,
+            page: Page { keys: Column::empty(), values: Column::empty(), next: None },
+            at: 0,
+            more: true,
+            map: PhantomData,
+        })
+    }
+
+    /// The place of an entry, fetched if it is not known yet.
+    fn touch<Q: EncodeKey + ?Sized>(&mut self, event: Event<'_>, map_key: &Q) -> Result<usize, Failure> {
+        let key = event.key().unwrap_or_default();
+        self.place.clear();
+        self.place.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        self.place.extend_from_slice(key);
+        let prefix = self.place.len();
+        map_key.encode(&mut self.place);
+        if let Some(&at) = self.places.get(self.place.as_slice()) {
+            return Ok(at);
+        }
+        let map_key = &self.place[prefix..];
+        let found = host::map_get(self.state, &[event.row()], &[Some(map_key)].into_iter().collect());
+        let stored = found.get(0);
+        let value = stored.map(|bytes| codec::decode(bytes, self.name)).transpose()?;
+        self.kept_bytes += self.place.len() + stored.map_or(0, <[u8]>::len);
+        self.entries.push(Entry { map_key: map_key.into(), value, written: false, row: event.row() });
+        self.places.insert(self.place.as_slice().into(), self.entries.len() - 1);
+        Ok(self.entries.len() - 1)
+    }
+
+    /// The value of an entry, noted as written, with its old self kept in case the event is rejected.
+    fn touch_to_write<Q>(&mut self, event: Event<'_>, map_key: &Q) -> Result<&mut Option<V>, Failure>
+    where
+        Q: EncodeKey + ?Sized,
+    {
+        let at = self.touch(event, map_key)?;
+        if self.undo_row != event.row() {
+            self.undo_row = event.row();
+            self.undo_sent = false;
+            self.undo.clear();
+        }
+        let entry = &mut self.entries[at];
+        entry.row = event.row();
+        self.undo.push(Undo { entry: at, value: entry.value.clone(), written: entry.written });
+        self.note_written(at);
+        Ok(&mut self.entries[at].value)
+    }
+
+    fn note_written(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.entries[at].written, true) {
+            self.written.push(at);
+        }
+    }
+
+    /// Sends what was written to the host.
+    fn send(&mut self) -> Result<(), Failure> {
+        if self.written.is_empty() {
+            return Ok(());
+        }
+        self.undo_sent = true;
+        let mut changed = host::Entries { rows: Vec::new(), keys: Column::empty(), values: Column::empty() };
+        for at in self.written.drain(..) {
+            let entry = &mut self.entries[at];
+            entry.written = false;
+            changed.rows.push(entry.row);
+            changed.keys.push(Some(&entry.map_key));
+            match &entry.value {
+                Some(value) => {
+                    codec::encode(value, self.name, &mut changed.values.data)?;
+                    changed.values.end_row();
+                }
+                None => changed.values.push(None),
+            }
+        }
+        host::map_put(self.state, &changed);
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.places.clear();
+        self.entries.clear();
+        self.kept_bytes = 0;
+    }
+}
+
+impl<A: MapKey, B: MapKey, V: Serialize + DeserializeOwned + Clone> Map<(A, B), V> {
+    /// The entries whose first part is `part`, in order.
+    ///
+    /// # Errors
+    /// [`Failure::Fatal`] if something written before cannot be stored.
+    pub fn iter_under<Q>(&mut self, event: Event<'_>, part: &Q) -> Result<MapEntries<'_, (A, B), V>, Failure>
+    where
+        A: Borrow<Q>,
+        Q: EncodeKey + ?Sized,
+    {
+        let mut prefix = Vec::new();
+        part.encode_part(&mut prefix);
+        self.scan(event, prefix)
+    }
+}
+
+impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Part for Map<K, V> {
+    const ROLE: Role = Role::State;
+
+    fn declare(field: &Field, descriptor: &mut Descriptor) -> u32 {
+        declare(field, StateKind::OrderedMap, descriptor)
+    }
+
+    fn build(field: &'static Field, state: u32, _: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            state,
+            name: field.name,
+            keeps: field.ttl_ms.is_none(),
+            generation: 0,
+            places: HashMap::new(),
+            entries: Vec::new(),
+            kept_bytes: 0,
+            written: Vec::new(),
+            undo: Vec::new(),
+            undo_row: NO_ROW,
+            undo_sent: false,
+            place: Vec::new(),
+            key: PhantomData,
+        })
+    }
+
+    fn begin(&mut self, batch: &Batch) {
+        let void = !self.keeps || self.generation != batch.state_generation();
+        if void || !self.written.is_empty() || self.entries.len() > KEPT_ENTRIES || self.kept_bytes > KEPT_BYTES {
+            self.forget();
+        }
+        self.generation = batch.state_generation();
+        self.written.clear();
+        self.undo.clear();
+        self.undo_row = NO_ROW;
+    }
+
+    fn roll_back(&mut self, row: u32) {
+        if self.undo_row != row {
+            return;
+        }
+        while let Some(undo) = self.undo.pop() {
+            self.entries[undo.entry].value = undo.value;
+            if self.undo_sent {
+                // A scan has shown the host the new value: the old one is sent after it.
+                self.note_written(undo.entry);
+            } else if !undo.written {
+                self.entries[undo.entry].written = false;
+                self.written.pop().expect("the last entry written for the first time is this one");
+            }
+        }
+    }
+
+    fn finish(&mut self, _: &mut Done<'_>) -> Result<(), Failure> {
+        self.send()
+    }
+}
+
+/// The entries of one key's map, in order.
+#[derive(Debug)]
+pub struct MapEntries<'a, K, V> {
+    state: u32,
+    name: &'static str,
+    row: u32,
+    prefix: Vec<u8>,
+    page: Page,
+    /// The next entry of the page.
+    at: usize,
+    more: bool,
+    /// Nothing may be written while it is read: the scan would not see it.
+    map: PhantomData<&'a mut Map<K, V>>,
+}
+
+impl<K: MapKey, V: DeserializeOwned> Iterator for MapEntries<'_, K, V> {
+    type Item = Result<(K, V), Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.at == self.page.keys.len() {
+            if !self.more {
+                return None;
+            }
+            let cursor = self.page.next.take();
+            self.page = host::map_scan(self.state, self.row, &self.prefix, cursor.as_deref(), PAGE_BYTES);
+            self.more = self.page.next.is_some();
+            self.at = 0;
+        }
+        let at = self.at;
+        self.at += 1;
+        let key = K::decode(self.page.keys.bytes(at)).ok_or_else(|| codec::foreign::<K>(self.name));
+        let value = codec::decode(self.page.values.bytes(at), self.name);
+        Some(key.and_then(|key| Ok((key, value?))))
+    }
+}
