@@ -138,6 +138,12 @@ impl Column {
         &self.nulls
     }
 
+    /// The three buffers: `ends`, `data`, `nulls`.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u32>, Vec<u8>, Vec<u32>) {
+        (self.ends, self.data, self.nulls)
+    }
+
     /// Bytes that the column takes in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -1,0 +1,126 @@
+//! From wasmtime's errors to faults that people understand.
+
+use gristmill_types::CallFailure;
+use gristmill_types::failure::{FaultKind, GuestFault};
+use wasmtime::{FrameInfo, FrameSymbol, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::limits::{Footprint, Limits};
+
+/// Frames of a backtrace that are kept; a stack overflow has tens of thousands.
+const FRAMES: usize = 32;
+
+/// What wasmtime says when a guest handed over more bytes in one go than its host-call fuel. The type is private to
+/// wasmtime; a test pins the words.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// Why an import stops the guest that called it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The guest broke the contract.
+    #[error("{0}")]
+    Contract(String),
+    /// The guest handed over more than its output limit.
+    #[error("more than the output limit was handed over")]
+    Output,
+    /// The host could not do its part; the guest is not to blame.
+    #[error("{0}")]
+    Host(String),
+}
+
+/// A fault without a backtrace: something the host found in what a guest returned.
+pub(crate) fn invalid(message: impl Into<String>) -> GuestFault {
+    GuestFault { kind: FaultKind::InvalidResult, message: message.into(), backtrace: Vec::new() }
+}
+
+/// The fault of a call that returned more than it may.
+pub(crate) fn over_output_limit(limits: &Limits) -> GuestFault {
+    GuestFault {
+        kind: FaultKind::OutputLimit,
+        message: format!(
+            "one call handed over more than {}; emit less in a call, or raise `limits.output`",
+            in_words(limits.output_bytes)
+        ),
+        backtrace: Vec::new(),
+    }
+}
+
+/// What became of a call that wasmtime ended with an error.
+pub(crate) fn failure_of(error: &wasmtime::Error, limits: &Limits, footprint: &Footprint) -> CallFailure {
+    let (kind, message) = match error.downcast_ref::<Stop>() {
+        Some(Stop::Host(message)) => return CallFailure::Fatal(message.clone()),
+        Some(Stop::Contract(message)) => (FaultKind::InvalidResult, message.clone()),
+        Some(Stop::Output) => return CallFailure::Fault(with_backtrace(over_output_limit(limits), error)),
+        None => classify(error, limits, footprint),
+    };
+    CallFailure::Fault(with_backtrace(GuestFault { kind, message, backtrace: Vec::new() }, error))
+}
+
+fn classify(error: &wasmtime::Error, limits: &Limits, footprint: &Footprint) -> (FaultKind, String) {
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        return (FaultKind::Trap, format!("the guest ended itself with exit code {}", exit.0));
+    }
+    let trap = error.downcast_ref::<Trap>().copied();
+    if trap == Some(Trap::Interrupt) {
+        let message = format!("the call took longer than {:?}; do less in a call, or raise `limits.call`", limits.call);
+        return (FaultKind::Deadline, message);
+    }
+    if footprint.was_denied() {
+        let limit = in_words(limits.memory_bytes);
+        return (FaultKind::Memory, format!("the guest wanted more than its {limit} of memory; raise `limits.memory`"));
+    }
+    match trap {
+        Some(Trap::StackOverflow) => (FaultKind::Trap, "the guest's stack overflowed".to_owned()),
+        Some(Trap::UnreachableCodeReached) => {
+            (FaultKind::Trap, "the guest gave up: it panicked, aborted or reached `unreachable`".to_owned())
+        }
+        Some(trap) => (FaultKind::Trap, trap.to_string().trim_start_matches("wasm trap: ").to_owned()),
+        None => {
+            let cause = error.root_cause().to_string();
+            if cause.contains(FUEL_EXHAUSTED) {
+                let fault = over_output_limit(limits);
+                return (fault.kind, fault.message);
+            }
+            (FaultKind::InvalidResult, cause)
+        }
+    }
+}
+
+fn with_backtrace(mut fault: GuestFault, error: &wasmtime::Error) -> GuestFault {
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
+        fault.backtrace = backtrace.frames().iter().flat_map(frame_lines).take(FRAMES).collect();
+    }
+    fault
+}
+
+/// A frame in words; where the guest has debug information, a line for each function inlined there.
+fn frame_lines(frame: &FrameInfo) -> Vec<String> {
+    if frame.symbols().is_empty() {
+        let name = frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), demangled);
+        return vec![match frame.func_offset() {
+            Some(offset) => format!("{name} + {offset:#x}"),
+            None => name,
+        }];
+    }
+    frame.symbols().iter().map(|symbol| symbol_line(symbol, frame)).collect()
+}
+
+fn symbol_line(symbol: &FrameSymbol, frame: &FrameInfo) -> String {
+    let name = symbol.name().or(frame.func_name()).map_or_else(|| "a function without a name".to_owned(), demangled);
+    match (symbol.file(), symbol.line()) {
+        (Some(file), Some(line)) => format!("{name} at {file}:{line}"),
+        (Some(file), None) => format!("{name} at {file}"),
+        (None, _) => name,
+    }
+}
+
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+/// Bytes as people write them in a job document.
+pub(crate) fn in_words(bytes: usize) -> String {
+    const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let exact = UNITS.iter().find(|(size, _)| bytes >= *size && bytes.is_multiple_of(*size));
+    exact.map_or_else(|| format!("{bytes} bytes"), |(size, unit)| format!("{} {unit}", bytes / size))
+}

@@ -1,0 +1,107 @@
+//! The place of one subtask's instance: fills it, opens the guest, and fills it anew when an instance had to go.
+
+use std::sync::Arc;
+
+use gristmill_ports::operator::OperatorContext;
+use gristmill_types::{CallFailure, Descriptor};
+
+use crate::bindings::types::{Context, Failure};
+use crate::guest_data::{Phase, Provisions};
+use crate::instance::Instance;
+use crate::limits::Limits;
+use crate::log_gate::cut;
+use crate::module::Module;
+
+/// What stays when an instance goes.
+pub(crate) struct Seat {
+    pub(crate) module: Arc<Module>,
+    pub(crate) descriptor: Arc<Descriptor>,
+    pub(crate) context: OperatorContext,
+    pub(crate) limits: Limits,
+    occupant: Option<Instance>,
+}
+
+impl Seat {
+    /// A seat with an opened instance in it.
+    ///
+    /// # Errors
+    /// What `open` said, or why it could not be called.
+    pub(crate) fn filled(
+        module: Arc<Module>,
+        descriptor: Arc<Descriptor>,
+        context: OperatorContext,
+        limits: Limits,
+    ) -> Result<Self, CallFailure> {
+        let mut seat = Self { module, descriptor, context, limits, occupant: None };
+        seat.occupant = Some(seat.open()?);
+        Ok(seat)
+    }
+
+    /// The instance, for one call. It is gone unless it is given back.
+    ///
+    /// # Errors
+    /// If a new one was needed and did not open.
+    pub(crate) fn take(&mut self) -> Result<Instance, CallFailure> {
+        self.occupant.take().map_or_else(|| self.open(), Ok)
+    }
+
+    /// Takes an instance back after a call that it survived. One that has grown too large is dropped here, between
+    /// calls (rule 11).
+    pub(crate) fn give_back(&mut self, mut instance: Instance) {
+        if instance.data().footprint.is_oversized() {
+            tracing::debug!(operator = %self.context.operator, "replacing an instance that has grown too large");
+        } else {
+            self.occupant = Some(instance);
+        }
+    }
+
+    fn open(&self) -> Result<Instance, CallFailure> {
+        let context = &self.context;
+        let provisions = Provisions {
+            limits: self.limits,
+            log: Arc::clone(&context.log),
+            clock: Arc::clone(&context.clock),
+            seed: context.seed,
+            metrics: self.descriptor.metrics.len(),
+        };
+        let mut instance = Instance::new(&self.module, provisions)?;
+        if self.module.exports.guest.is_some() {
+            self.call_open(&mut instance)?;
+        }
+        instance.data().footprint.opened();
+        Ok(instance)
+    }
+
+    fn call_open(&self, instance: &mut Instance) -> Result<(), CallFailure> {
+        let context = &self.context;
+        let told = Context {
+            job: context.job.as_str(),
+            operator: context.operator.as_str(),
+            subtask: context.subtask.0,
+            parallelism: context.parallelism.get(),
+            max_parallelism: context.max_parallelism.get(),
+            annotations: &[],
+        };
+        let now_ms = context.clock.now_ms();
+        let said = instance.call(Phase::Outside, now_ms, |calls, store| {
+            let guest = calls.guest.as_ref().expect("only modules that export `guest` are opened");
+            guest.call_open(store, &context.parameters, told)
+        })?;
+        said.map_err(|failure| match failure {
+            // There is no record in `open` that could be bad: what the guest cannot work with is its parameters.
+            Failure::BadRecord(reason) | Failure::Fatal(reason) => {
+                CallFailure::Fatal(format!("`open`: {}", cut(&reason)))
+            }
+            Failure::Transient(reason) => CallFailure::Transient(format!("`open`: {}", cut(&reason))),
+        })
+    }
+}
+
+/// What a guest says of a call that failed.
+pub(crate) fn failure_said(failure: &Failure) -> CallFailure {
+    match failure {
+        Failure::BadRecord(reason) => CallFailure::BadRecord(cut(reason).to_owned()),
+        Failure::Transient(reason) => CallFailure::Transient(cut(reason).to_owned()),
+        Failure::Fatal(reason) => CallFailure::Fatal(cut(reason).to_owned()),
+    }
+}
