@@ -1,0 +1,205 @@
+//! From the text of a job document to everything that starting it needs, or to all that is wrong with it.
+//!
+//! Two steps: reading (cheap, finds the modules) and preparing (compiles). Between them a submission takes its name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gristmill_dataflow::document::{ModuleSource, OperatorSpec};
+use gristmill_dataflow::{JobDocument, JobPlan, Problem as DocumentProblem, Severity, environment, place};
+use gristmill_ports::PortError;
+use gristmill_ports::catalog::{Catalog, ModuleRecord};
+use gristmill_ports::module_registry::ModuleRegistry;
+use gristmill_runtime::{JobSpec, ModuleBytes, OperatorParts};
+use gristmill_types::{JobId, ModuleHash, OperatorId};
+use serde_json::Value;
+
+use super::ControlError;
+use super::modules::known_names;
+use super::names::nearest;
+use super::secrets::{Secrets, put_back};
+
+/// What the host thinks of a job document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// The job's name, if the text is a document at all.
+    pub job: Option<JobId>,
+    /// Errors and warnings, in the order of the text.
+    pub problems: Vec<DocumentProblem>,
+    /// How it would run, if it can.
+    pub plan: Option<JobPlan>,
+    /// Its operators, as far as they are known.
+    pub operators: Vec<OperatorAssessment>,
+}
+
+impl Assessment {
+    /// Whether the job can run.
+    #[must_use]
+    pub fn can_run(&self) -> bool {
+        self.plan.is_some() && !self.problems.iter().any(DocumentProblem::is_error)
+    }
+
+    pub(super) fn refusal(problems: Vec<DocumentProblem>) -> Self {
+        Self { job: None, problems, plan: None, operators: Vec::new() }
+    }
+}
+
+/// What the host makes of one operator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperatorAssessment {
+    /// The operator.
+    pub operator: OperatorId,
+    /// Its module, as the document names it.
+    pub module: String,
+    /// The bytes behind that name; they stay the operator's for the life of the job.
+    pub hash: ModuleHash,
+    /// Its parameters with the schema's defaults filled in and placeholders left in place.
+    pub parameters: Value,
+}
+
+/// A document that is sound as far as it was read, and the modules that it names.
+pub(super) struct ReadJob {
+    pub(super) document: JobDocument,
+    /// Warnings so far.
+    pub(super) problems: Vec<DocumentProblem>,
+    modules: HashMap<OperatorId, ModuleRecord>,
+    text: String,
+}
+
+/// A job that can start.
+pub(super) struct PreparedJob {
+    /// Placeholders in place.
+    pub(super) document: JobDocument,
+    /// Placeholders resolved.
+    pub(super) spec: JobSpec,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) assessment: Assessment,
+}
+
+impl ReadJob {
+    /// Reads a document and looks up its modules.
+    pub(super) fn read(text: String, catalog: &dyn Catalog) -> Result<Self, ControlError> {
+        let document = JobDocument::parse(&text).map_err(|error| {
+            ControlError::BadDocument(vec![DocumentProblem {
+                severity: Severity::Error,
+                at: String::new(),
+                line: Some(error.line),
+                column: Some(error.column),
+                message: error.message,
+                hint: error.hint,
+            }])
+        })?;
+        let mut problems = gristmill_dataflow::validate_offline(&document);
+        let mut modules = HashMap::new();
+        for (id, spec) in &document.operators {
+            match find_module(id, spec, catalog)? {
+                Ok(module) => drop(modules.insert(id.clone(), module)),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let problems = in_order(problems, &text)?;
+        Ok(Self { document, problems, modules, text })
+    }
+
+    /// The modules that the job is about to use.
+    pub(super) fn modules(&self) -> Vec<ModuleHash> {
+        self.modules.values().map(|module| module.admission.hash).collect()
+    }
+
+    /// Plans the job and prepares its operators. Blocks for as long as compiling takes.
+    pub(super) fn prepare(
+        self,
+        catalog: &dyn Catalog,
+        registry: &dyn ModuleRegistry,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<PreparedJob, ControlError> {
+        let Self { document, problems, modules, text } = self;
+        let secrets = Arc::new(Secrets::default());
+        let noted = |name: &str| lookup(name).inspect(|value| secrets.note(name, value));
+        let resolved = environment::resolve(&document, noted).map_err(|found| refuse(found, &text))?;
+        let mut bytes = HashMap::new();
+        for (id, module) in &modules {
+            bytes.insert(id.clone(), module_bytes(module, catalog)?);
+        }
+        let spec = gristmill_runtime::prepare(resolved, &bytes, registry).map_err(|found| {
+            // A complaint about parameters may quote them.
+            let hidden = |problem: DocumentProblem| DocumentProblem {
+                message: secrets.hide(&problem.message),
+                hint: problem.hint.map(|hint| secrets.hide(&hint)),
+                ..problem
+            };
+            refuse(found.into_iter().map(hidden).collect(), &text)
+        })?;
+        let assess = |(id, written): (&OperatorId, &OperatorSpec)| assess(id, written, &spec.operators[id]);
+        let assessment = Assessment {
+            job: Some(document.job.clone()),
+            problems,
+            plan: Some(spec.plan.clone()),
+            operators: document.operators.iter().map(assess).collect(),
+        };
+        Ok(PreparedJob { document, spec, secrets, assessment })
+    }
+}
+
+fn module_bytes(module: &ModuleRecord, catalog: &dyn Catalog) -> Result<ModuleBytes, PortError> {
+    let hash = module.admission.hash;
+    let lost = || PortError::fatal(format!("the bytes of module {hash} are gone from the catalog: upload them again"));
+    Ok(ModuleBytes { hash, bytes: catalog.module_bytes(hash)?.ok_or_else(lost)?.into() })
+}
+
+fn assess(id: &OperatorId, written: &OperatorSpec, parts: &OperatorParts) -> OperatorAssessment {
+    let mut parameters = serde_json::from_str(&parts.prepared.parameters).unwrap_or(Value::Null);
+    put_back(written.parameters.as_ref().unwrap_or(&Value::Null), &mut parameters);
+    OperatorAssessment { operator: id.clone(), module: written.module.clone().into(), hash: parts.module, parameters }
+}
+
+fn find_module(
+    id: &OperatorId,
+    spec: &OperatorSpec,
+    catalog: &dyn Catalog,
+) -> Result<Result<ModuleRecord, DocumentProblem>, PortError> {
+    let at = format!("operators.{id}.module");
+    let (wanted, hash) = match &spec.module {
+        ModuleSource::Named(name) => (name.to_string(), catalog.resolve(name)?),
+        ModuleSource::Hash(hash) => (hash.to_string(), Some(*hash)),
+        ModuleSource::File(path) => {
+            return Ok(Err(DocumentProblem {
+                hint: Some(
+                    "push it with `gristmill module push`, then write its name@version; \
+                     `gristmill job submit` and `gristmill run` do so by themselves"
+                        .to_owned(),
+                ),
+                ..error_at(at, format!("`{path}` is a file, and a running host takes uploaded modules only"))
+            }));
+        }
+    };
+    if let Some(found) = hash.map(|hash| catalog.module(hash)).transpose()?.flatten() {
+        return Ok(Ok(found));
+    }
+    let known = known_names(&catalog.modules()?);
+    Ok(Err(DocumentProblem {
+        hint: Some(match nearest(&wanted, known.iter().map(String::as_str)) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("upload it first: gristmill module push FILE --name {wanted}"),
+        }),
+        ..error_at(at, format!("there is no module `{wanted}`"))
+    }))
+}
+
+/// Problems with their places, in the order of the text; an error if one of them is.
+fn in_order(mut problems: Vec<DocumentProblem>, text: &str) -> Result<Vec<DocumentProblem>, ControlError> {
+    if problems.iter().any(DocumentProblem::is_error) {
+        return Err(refuse(problems, text));
+    }
+    place(&mut problems, text);
+    Ok(problems)
+}
+
+fn refuse(mut problems: Vec<DocumentProblem>, text: &str) -> ControlError {
+    place(&mut problems, text);
+    ControlError::BadDocument(problems)
+}
+
+fn error_at(at: String, message: String) -> DocumentProblem {
+    DocumentProblem { severity: Severity::Error, at, line: None, column: None, message, hint: None }
+}

@@ -1,0 +1,219 @@
+//! Why the host does not do what it was asked for: one type, told apart by what the asker can do about it.
+
+use gristmill_dataflow::Problem as DocumentProblem;
+use gristmill_ports::PortError;
+use gristmill_ports::catalog::JobState;
+use gristmill_ports::module_registry::Refusal;
+use gristmill_types::{JobId, ModuleHash, ModuleName, OperatorId};
+
+/// The sorts of things that can be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// A module.
+    Module,
+    /// A job.
+    Job,
+    /// A source, operator or sink of a job.
+    Operator,
+    /// An output port of an operator.
+    Port,
+    /// A source that takes posted events.
+    HttpSource,
+    /// An operation.
+    Operation,
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Module => "module",
+            Self::Job => "job",
+            Self::Operator => "operator",
+            Self::Port => "output port",
+            Self::HttpSource => "http source",
+            Self::Operation => "operation",
+        })
+    }
+}
+
+/// Why something was not done. Nothing has changed then, unless a variant says otherwise.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ControlError {
+    /// A name in a path or a query is not one.
+    #[error("{0}")]
+    BadName(String),
+    /// There is no such thing.
+    #[error("there is no {what} `{name}`{}", in_job(.within.as_deref()))]
+    NotFound {
+        /// What was looked for.
+        what: Thing,
+        /// Under which name.
+        name: String,
+        /// In which job, where it belongs to one.
+        within: Option<String>,
+        /// The name that was most likely meant.
+        nearest: Option<String>,
+    },
+    /// The registry does not admit the bytes.
+    #[error("{0}")]
+    ModuleRefused(Refusal),
+    /// A version is never changed.
+    #[error("`{name}` already stands for other bytes (module {hash})")]
+    NameTaken {
+        /// The name.
+        name: ModuleName,
+        /// What it stands for.
+        hash: ModuleHash,
+    },
+    /// A job needs it.
+    #[error("module {module} is used by job `{job}`, which is {state}")]
+    ModuleInUse {
+        /// The module, as the asker named it.
+        module: String,
+        /// The job.
+        job: JobId,
+        /// Its state.
+        state: JobState,
+    },
+    /// The document cannot run as it stands.
+    #[error("{}", count_problems(.0))]
+    BadDocument(Vec<DocumentProblem>),
+    /// A job of that name is not over.
+    #[error("job `{job}` exists already and is {state}")]
+    JobExists {
+        /// The name.
+        job: JobId,
+        /// The state of its bearer.
+        state: JobState,
+    },
+    /// A job's parts could not be opened.
+    #[error("job `{job}` could not be started: {message}")]
+    CannotStart {
+        /// The job.
+        job: JobId,
+        /// Why.
+        message: String,
+    },
+    /// The job is not in a state in which this can be done.
+    #[error("job `{job}` is {state}: it cannot be {action}")]
+    WrongState {
+        /// The job.
+        job: JobId,
+        /// Its state.
+        state: JobState,
+        /// What was asked for, as a participle: `paused`.
+        action: &'static str,
+    },
+    /// The source's buffer has no room; the job is slower than its input.
+    #[error("source `{source_id}` of job `{job}` has no room for these events: the job is slower than its input")]
+    Full {
+        /// The job.
+        job: JobId,
+        /// The source.
+        source_id: OperatorId,
+        /// A guess at when there will be room.
+        retry_after_ms: u64,
+    },
+    /// More bytes than the source can ever hold.
+    #[error("these events have more bytes than source `{source_id}` can hold ({buffer_bytes})")]
+    EventsTooLarge {
+        /// The source.
+        source_id: OperatorId,
+        /// Bytes of its buffer.
+        buffer_bytes: u64,
+    },
+    /// Too much is under way.
+    #[error("the host is busy with {0}")]
+    Busy(&'static str),
+    /// The host's own memory failed.
+    #[error("{0}")]
+    Store(PortError),
+    /// A bug: work of the host panicked.
+    #[error("the host met a bug: {0}")]
+    Bug(String),
+}
+
+fn in_job(job: Option<&str>) -> String {
+    job.map(|job| format!(" in job `{job}`")).unwrap_or_default()
+}
+
+fn count_problems(problems: &[DocumentProblem]) -> String {
+    match problems {
+        [one] => DocumentProblem { hint: None, ..one.clone() }.to_string(),
+        many => format!("the job document has {} problems", many.len()),
+    }
+}
+
+impl From<PortError> for ControlError {
+    fn from(error: PortError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Refusal> for ControlError {
+    fn from(refusal: Refusal) -> Self {
+        Self::ModuleRefused(refusal)
+    }
+}
+
+impl ControlError {
+    /// A missing thing that belongs to no job.
+    pub(crate) fn missing<'a>(what: Thing, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let nearest = super::names::nearest(name, known);
+        Self::NotFound { what, name: name.to_owned(), within: None, nearest }
+    }
+
+    /// A missing part of a job.
+    pub(crate) fn missing_in<'a>(
+        job: &JobId,
+        what: Thing,
+        name: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let nearest = super::names::nearest(name, known);
+        Self::NotFound { what, name: name.to_owned(), within: Some(job.to_string()), nearest }
+    }
+
+    /// What the asker can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Self::NotFound { what, nearest: None, .. } => return listing_of(*what).map(str::to_owned),
+            Self::NameTaken { name, .. } => {
+                format!(
+                    "a version is never changed: upload these bytes under another one, such as {}@next",
+                    name.name()
+                )
+            }
+            Self::ModuleInUse { job, .. } => format!("stop or cancel job `{job}` first"),
+            Self::BadDocument(problems) => match problems.as_slice() {
+                [DocumentProblem { hint: Some(hint), .. }] => hint.clone(),
+                [_] => return None,
+                _ => "see `problems` for each of them".to_owned(),
+            },
+            Self::JobExists { job, .. } => {
+                format!("stop or cancel job `{job}` first, or give the new one another name under `job:`")
+            }
+            Self::WrongState { state, .. } if state.is_final() => "submit the job again to run it once more".to_owned(),
+            Self::WrongState { .. } => "look at its state with GET /v1/jobs/{job}".to_owned(),
+            Self::Full { retry_after_ms, .. } => format!("send the same events again in {retry_after_ms} ms"),
+            Self::EventsTooLarge { .. } => {
+                "send fewer events in a request, or give the source a larger `buffer` in the job document".to_owned()
+            }
+            Self::Busy(_) => "try again in a moment".to_owned(),
+            Self::Store(_) => "look at the host's disk and at its log".to_owned(),
+            Self::Bug(_) => "please report it, with the host's log".to_owned(),
+            Self::BadName(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
+        })
+    }
+}
+
+fn listing_of(what: Thing) -> Option<&'static str> {
+    Some(match what {
+        Thing::Module => "GET /v1/modules lists the modules that there are; POST /v1/modules uploads one",
+        Thing::Job => "GET /v1/jobs lists the jobs that there are",
+        Thing::Operator | Thing::Port | Thing::HttpSource => "GET /v1/jobs/{job} shows the job's parts",
+        Thing::Operation => "GET /v1/operations lists the newest ones",
+    })
+}

@@ -1,0 +1,301 @@
+//! Jobs that exist: listed, inspected, steered, deleted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_dataflow::{JobDocument, JobPlan};
+use gristmill_ports::catalog::{Catalog, JobRecord, JobState, OperationRecord};
+use gristmill_runtime::{IllegalTransition, JobHandle, JobReport, JobStatus};
+use gristmill_types::{JobId, ModuleHash, OperatorId, PortIndex};
+use serde_json::json;
+
+use super::live::LiveJob;
+use super::{Control, ControlError, Thing};
+
+/// A job: what the catalog has of it and, if it is of this process, the job itself.
+#[derive(Clone)]
+pub struct JobView {
+    /// The job as it was last written down.
+    pub record: JobRecord,
+    /// The job itself.
+    pub live: Option<Arc<LiveJob>>,
+}
+
+impl JobView {
+    /// Where the job is right now.
+    #[must_use]
+    pub fn status(&self) -> JobStatus {
+        match &self.live {
+            Some(live) => {
+                let status = live.handle().status();
+                JobStatus { cause: status.cause.map(|cause| live.hide_secrets(&cause)), ..status }
+            }
+            None => JobStatus { state: self.record.state, cause: self.record.cause.clone() },
+        }
+    }
+
+    /// Whether the job is not over, or its end is not written down yet.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !self.record.state.is_final()
+    }
+
+    /// Whether the job runs this module.
+    #[must_use]
+    pub fn uses(&self, module: ModuleHash) -> bool {
+        self.record.modules.iter().any(|(_, used)| *used == module)
+    }
+
+    /// What it has counted; of a job that ended in an earlier process, what it had counted at its end.
+    #[must_use]
+    pub fn report(&self) -> Option<JobReport> {
+        match &self.live {
+            Some(live) => Some(live.handle().report()),
+            None => serde_json::from_value(self.record.final_report.clone()?).ok(),
+        }
+    }
+}
+
+impl Control {
+    /// All jobs, by id.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn jobs(&self) -> Result<Vec<JobView>, ControlError> {
+        let records = self.ask(|catalog| catalog.jobs()).await?;
+        Ok(records.into_iter().map(|record| self.view(record)).collect())
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// If there is none of that id.
+    pub async fn job(&self, id: &JobId) -> Result<JobView, ControlError> {
+        let wanted = id.clone();
+        let (found, known) = self
+            .ask(move |catalog| match catalog.job(&wanted)? {
+                Some(found) => Ok((Some(found), Vec::new())),
+                None => Ok((None, catalog.jobs()?)),
+            })
+            .await?;
+        match found {
+            Some(record) => Ok(self.view(record)),
+            None => Err(ControlError::missing(Thing::Job, id.as_str(), known.iter().map(|job| job.id.as_str()))),
+        }
+    }
+
+    fn view(&self, record: JobRecord) -> JobView {
+        let live = self.live.get(&record.id);
+        JobView { record, live }
+    }
+
+    /// How a job runs; `None` if it is over and its modules are gone.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn plan_of(&self, job: &JobView) -> Result<Option<JobPlan>, ControlError> {
+        let record = job.record.clone();
+        self.ask(move |catalog| {
+            let Ok(document) = serde_json::from_value::<JobDocument>(record.document) else { return Ok(None) };
+            let mut descriptors = std::collections::HashMap::new();
+            for (operator, hash) in record.modules {
+                let (Ok(operator), Some(module)) = (operator.parse::<OperatorId>(), catalog.module(hash)?) else {
+                    return Ok(None);
+                };
+                descriptors.insert(operator, module.admission.descriptor);
+            }
+            Ok(gristmill_dataflow::plan(&document, &descriptors).ok())
+        })
+        .await
+    }
+
+    /// Sources hold still.
+    ///
+    /// # Errors
+    /// If there is no such job, or it is over or ending.
+    pub async fn pause(&self, id: &JobId) -> Result<JobView, ControlError> {
+        self.steer(id, "paused", JobHandle::pause).await
+    }
+
+    /// Sources go on.
+    ///
+    /// # Errors
+    /// If there is no such job, or it is over or ending.
+    pub async fn resume(&self, id: &JobId) -> Result<JobView, ControlError> {
+        self.steer(id, "resumed", JobHandle::resume).await
+    }
+
+    async fn steer(
+        &self,
+        id: &JobId,
+        action: &'static str,
+        steer: impl FnOnce(&JobHandle) -> Result<(), IllegalTransition>,
+    ) -> Result<JobView, ControlError> {
+        let job = self.job(id).await?;
+        let live = job.running(action)?;
+        steer(live.handle()).map_err(|error| wrong_state(id, error.state, action))?;
+        Ok(job)
+    }
+
+    /// Sources end, what is inside flows out. The operation succeeds when the job is `STOPPED` (or had finished).
+    ///
+    /// # Errors
+    /// If there is no such job, or it is over.
+    pub async fn stop(self: &Arc<Self>, id: &JobId) -> Result<OperationRecord, ControlError> {
+        self.bring_to_end(id, "stop-job", "stopped", JobHandle::stop).await
+    }
+
+    /// Everything ends at once. The operation succeeds when the job is `CANCELLED` (or had ended otherwise).
+    ///
+    /// # Errors
+    /// If there is no such job, or it is over.
+    pub async fn cancel(self: &Arc<Self>, id: &JobId) -> Result<OperationRecord, ControlError> {
+        self.bring_to_end(id, "cancel-job", "cancelled", JobHandle::cancel).await
+    }
+
+    async fn bring_to_end(
+        self: &Arc<Self>,
+        id: &JobId,
+        kind: &str,
+        action: &'static str,
+        steer: impl FnOnce(&JobHandle) -> Result<(), IllegalTransition>,
+    ) -> Result<OperationRecord, ControlError> {
+        let job = self.job(id).await?;
+        let live = Arc::clone(job.running(action)?);
+        let operation = self.begin(kind, id).await?;
+        if let Err(error) = steer(live.handle()) {
+            let refused = wrong_state(id, error.state, action);
+            self.end(operation, Err(json!({"message": refused.to_string()}))).await;
+            return Err(refused);
+        }
+        let control = Arc::clone(self);
+        let begun = operation.clone();
+        tokio::spawn(async move {
+            live.until_recorded().await;
+            let JobStatus { state, cause } = JobView { record: job.record, live: Some(live) }.status();
+            let detail = json!({"state": state, "cause": cause});
+            control.end(begun, if state == JobState::Failed { Err(detail) } else { Ok(detail) }).await;
+        });
+        Ok(operation)
+    }
+
+    /// Forgets a job that is over, and its dead letters.
+    ///
+    /// # Errors
+    /// If there is no such job, or it is not over.
+    pub async fn delete_job(&self, id: &JobId) -> Result<(), ControlError> {
+        let gate = self.gate.lock().await;
+        if gate.contains_key(id) {
+            return Err(wrong_state(id, JobState::Starting, "deleted"));
+        }
+        let job = self.job(id).await?;
+        if let Some(live) = job.live.as_ref().filter(|live| live.state().is_final()) {
+            live.until_recorded().await;
+        } else if job.is_active() {
+            return Err(wrong_state(id, job.status().state, "deleted before it is stopped or cancelled"));
+        }
+        let letters = Arc::clone(&self.parts.dead_letters);
+        let gone = id.clone();
+        self.ask(move |catalog| {
+            letters.delete(&gone)?;
+            catalog.delete_job(&gone)
+        })
+        .await?;
+        self.live.remove(id);
+        drop(gate);
+        Ok(())
+    }
+
+    /// A live sample of what leaves an output port, given by name or place; the first port if none is given.
+    ///
+    /// # Errors
+    /// If there is no such job, operator or port, or the job is over.
+    pub async fn tap(
+        &self,
+        id: &JobId,
+        operator: &str,
+        port: Option<&str>,
+    ) -> Result<(Arc<LiveJob>, tokio::sync::mpsc::Receiver<gristmill_runtime::TapEvent>), ControlError> {
+        let job = self.job(id).await?;
+        let live = job.running("tapped")?;
+        let report = live.handle().report();
+        let node = report.nodes.iter().find(|node| node.id.as_str() == operator).ok_or_else(|| {
+            ControlError::missing_in(id, Thing::Operator, operator, report.nodes.iter().map(|node| node.id.as_str()))
+        })?;
+        let place = match port {
+            None => Some(0).filter(|_| !node.ports.is_empty()),
+            Some(port) => node
+                .ports
+                .iter()
+                .position(|name| name == port)
+                .or_else(|| port.parse().ok().filter(|place| *place < node.ports.len())),
+        };
+        let name = || format!("{operator}.{}", port.unwrap_or("0"));
+        let place = place.ok_or_else(|| {
+            let known = node.ports.iter().map(|port| format!("{operator}.{port}")).collect::<Vec<_>>();
+            ControlError::missing_in(id, Thing::Port, &name(), known.iter().map(String::as_str))
+        })?;
+        let tap = live.handle().tap(&node.id, PortIndex(place as u32)).map_err(ControlError::Bug)?;
+        Ok((Arc::clone(live), tap))
+    }
+
+    /// Reports of the jobs of this process.
+    #[must_use]
+    pub fn reports(&self) -> Vec<JobReport> {
+        self.live.all().iter().map(|live| live.handle().report()).collect()
+    }
+
+    /// Asks every job to stop, waits, cancels those that have not; used when the host ends.
+    pub async fn drain(&self, grace: Duration) {
+        self.close();
+        let running = || self.live.all().into_iter().filter(|live| !live.state().is_final());
+        // A job that ends by itself in between refuses, which is as good.
+        for live in running() {
+            let _ = live.handle().stop();
+        }
+        if tokio::time::timeout(grace, self.all_recorded()).await.is_ok() {
+            return;
+        }
+        for live in running() {
+            let _ = live.handle().cancel();
+        }
+        if tokio::time::timeout(AFTER_CANCEL, self.all_recorded()).await.is_err() {
+            tracing::error!("some jobs did not end; they are recorded as failed when the host starts again");
+        }
+    }
+
+    async fn all_recorded(&self) {
+        for live in self.live.all() {
+            live.until_recorded().await;
+        }
+    }
+}
+
+/// How long cancelled jobs may take to end: a guest may be in the middle of a call.
+const AFTER_CANCEL: Duration = Duration::from_secs(5);
+
+impl JobView {
+    /// The job itself, if it is not over.
+    pub(super) fn running(&self, action: &'static str) -> Result<&Arc<LiveJob>, ControlError> {
+        match &self.live {
+            Some(live) if !live.state().is_final() => Ok(live),
+            Some(_) | None => Err(wrong_state(&self.record.id, self.status().state, action)),
+        }
+    }
+}
+
+pub(super) fn wrong_state(job: &JobId, state: JobState, action: &'static str) -> ControlError {
+    ControlError::WrongState { job: job.clone(), state, action }
+}
+
+/// The job's `http` sources, for suggestions.
+pub(super) fn http_sources(record: &JobRecord) -> Vec<String> {
+    let sources = record.document.get("sources").and_then(|sources| sources.as_object());
+    let is_http = |source: &serde_json::Value| source.pointer("/from/http").is_some();
+    sources.into_iter().flatten().filter(|(_, source)| is_http(source)).map(|(id, _)| id.clone()).collect()
+}
+
+/// All jobs that a new host finds running although nobody runs them.
+pub(super) fn orphans(catalog: &dyn Catalog) -> Result<Vec<JobRecord>, gristmill_ports::PortError> {
+    Ok(catalog.jobs()?.into_iter().filter(|job| !job.state.is_final()).collect())
+}

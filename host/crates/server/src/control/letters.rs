@@ -1,0 +1,198 @@
+//! Dead letters: paged through, and put back in front of the operators that refused them.
+
+use std::sync::Arc;
+
+use gristmill_ports::PortError;
+use gristmill_ports::catalog::OperationRecord;
+use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_runtime::{JobHandle, ReplayError};
+use gristmill_types::{DeadLetter, JobId};
+use serde_json::{Value, json};
+
+use super::live::LiveJob;
+use super::{Control, ControlError, blocking};
+
+/// Letters that a page shows at most.
+pub(crate) const PAGE: usize = 1000;
+/// Letters that are replayed in one go.
+const CHUNK: usize = 256;
+/// Letters that could not be replayed of which an operation tells the reason.
+const EXPLAINED: usize = 20;
+
+/// Some letters of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LetterPage {
+    /// All letters of the job.
+    pub count: u64,
+    /// Those of this page, in order.
+    pub letters: Vec<NumberedLetter>,
+}
+
+/// A letter with its number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NumberedLetter {
+    /// Counted from zero.
+    pub number: u64,
+    /// Whether it was put back already.
+    pub replayed: bool,
+    /// The letter.
+    pub letter: DeadLetter,
+}
+
+/// Which letters are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All that were not replayed yet.
+    All,
+    /// These, if they were not replayed yet.
+    Numbers(Vec<u64>),
+}
+
+impl Control {
+    /// Letters from number `from` on, at most `limit` of them and never more than 1000.
+    ///
+    /// # Errors
+    /// If there is no such job.
+    pub async fn dead_letters(&self, id: &JobId, from: u64, limit: usize) -> Result<LetterPage, ControlError> {
+        self.job(id).await?;
+        let store = Arc::clone(&self.parts.dead_letters);
+        let id = id.clone();
+        let page = blocking(move || page(&*store, &id, from, limit.min(PAGE))).await??;
+        Ok(page)
+    }
+
+    /// Puts letters back. At least once: a host that dies in between puts the last few back again when asked again.
+    ///
+    /// # Errors
+    /// If there is no such job or it is over; what happens to single letters is told by the operation.
+    pub async fn replay(self: &Arc<Self>, id: &JobId, selection: Selection) -> Result<OperationRecord, ControlError> {
+        let job = self.job(id).await?;
+        let live = Arc::clone(job.running("given letters")?);
+        let operation = self.begin("replay-dead-letters", id).await?;
+        let begun = operation.clone();
+        let control = Arc::clone(self);
+        let store = Arc::clone(&self.parts.dead_letters);
+        tokio::spawn(async move {
+            let replayed = blocking(move || Replay::new(&*store, &live).run(&selection)).await;
+            let outcome = match replayed {
+                Ok(outcome) => outcome,
+                Err(bug) => Err(json!({"message": bug.to_string()})),
+            };
+            control.end(begun, outcome).await;
+        });
+        Ok(operation)
+    }
+}
+
+fn page(store: &dyn DeadLetterStore, job: &JobId, from: u64, limit: usize) -> Result<LetterPage, PortError> {
+    let count = store.count(job)?;
+    let numbered = |(number, letter)| Ok(NumberedLetter { number, replayed: store.is_replayed(job, number)?, letter });
+    let letters = store.page(job, from, limit)?.into_iter().map(numbered).collect::<Result<_, PortError>>()?;
+    Ok(LetterPage { count, letters })
+}
+
+/// One replay under way.
+struct Replay<'a> {
+    store: &'a dyn DeadLetterStore,
+    handle: &'a JobHandle,
+    live: &'a LiveJob,
+    replayed: u64,
+    skipped: u64,
+    refused: u64,
+    reasons: Vec<Value>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(store: &'a dyn DeadLetterStore, live: &'a LiveJob) -> Self {
+        Self { store, handle: live.handle(), live, replayed: 0, skipped: 0, refused: 0, reasons: Vec::new() }
+    }
+
+    /// The operation's detail: `Ok` if every letter that was meant is back in the stream or was before.
+    fn run(mut self, selection: &Selection) -> Result<Value, Value> {
+        let ended = match selection {
+            Selection::All => self.all(),
+            Selection::Numbers(numbers) => self.numbers(numbers),
+        };
+        let mut detail = json!({
+            "replayed": self.replayed, "already_replayed": self.skipped, "refused": self.refused,
+            "reasons": self.reasons,
+        });
+        match ended {
+            Ok(()) if self.refused == 0 => Ok(detail),
+            Ok(()) => Err(detail),
+            Err(error) => {
+                detail["message"] = Value::String(self.live.hide_secrets(&error.message));
+                Err(detail)
+            }
+        }
+    }
+
+    fn all(&mut self) -> Result<(), PortError> {
+        // Letters that come back while this goes on are for another time.
+        let end = self.store.count(self.handle.id())?;
+        let mut from = 0;
+        while from < end {
+            let page = page(self.store, self.handle.id(), from, CHUNK)?.letters;
+            let Some(last) = page.last() else { break };
+            from = last.number + 1;
+            self.chunk(page.into_iter().filter(|letter| letter.number < end).collect())?;
+        }
+        Ok(())
+    }
+
+    fn numbers(&mut self, numbers: &[u64]) -> Result<(), PortError> {
+        for numbers in numbers.chunks(CHUNK) {
+            let mut chunk = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                let found = page(self.store, self.handle.id(), *number, 1)?.letters.pop();
+                match found.filter(|letter| letter.number == *number) {
+                    Some(letter) => chunk.push(letter),
+                    None => self.refuse(*number, "there is no letter of this number".to_owned()),
+                }
+            }
+            self.chunk(chunk)?;
+        }
+        Ok(())
+    }
+
+    /// Puts some letters back; if one of them is refused, one by one.
+    fn chunk(&mut self, chunk: Vec<NumberedLetter>) -> Result<(), PortError> {
+        let before = chunk.len();
+        let chunk: Vec<_> = chunk.into_iter().filter(|letter| !letter.replayed).collect();
+        self.skipped += (before - chunk.len()) as u64;
+        let (numbers, letters): (Vec<_>, Vec<_>) =
+            chunk.into_iter().map(|letter| (letter.number, letter.letter)).unzip();
+        match self.handle.replay(&letters) {
+            Ok(()) => self.note(&numbers),
+            Err(over @ ReplayError::NotRunning(_)) => Err(PortError::fatal(over.to_string())),
+            Err(ReplayError::NoSuchInput { .. } | ReplayError::NoKey { .. } | ReplayError::Ended { .. }) => {
+                numbers.into_iter().zip(letters).try_for_each(|(number, letter)| self.single(number, letter))
+            }
+        }
+    }
+
+    fn single(&mut self, number: u64, letter: DeadLetter) -> Result<(), PortError> {
+        match self.handle.replay(&[letter]) {
+            Ok(()) => self.note(&[number]),
+            Err(over @ ReplayError::NotRunning(_)) => Err(PortError::fatal(over.to_string())),
+            Err(
+                refused @ (ReplayError::NoSuchInput { .. } | ReplayError::NoKey { .. } | ReplayError::Ended { .. }),
+            ) => {
+                self.refuse(number, refused.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    fn note(&mut self, numbers: &[u64]) -> Result<(), PortError> {
+        self.replayed += numbers.len() as u64;
+        self.store.mark_replayed(self.handle.id(), numbers)
+    }
+
+    fn refuse(&mut self, number: u64, message: String) {
+        self.refused += 1;
+        if self.reasons.len() < EXPLAINED {
+            self.reasons.push(json!({"number": number, "message": self.live.hide_secrets(&message)}));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Jobs of this process: those that run, and the last few that ended, kept for their events and log lines.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use gristmill_ports::catalog::JobState;
+use gristmill_runtime::JobHandle;
+use gristmill_types::JobId;
+use tokio::sync::watch;
+
+use super::secrets::Secrets;
+
+/// Ended jobs whose handles are kept.
+const ENDED_KEPT: usize = 32;
+/// Jobs that may run at one time; each has at least one thread.
+pub(crate) const MOST_RUNNING: usize = 512;
+
+/// A job of this process.
+pub struct LiveJob {
+    handle: JobHandle,
+    secrets: Arc<Secrets>,
+    recorded: watch::Sender<bool>,
+}
+
+impl LiveJob {
+    pub(crate) fn new(handle: JobHandle, secrets: Arc<Secrets>) -> Self {
+        Self { handle, secrets, recorded: watch::Sender::new(false) }
+    }
+
+    /// The way into the job.
+    #[must_use]
+    pub fn handle(&self) -> &JobHandle {
+        &self.handle
+    }
+
+    /// Where the job is.
+    #[must_use]
+    pub fn state(&self) -> JobState {
+        self.handle.status().state
+    }
+
+    /// A text of the job with what its placeholders stand for put back.
+    #[must_use]
+    pub fn hide_secrets(&self, text: &str) -> String {
+        self.secrets.hide(text)
+    }
+
+    /// Says that the end of the job stands in the catalog, or cannot be written there.
+    pub(crate) fn mark_recorded(&self) {
+        self.recorded.send_replace(true);
+    }
+
+    /// Waits until the job has ended and its end stands in the catalog.
+    pub(crate) async fn until_recorded(&self) {
+        let waited = self.recorded.subscribe().wait_for(|recorded| *recorded).await.map(drop);
+        waited.expect("the sender lives in `self`");
+    }
+}
+
+/// All jobs of this process.
+#[derive(Default)]
+pub(crate) struct LiveJobs {
+    jobs: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    by_id: BTreeMap<JobId, Arc<LiveJob>>,
+    ended: VecDeque<JobId>,
+}
+
+impl LiveJobs {
+    pub(crate) fn get(&self, id: &JobId) -> Option<Arc<LiveJob>> {
+        self.read(|jobs| jobs.by_id.get(id).cloned())
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<LiveJob>> {
+        self.read(|jobs| jobs.by_id.values().cloned().collect())
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.read(|jobs| jobs.by_id.len() - jobs.ended.len())
+    }
+
+    /// Takes in a job that has just started; an ended one of the same name makes room.
+    pub(crate) fn insert(&self, job: Arc<LiveJob>) {
+        self.write(|jobs| {
+            jobs.ended.retain(|ended| ended != job.handle.id());
+            jobs.by_id.insert(job.handle.id().clone(), job);
+        });
+    }
+
+    /// Notes that a job has ended; forgets the one that ended longest ago if there are too many.
+    pub(crate) fn ended(&self, id: &JobId) {
+        self.write(|jobs| {
+            jobs.ended.push_back(id.clone());
+            if jobs.ended.len() > ENDED_KEPT
+                && let Some(oldest) = jobs.ended.pop_front()
+            {
+                jobs.by_id.remove(&oldest);
+            }
+        });
+    }
+
+    pub(crate) fn remove(&self, id: &JobId) {
+        self.write(|jobs| {
+            jobs.ended.retain(|ended| ended != id);
+            jobs.by_id.remove(id);
+        });
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Inner) -> T) -> T {
+        look(&self.jobs.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Inner)) {
+        change(&mut self.jobs.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,181 @@
+//! Submitting a job: read, named, prepared, written down, started, and from then on recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_dataflow::canonical_json;
+use gristmill_ports::catalog::{JobRecord, JobState};
+use gristmill_types::JobId;
+
+use super::assess::{PreparedJob, ReadJob};
+use super::live::{LiveJob, MOST_RUNNING};
+use super::{Assessment, Control, ControlError, JobView, blocking};
+
+/// Tries to write a job's end down, with a second between them.
+const RECORD_TRIES: u32 = 10;
+
+/// A job that has been started.
+#[derive(Clone)]
+pub struct Submitted {
+    /// The job.
+    pub job: JobView,
+    /// What was thought of its document; warnings are in here.
+    pub assessment: Assessment,
+}
+
+impl Control {
+    /// Says what would become of a document. Starts nothing, opens nothing, stores nothing.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read; what is wrong with the document is in the answer.
+    pub async fn dry_run(self: &Arc<Self>, text: String) -> Result<Assessment, ControlError> {
+        let permit = self.compiling.acquire().await.expect("the semaphore is never closed");
+        let prepared =
+            self.ask_control(move |control| control.prepare(ReadJob::read(text, &*control.parts.catalog)?)).await;
+        drop(permit);
+        match prepared {
+            Ok(prepared) => Ok(prepared.assessment),
+            Err(ControlError::BadDocument(problems)) => Ok(Assessment::refusal(problems)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Starts the job of a document. A job of the same name that is over is replaced; its dead letters stay.
+    ///
+    /// # Errors
+    /// All that is wrong with the document; a job of that name that is not over; a part that cannot be opened.
+    pub async fn submit(self: &Arc<Self>, text: String) -> Result<Submitted, ControlError> {
+        let (read, before) = self.reserve(text).await?;
+        let id = read.document.job.clone();
+        let outcome = self.launch(read, before).await;
+        self.gate.lock().await.remove(&id);
+        outcome
+    }
+
+    /// Reads a document and takes its name, so that nobody else does and its modules stay.
+    async fn reserve(self: &Arc<Self>, text: String) -> Result<(ReadJob, Option<JobRecord>), ControlError> {
+        let mut gate = self.gate.lock().await;
+        let read = self.ask_control(move |control| ReadJob::read(text, &*control.parts.catalog)).await?;
+        let id = &read.document.job;
+        if gate.contains_key(id) {
+            return Err(ControlError::JobExists { job: id.clone(), state: JobState::Starting });
+        }
+        if self.live.running() + gate.len() >= MOST_RUNNING {
+            return Err(ControlError::Busy("as many jobs as it can run (512)"));
+        }
+        let before = match self.job(id).await {
+            Ok(job) if job.is_active() => {
+                return Err(ControlError::JobExists { job: id.clone(), state: job.status().state });
+            }
+            Ok(job) => Some(job.record),
+            Err(ControlError::NotFound { .. }) => None,
+            Err(other) => return Err(other),
+        };
+        gate.insert(id.clone(), read.modules());
+        Ok((read, before))
+    }
+
+    async fn launch(self: &Arc<Self>, read: ReadJob, before: Option<JobRecord>) -> Result<Submitted, ControlError> {
+        let permit = self.compiling.acquire().await.expect("the semaphore is never closed");
+        let prepared = self.ask_control(move |control| control.prepare(read)).await?;
+        drop(permit);
+        let (live, record, assessment) = self.ask_control(move |control| control.start(prepared, before)).await?;
+        self.live.insert(Arc::clone(&live));
+        tokio::spawn(Arc::clone(self).record(Arc::clone(&live), record.clone()));
+        Ok(Submitted { job: JobView { record, live: Some(live) }, assessment })
+    }
+
+    fn prepare(&self, read: ReadJob) -> Result<PreparedJob, ControlError> {
+        read.prepare(&*self.parts.catalog, &*self.parts.registry, &*self.parts.environment)
+    }
+
+    /// Writes the job down, then starts it; a job that does not start leaves the catalog as it was. Blocks.
+    fn start(
+        &self,
+        prepared: PreparedJob,
+        before: Option<JobRecord>,
+    ) -> Result<(Arc<LiveJob>, JobRecord, Assessment), ControlError> {
+        let PreparedJob { document, spec, secrets, assessment } = prepared;
+        let now_ms = self.now_ms();
+        let record = JobRecord {
+            id: document.job.clone(),
+            document: canonical_json(&document),
+            modules: spec.operators.iter().map(|(id, parts)| (id.to_string(), parts.module)).collect(),
+            state: JobState::Starting,
+            cause: None,
+            created_ms: now_ms,
+            changed_ms: now_ms,
+            final_report: None,
+        };
+        self.parts.catalog.put_job(&record)?;
+        match gristmill_runtime::start(spec, (self.parts.parts_for)(&record)) {
+            Ok(handle) => Ok((Arc::new(LiveJob::new(handle, secrets)), record, assessment)),
+            Err(error) => {
+                self.undo(&record.id, before.as_ref());
+                let message = secrets.hide(&error.to_string());
+                Err(ControlError::CannotStart { job: record.id, message })
+            }
+        }
+    }
+
+    fn undo(&self, id: &JobId, before: Option<&JobRecord>) {
+        let undone = match before {
+            Some(before) => self.parts.catalog.put_job(before),
+            None => self.parts.catalog.delete_job(id).map(drop),
+        };
+        if let Err(error) = undone {
+            tracing::error!(job = %id, %error, "a job that did not start stays in the catalog");
+        }
+    }
+
+    /// Follows a job to its end and writes each change of state down.
+    async fn record(self: Arc<Self>, live: Arc<LiveJob>, mut record: JobRecord) {
+        let mut states = live.handle().watch();
+        loop {
+            let status = states.borrow_and_update().clone();
+            record.changed_ms = self.now_ms();
+            record.state = status.state;
+            record.cause = status.cause.map(|cause| live.hide_secrets(&cause));
+            if record.state.is_final() {
+                record.final_report = final_report(&live);
+            }
+            self.write_down(&record).await;
+            // The handle's sender outlives this loop; should it ever go, the job has gone too.
+            if record.state.is_final() || states.changed().await.is_err() {
+                break;
+            }
+        }
+        tracing::info!(job = %record.id, state = %record.state, cause = record.cause, "job ended");
+        live.mark_recorded();
+        self.live.ended(&record.id);
+    }
+
+    async fn write_down(&self, record: &JobRecord) {
+        for tries_left in (0..RECORD_TRIES).rev() {
+            let written = record.clone();
+            match self.ask(move |catalog| catalog.put_job(&written)).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!(job = %record.id, state = %record.state, tries_left, %error, "cannot record a job");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    /// Does something with the whole control that blocks.
+    async fn ask_control<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let control = Arc::clone(self);
+        blocking(move || work(&control)).await?
+    }
+}
+
+/// The report of a job that has ended, as the catalog keeps it.
+fn final_report(live: &LiveJob) -> Option<serde_json::Value> {
+    let mut report = live.handle().report();
+    report.cause = report.cause.map(|cause| live.hide_secrets(&cause));
+    serde_json::to_value(report).inspect_err(|error| tracing::error!(%error, "bug: a report is not JSON")).ok()
+}

@@ -1,0 +1,182 @@
+//! Every error that leaves the host: `application/problem+json` (RFC 9457) with a code, a sentence and what to do.
+
+use std::borrow::Cow;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use gristmill_types::id::IdError;
+
+use crate::api_types::{DocumentProblem, Problem};
+use crate::control::ControlError;
+
+/// What can go wrong, as a program tells it apart. A published code keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    BadRequest,
+    BadName,
+    MalformedJson,
+    NoEvents,
+    Unauthorized,
+    ForeignOrigin,
+    NotFound,
+    NoSuchRoute,
+    MethodNotAllowed,
+    BodyTimeout,
+    NameTaken,
+    ModuleInUse,
+    JobExists,
+    WrongState,
+    IdempotencyInFlight,
+    TooLarge,
+    UnsupportedMediaType,
+    ModuleRefused,
+    BadDocument,
+    CannotStart,
+    IdempotencyMismatch,
+    Backpressure,
+    Busy,
+    NotReady,
+    Timeout,
+    Storage,
+    Bug,
+}
+
+impl Code {
+    /// Status, the code as programs see it, and what is always the same about it.
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "the request cannot be understood"),
+            Self::BadName => (StatusCode::BAD_REQUEST, "bad-name", "a name in the request is not one"),
+            Self::MalformedJson => (StatusCode::BAD_REQUEST, "malformed-json", "the body is not JSON as expected"),
+            Self::NoEvents => (StatusCode::BAD_REQUEST, "no-events", "the body holds no events"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed"),
+            Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "the request comes from a foreign page"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "there is no such thing"),
+            Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "the API has no such path"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "the path does not take this method")
+            }
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "body-timeout", "the body did not arrive in time"),
+            Self::NameTaken => (StatusCode::CONFLICT, "name-taken", "the name stands for another module"),
+            Self::ModuleInUse => (StatusCode::CONFLICT, "module-in-use", "a job uses the module"),
+            Self::JobExists => (StatusCode::CONFLICT, "job-exists", "there is such a job already"),
+            Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "the job is not in a state for this"),
+            Self::IdempotencyInFlight => {
+                (StatusCode::CONFLICT, "idempotency-in-flight", "the same request is being answered")
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "the body is of an unexpected type")
+            }
+            Self::ModuleRefused => (StatusCode::UNPROCESSABLE_ENTITY, "module-refused", "the module is not admitted"),
+            Self::BadDocument => (StatusCode::UNPROCESSABLE_ENTITY, "bad-document", "the job cannot run as written"),
+            Self::CannotStart => (StatusCode::UNPROCESSABLE_ENTITY, "cannot-start", "the job could not be started"),
+            Self::IdempotencyMismatch => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", "the key belongs to another request")
+            }
+            Self::Backpressure => (StatusCode::TOO_MANY_REQUESTS, "backpressure", "the job is slower than its input"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the host is starting or ending"),
+            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "the answer took too long"),
+            Self::Storage => (StatusCode::INTERNAL_SERVER_ERROR, "storage", "the host's own storage failed"),
+            Self::Bug => (StatusCode::INTERNAL_SERVER_ERROR, "bug", "the host met a bug"),
+        }
+    }
+}
+
+impl Problem {
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        let (status, code, title) = code.parts();
+        Self {
+            r#type: format!("urn:gristmill:problem:{code}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            code: code.to_owned(),
+            detail: detail.into(),
+            hint: None,
+            retry_after_ms: None,
+            problems: Vec::new(),
+        }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
+        Self { hint: Some(hint.into().into_owned()), ..self }
+    }
+
+    pub(crate) fn retry_after_ms(self, millis: u64) -> Self {
+        Self { retry_after_ms: Some(millis), ..self }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).expect("made from a status");
+        let body = serde_json::to_string(&self).expect("texts and numbers are JSON");
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(millis) = self.retry_after_ms {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000).max(1)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<IdError> for Problem {
+    fn from(error: IdError) -> Self {
+        Self::new(Code::BadName, error.to_string())
+    }
+}
+
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Self {
+        let code = match &error {
+            ControlError::BadName(_) => Code::BadName,
+            ControlError::NotFound { .. } => Code::NotFound,
+            ControlError::ModuleRefused(_) => Code::ModuleRefused,
+            ControlError::NameTaken { .. } => Code::NameTaken,
+            ControlError::ModuleInUse { .. } => Code::ModuleInUse,
+            ControlError::BadDocument(_) => Code::BadDocument,
+            ControlError::JobExists { .. } => Code::JobExists,
+            ControlError::CannotStart { .. } => Code::CannotStart,
+            ControlError::WrongState { .. } => Code::WrongState,
+            ControlError::Full { .. } => Code::Backpressure,
+            ControlError::EventsTooLarge { .. } => Code::TooLarge,
+            ControlError::Busy(_) => Code::Busy,
+            ControlError::Store(_) => Code::Storage,
+            ControlError::Bug(_) => Code::Bug,
+        };
+        let problem = Self { hint: error.hint(), ..Self::new(code, error.to_string()) };
+        match error {
+            ControlError::ModuleRefused(refusal) => Self {
+                problems: refusal.details.into_iter().map(DocumentProblem::of_message).collect(),
+                code: refusal.code,
+                ..problem
+            },
+            ControlError::BadDocument(found) => {
+                Self { problems: found.into_iter().map(DocumentProblem::from).collect(), ..problem }
+            }
+            ControlError::Full { retry_after_ms, .. } => problem.retry_after_ms(retry_after_ms),
+            ControlError::Busy(_) => problem.retry_after_ms(1000),
+            ControlError::Store(error) => {
+                tracing::error!(%error, "the catalog failed");
+                problem
+            }
+            ControlError::Bug(what) => {
+                tracing::error!(what, "bug: a request failed");
+                problem
+            }
+            ControlError::BadName(_)
+            | ControlError::NotFound { .. }
+            | ControlError::NameTaken { .. }
+            | ControlError::ModuleInUse { .. }
+            | ControlError::JobExists { .. }
+            | ControlError::CannotStart { .. }
+            | ControlError::WrongState { .. }
+            | ControlError::EventsTooLarge { .. } => problem,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `/healthz` and `/readyz`: for whoever restarts hosts or sends them traffic. No token needed.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use crate::api_types::{Health, Problem};
+use crate::control::Control;
+use crate::extract::{Answer, Answered};
+use crate::problem::Code;
+
+/// Whether the host lives
+#[utoipa::path(get, path = "/healthz", tag = "host", security(()), responses((status = 200, body = Health)))]
+pub(super) async fn healthz() -> Answer<Health> {
+    Answer::ok(well())
+}
+
+/// Whether the host is ready: restored, and not on its way out
+#[utoipa::path(
+    get, path = "/readyz", tag = "host", security(()),
+    responses((status = 200, body = Health), (status = 503, body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn readyz(State(control): State<Arc<Control>>) -> Answered<Health> {
+    if control.is_ready() {
+        Ok(Answer::ok(well()))
+    } else {
+        Err(Problem::new(Code::NotReady, "the host is starting or ending").retry_after_ms(1000))
+    }
+}
+
+fn well() -> Health {
+    Health { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+}

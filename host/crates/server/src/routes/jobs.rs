@@ -1,0 +1,172 @@
+//! `/v1/jobs`
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use gristmill_ports::catalog::OperationRecord;
+use gristmill_types::JobId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::api_types::{DryRun, JobDetails, JobList, JobSummary, OperationView, Problem, SubmittedJob};
+use crate::control::Control;
+use crate::extract::{Answer, Answered, Params, Path, media_type, unsupported};
+use crate::problem::Code;
+
+/// How a job is submitted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SubmitQuery {
+    /// Say what would become of it, and start nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Submit a job
+///
+/// The body is a job document in YAML or JSON. A job of the same name that is over is replaced; its dead letters stay.
+#[utoipa::path(
+    post, path = "/v1/jobs", tag = "jobs", params(SubmitQuery),
+    request_body(content((String = "application/yaml"), (String = "application/json"))),
+    responses(
+        (status = 201, body = SubmittedJob),
+        (status = 200, body = DryRun, description = "the answer to a dry run"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "such a job runs"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "it cannot run as written"),
+    )
+)]
+pub(super) async fn submit(
+    State(control): State<Arc<Control>>,
+    Params(query): Params<SubmitQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    match media_type(&headers).as_deref() {
+        None
+        | Some(
+            "application/yaml"
+            | "application/x-yaml"
+            | "text/yaml"
+            | "text/x-yaml"
+            | "application/json"
+            | "text/plain"
+            | "application/octet-stream",
+        ) => {}
+        Some(other) => return Err(unsupported(other, "application/yaml or application/json")),
+    }
+    let text = String::from_utf8(body.into()).map_err(|error| {
+        let detail = format!("the document is not UTF-8: byte {} is wrong", error.utf8_error().valid_up_to());
+        Problem::new(Code::BadDocument, detail).hint("save it as UTF-8")
+    })?;
+    if query.dry_run {
+        return Ok(Answer::ok(DryRun::from(control.dry_run(text).await?)).into_response());
+    }
+    let submitted = SubmittedJob::from(control.submit(text).await?);
+    let location = format!("/v1/jobs/{}", submitted.summary.job);
+    Ok(([(header::LOCATION, location)], Answer(StatusCode::CREATED, submitted)).into_response())
+}
+
+/// All jobs
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", responses((status = 200, body = JobList)))]
+pub(super) async fn list(State(control): State<Arc<Control>>) -> Answered<JobList> {
+    Ok(Answer::ok(JobList { jobs: control.jobs().await?.iter().map(JobSummary::from).collect() }))
+}
+
+/// One job: state, document, plan, counters
+#[utoipa::path(
+    get, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    responses((status = 200, body = JobDetails), (status = 404, body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn inspect(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Answered<JobDetails> {
+    let job = control.job(&job.parse()?).await?;
+    let plan = control.plan_of(&job).await?;
+    Ok(Answer::ok(JobDetails::new(&job, plan.as_ref())))
+}
+
+/// Delete a job that is over, and its dead letters
+#[utoipa::path(
+    delete, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    responses(
+        (status = 204, description = "it is gone"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "it is not over"),
+    )
+)]
+pub(super) async fn delete(
+    State(control): State<Arc<Control>>,
+    Path(job): Path<String>,
+) -> Result<StatusCode, Problem> {
+    control.delete_job(&job.parse()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Hold the sources of a job still
+#[utoipa::path(
+    post, path = "/v1/jobs/{job}/pause", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    responses(
+        (status = 200, body = JobSummary),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over or ending"),
+    )
+)]
+pub(super) async fn pause(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Answered<JobSummary> {
+    let job = control.pause(&job.parse()?).await?;
+    Ok(Answer::ok(JobSummary::from(&job)))
+}
+
+/// Let the sources of a job go on
+#[utoipa::path(
+    post, path = "/v1/jobs/{job}/resume", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    responses(
+        (status = 200, body = JobSummary),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over or ending"),
+    )
+)]
+pub(super) async fn resume(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Answered<JobSummary> {
+    let job = control.resume(&job.parse()?).await?;
+    Ok(Answer::ok(JobSummary::from(&job)))
+}
+
+/// Stop a job: its sources end, what is inside flows out
+///
+/// The operation succeeds when the job is over.
+#[utoipa::path(
+    post, path = "/v1/jobs/{job}/stop", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    responses(
+        (status = 202, body = OperationView),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over"),
+    )
+)]
+pub(super) async fn stop(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Result<Response, Problem> {
+    let job: JobId = job.parse()?;
+    Ok(under_way(control.stop(&job).await?))
+}
+
+/// Cancel a job: it ends at once, what is inside is dropped
+///
+/// The operation succeeds when the job is over.
+#[utoipa::path(
+    post, path = "/v1/jobs/{job}/cancel", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    responses(
+        (status = 202, body = OperationView),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over"),
+    )
+)]
+pub(super) async fn cancel(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Result<Response, Problem> {
+    let job: JobId = job.parse()?;
+    Ok(under_way(control.cancel(&job).await?))
+}
+
+/// 202 and where to ask for the rest.
+pub(super) fn under_way(operation: OperationRecord) -> Response {
+    let location = format!("/v1/operations/{}", operation.id);
+    let answer = Answer(StatusCode::ACCEPTED, OperationView::from(operation));
+    ([(header::LOCATION, location)], answer).into_response()
+}

@@ -1,0 +1,129 @@
+//! `/v1/modules`
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use gristmill_types::ModuleName;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::api_types::{ModuleList, ModuleView, Problem, PushAnswer};
+use crate::control::{Control, ModuleRef, PushResult};
+use crate::extract::{Answer, Answered, Params, Path, media_type, unsupported};
+use crate::problem::Code;
+
+/// How a module is uploaded.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PushQuery {
+    /// `name@version` to give it; without one it is found by its hash only.
+    name: Option<String>,
+    /// Say whether it would be admitted, and keep nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Upload a module
+///
+/// The body is the Wasm file itself, or a form with one file and, if wanted, a field `name`. Compiles for seconds if it
+/// is large and new.
+#[utoipa::path(
+    post, path = "/v1/modules", tag = "modules", params(PushQuery),
+    request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"), (Vec<u8> = "multipart/form-data"))),
+    responses(
+        (status = 201, body = PushAnswer, description = "it is new, or its name is"),
+        (status = 200, body = PushAnswer, description = "it was there, or this was a dry run"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn push(
+    State(control): State<Arc<Control>>,
+    Params(query): Params<PushQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answered<PushAnswer> {
+    let (name, bytes) = match media_type(&headers).as_deref() {
+        None | Some("application/wasm" | "application/octet-stream") => (query.name, body),
+        Some("multipart/form-data") => {
+            let (name, bytes) = read_form(headers, body).await?;
+            (query.name.or(name), bytes)
+        }
+        Some(other) => {
+            return Err(unsupported(other, "application/wasm, application/octet-stream or multipart/form-data"));
+        }
+    };
+    let name = name.map(|name| name.parse::<ModuleName>()).transpose()?;
+    let pushed = control.push_module(name, bytes, query.dry_run).await?;
+    let status = match pushed.result {
+        PushResult::Created | PushResult::Named => StatusCode::CREATED,
+        PushResult::Unchanged | PushResult::DryRun => StatusCode::OK,
+    };
+    Ok(Answer(status, pushed.into()))
+}
+
+/// The fields of a form: perhaps a name, and the bytes of its file.
+async fn read_form(headers: HeaderMap, body: Bytes) -> Result<(Option<String>, Bytes), Problem> {
+    let malformed = |error: String| {
+        Problem::new(Code::BadRequest, format!("the form cannot be read: {error}"))
+            .hint("send the module as the form's file, or as a raw body with the content type application/wasm")
+    };
+    let mut request = Request::new(Body::from(body));
+    *request.headers_mut() = headers;
+    // The body is bounded already.
+    DefaultBodyLimit::disable().apply(&mut request);
+    let mut form = Multipart::from_request(request, &()).await.map_err(|error| malformed(error.body_text()))?;
+    let (mut name, mut file) = (None, None);
+    while let Some(field) = form.next_field().await.map_err(|error| malformed(error.body_text()))? {
+        let is_name = field.name() == Some("name");
+        let bytes = field.bytes().await.map_err(|error| malformed(error.body_text()))?;
+        if is_name {
+            name = Some(String::from_utf8(bytes.into()).map_err(|_| malformed("the name is not text".to_owned()))?);
+        } else if file.replace(bytes).is_some() {
+            return Err(malformed("it has more than one file".to_owned()));
+        }
+    }
+    let file = file.ok_or_else(|| malformed("it has no file".to_owned()))?;
+    Ok((name, file))
+}
+
+/// All modules
+#[utoipa::path(get, path = "/v1/modules", tag = "modules", responses((status = 200, body = ModuleList)))]
+pub(super) async fn list(State(control): State<Arc<Control>>) -> Answered<ModuleList> {
+    let modules = control.modules().await?.into_iter().map(ModuleView::from).collect();
+    Ok(Answer::ok(ModuleList { modules }))
+}
+
+/// One module
+#[utoipa::path(
+    get, path = "/v1/modules/{module}", tag = "modules",
+    params(("module" = String, Path, description = "name@version, or the hash")),
+    responses((status = 200, body = ModuleView), (status = 404, body = Problem, content_type = "application/problem+json"))
+)]
+pub(super) async fn inspect(State(control): State<Arc<Control>>, Path(module): Path<String>) -> Answered<ModuleView> {
+    let record = control.module(&reference(&module)?).await?;
+    Ok(Answer::ok(record.into()))
+}
+
+/// Delete a module and all its names
+///
+/// Refused while a job that is not over uses it.
+#[utoipa::path(
+    delete, path = "/v1/modules/{module}", tag = "modules",
+    params(("module" = String, Path, description = "name@version, or the hash")),
+    responses(
+        (status = 200, body = ModuleView, description = "what it was"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "a job uses it"),
+    )
+)]
+pub(super) async fn delete(State(control): State<Arc<Control>>, Path(module): Path<String>) -> Answered<ModuleView> {
+    let record = control.delete_module(&reference(&module)?).await?;
+    Ok(Answer::ok(record.into()))
+}
+
+fn reference(text: &str) -> Result<ModuleRef, Problem> {
+    text.parse().map_err(|error: crate::control::NotAModuleRef| Problem::new(Code::BadName, error.to_string()))
+}
