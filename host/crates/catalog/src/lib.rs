@@ -1,1 +1,22 @@
-//! catalog
+//! What survives a restart: modules, jobs, operations, answers in a redb file, module bytes and dead letters beside it.
+//!
+//! One directory, owned by one host at a time. Knows files; knows neither jobs at run time nor HTTP. Modules stand in
+//! reading order; a module imports only modules named above it.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod trouble;
+mod wall_clock;
+mod record;
+mod data_dir;
+mod module_files;
+mod store;
+mod modules;
+mod jobs;
+mod operations;
+mod answers;
+mod replayed;
+mod dead_letters;
+mod catalog;
+
+pub use catalog::FileCatalog;

@@ -1,0 +1,176 @@
+//! The catalog of a data directory: every port function, sent to the file that it concerns.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord, OperationRecord, PutModule, RememberedAnswer};
+use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::module_registry::Admission;
+use gristmill_ports::{Clock, PortError};
+use gristmill_types::{DeadLetter, JobId, ModuleHash, ModuleName};
+
+use crate::data_dir::DataDir;
+use crate::dead_letters::DeadLetterFiles;
+use crate::module_files::ModuleFiles;
+use crate::store::Store;
+use crate::wall_clock::WallClock;
+
+/// What a host remembers, in one directory that it has to itself.
+///
+/// ```text
+/// FORMAT                      the version of the directory
+/// LOCK                        held by the host, with its process number
+/// catalog.redb                modules, names, jobs, operations, answers, marks of replay
+/// modules/<hash>.wasm         module bytes
+/// dead-letters/<job>/*.log    dead letters, in segments named by their first number
+/// ```
+pub struct FileCatalog {
+    store: Store,
+    modules: ModuleFiles,
+    letters: DeadLetterFiles,
+    clock: Arc<dyn Clock>,
+    /// Held while bytes and record of a module change together.
+    changing_modules: Mutex<()>,
+    /// Last, so that the lock is given back after everything else is closed.
+    _dir: DataDir,
+}
+
+impl FileCatalog {
+    /// Opens a data directory, making it if there is none, on the machine's clock.
+    ///
+    /// # Errors
+    /// If the directory cannot be written, is of another version, is damaged, or is in use by another host.
+    pub fn open(data_dir: &Path) -> Result<Self, PortError> {
+        Self::open_with_clock(data_dir, Arc::new(WallClock))
+    }
+
+    /// The same on another clock.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, PortError> {
+        let dir = DataDir::open(data_dir)?;
+        let store = Store::open(dir.path())?;
+        let modules = ModuleFiles::open(dir.path(), &store.module_hashes()?)?;
+        let letters = DeadLetterFiles::open(dir.path())?;
+        Ok(Self { store, modules, letters, clock, changing_modules: Mutex::new(()), _dir: dir })
+    }
+
+    /// The same catalog with another bound on the dead letters of one job, in bytes on disk; 1 GiB without this.
+    #[must_use]
+    pub fn with_dead_letter_bytes(mut self, bytes: u64) -> Self {
+        self.letters.set_limit(bytes);
+        self
+    }
+}
+
+impl Catalog for FileCatalog {
+    fn put_module(
+        &self,
+        name: Option<&ModuleName>,
+        bytes: &[u8],
+        admission: &Admission,
+    ) -> Result<PutModule, PortError> {
+        let _changing = self.changing_modules.lock().unwrap_or_else(PoisonError::into_inner);
+        // Bytes first: a record never points at nothing. Bytes without a record are removed at the next start.
+        if let Some(other) = name.map(|name| self.store.resolve(name)).transpose()?.flatten()
+            && other != admission.hash
+        {
+            return Ok(PutModule::NameTaken(other));
+        }
+        self.modules.put(admission.hash, bytes)?;
+        self.store.put_module(name, admission, self.clock.now_ms())
+    }
+
+    fn resolve(&self, name: &ModuleName) -> Result<Option<ModuleHash>, PortError> {
+        self.store.resolve(name)
+    }
+
+    fn module(&self, hash: ModuleHash) -> Result<Option<ModuleRecord>, PortError> {
+        self.store.module(hash)
+    }
+
+    fn module_bytes(&self, hash: ModuleHash) -> Result<Option<Vec<u8>>, PortError> {
+        self.modules.get(hash)
+    }
+
+    fn modules(&self) -> Result<Vec<ModuleRecord>, PortError> {
+        self.store.modules()
+    }
+
+    fn delete_module(&self, hash: ModuleHash) -> Result<bool, PortError> {
+        let _changing = self.changing_modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let existed = self.store.delete_module(hash)?;
+        self.modules.delete(hash)?;
+        Ok(existed)
+    }
+
+    fn put_job(&self, job: &JobRecord) -> Result<(), PortError> {
+        self.store.put_job(job)
+    }
+
+    fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
+        self.store.job(id)
+    }
+
+    fn jobs(&self) -> Result<Vec<JobRecord>, PortError> {
+        self.store.jobs()
+    }
+
+    fn delete_job(&self, id: &JobId) -> Result<bool, PortError> {
+        self.store.delete_job(id)
+    }
+
+    fn put_operation(&self, operation: &OperationRecord) -> Result<(), PortError> {
+        self.store.put_operation(operation)
+    }
+
+    fn operation(&self, id: &str) -> Result<Option<OperationRecord>, PortError> {
+        self.store.operation(id)
+    }
+
+    fn operations(&self, limit: usize) -> Result<Vec<OperationRecord>, PortError> {
+        self.store.operations(limit)
+    }
+
+    fn remember_answer(&self, key: &str, answer: &RememberedAnswer) -> Result<Option<RememberedAnswer>, PortError> {
+        self.store.remember_answer(key, answer)
+    }
+
+    fn answer(&self, key: &str) -> Result<Option<RememberedAnswer>, PortError> {
+        self.store.answer(key, self.clock.now_ms())
+    }
+}
+
+impl DeadLetterStore for FileCatalog {
+    fn append(&self, job: &JobId, letters: &[DeadLetter]) -> Result<(), PortError> {
+        self.letters.append(job, letters)
+    }
+
+    fn page(&self, job: &JobId, from: u64, limit: usize) -> Result<Vec<(u64, DeadLetter)>, PortError> {
+        self.letters.page(job, from, limit)
+    }
+
+    fn count(&self, job: &JobId) -> Result<u64, PortError> {
+        self.letters.count(job)
+    }
+
+    fn mark_replayed(&self, job: &JobId, numbers: &[u64]) -> Result<(), PortError> {
+        let count = self.letters.count(job)?;
+        if let Some(strange) = numbers.iter().find(|number| **number >= count) {
+            let text = format!("job `{job}` has {count} dead letters, counted from zero; there is no number {strange}");
+            return Err(PortError::fatal(text));
+        }
+        self.store.mark_replayed(job, numbers)
+    }
+
+    fn is_replayed(&self, job: &JobId, number: u64) -> Result<bool, PortError> {
+        self.store.is_replayed(job, number)
+    }
+
+    fn delete(&self, job: &JobId) -> Result<(), PortError> {
+        // Marks first: a mark that outlived its letter would hide the next letter of that number.
+        self.store.forget_replayed(job)?;
+        self.letters.delete(job)
+    }
+}

@@ -1,0 +1,82 @@
+//! The redb file: its tables, and transactions on them.
+
+use std::path::{Path, PathBuf};
+
+use gristmill_ports::PortError;
+use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
+use serde::de::DeserializeOwned;
+
+use crate::record;
+use crate::trouble::cannot;
+
+/// Module hash → what admission found.
+pub(crate) const MODULES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("modules");
+/// Module name → module hash.
+pub(crate) const NAMES: TableDefinition<&str, &[u8; 32]> = TableDefinition::new("names");
+/// Job id → job.
+pub(crate) const JOBS: TableDefinition<&str, &[u8]> = TableDefinition::new("jobs");
+/// Operation id → operation.
+pub(crate) const OPERATIONS: TableDefinition<&str, &[u8]> = TableDefinition::new("operations");
+/// When made, and operation id: the order in which operations are listed and forgotten.
+pub(crate) const OPERATIONS_BY_TIME: TableDefinition<(i64, &str), ()> = TableDefinition::new("operations-by-time");
+/// Idempotency key → answer.
+pub(crate) const ANSWERS: TableDefinition<&str, &[u8]> = TableDefinition::new("answers");
+/// When given, and idempotency key: the order in which answers are forgotten.
+pub(crate) const ANSWERS_BY_TIME: TableDefinition<(i64, &str), ()> = TableDefinition::new("answers-by-time");
+/// Job id and number of a dead letter that was replayed.
+pub(crate) const REPLAYED: TableDefinition<(&str, u64), ()> = TableDefinition::new("replayed");
+
+/// The redb file of a data directory.
+pub(crate) struct Store {
+    database: Database,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the file, making it and its tables if need be.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or is damaged.
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, PortError> {
+        let path = data_dir.join("catalog.redb");
+        let database = Database::create(&path).map_err(cannot("open the catalog", &path))?;
+        let store = Self { database, path };
+        store.write(|transaction| {
+            transaction.open_table(MODULES)?;
+            transaction.open_table(NAMES)?;
+            transaction.open_table(JOBS)?;
+            transaction.open_table(OPERATIONS)?;
+            transaction.open_table(OPERATIONS_BY_TIME)?;
+            transaction.open_table(ANSWERS)?;
+            transaction.open_table(ANSWERS_BY_TIME)?;
+            transaction.open_table(REPLAYED)?;
+            Ok(())
+        })?;
+        Ok(store)
+    }
+
+    /// Reads one state of all tables.
+    pub(crate) fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, PortError> {
+        let run = || act(&self.database.begin_read()?);
+        run().map_err(cannot("read the catalog", &self.path))
+    }
+
+    /// Writes all or nothing; durable when this returns.
+    pub(crate) fn write<T>(
+        &self,
+        act: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, PortError> {
+        let run = || {
+            let transaction = self.database.begin_write()?;
+            let result = act(&transaction)?;
+            transaction.commit()?;
+            Ok::<T, redb::Error>(result)
+        };
+        run().map_err(cannot("write the catalog", &self.path))
+    }
+}
+
+/// The record in these bytes; a damaged one is redb's "corrupted", with the name of the record.
+pub(crate) fn decoded<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, redb::Error> {
+    record::decode(bytes).map_err(|problem| redb::Error::Corrupted(format!("{what} is damaged: {problem}")))
+}

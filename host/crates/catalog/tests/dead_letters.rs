@@ -1,0 +1,216 @@
+//! What the catalog promises about dead letters.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use gristmill_catalog::FileCatalog;
+use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_types::dead_letter::Reason;
+use gristmill_types::{DeadLetter, JobId, ModuleHash};
+
+fn job(id: &str) -> JobId {
+    id.parse().unwrap()
+}
+
+fn letter(number: usize) -> DeadLetter {
+    DeadLetter {
+        operator: "parse".parse().unwrap(),
+        input: "in".to_owned(),
+        module: Some(ModuleHash([3; 32])),
+        reason: Reason { kind: "bad-record".to_owned(), message: format!("letter {number}") },
+        backtrace: vec!["main".to_owned()],
+        origin: format!("flights.jsonl:{number}"),
+        timestamp: number as i64,
+        key: Some(vec![0, 255]),
+        value: None,
+        at_ms: 1,
+    }
+}
+
+fn large(number: usize, bytes: usize) -> DeadLetter {
+    DeadLetter { value: Some(vec![0; bytes]), ..letter(number) }
+}
+
+fn letters(numbers: std::ops::Range<usize>) -> Vec<DeadLetter> {
+    numbers.map(letter).collect()
+}
+
+fn all(store: &FileCatalog, job: &JobId) -> Vec<DeadLetter> {
+    let page = store.page(job, 0, usize::MAX).unwrap();
+    assert!(page.iter().enumerate().all(|(place, (number, _))| place as u64 == *number), "numbers run from zero");
+    page.into_iter().map(|(_, letter)| letter).collect()
+}
+
+fn segments(dir: &Path, job: &JobId) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir.join("dead-letters").join(job.as_str())).unwrap();
+    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn letters_keep_their_order_and_numbers_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (job("a"), job("b"));
+    let store = FileCatalog::open(dir.path()).unwrap();
+    store.append(&a, &letters(0..600)).unwrap();
+    store.append(&b, &letters(7..8)).unwrap();
+    store.append(&a, &[]).unwrap();
+    drop(store);
+    let store = FileCatalog::open(dir.path()).unwrap();
+    store.append(&a, &letters(600..601)).unwrap();
+    assert_eq!((store.count(&a).unwrap(), store.count(&b).unwrap(), store.count(&job("c")).unwrap()), (601, 1, 0));
+    assert_eq!(all(&store, &a), letters(0..601));
+    for (from, limit) in [(0, 3), (255, 3), (256, 1), (511, 300), (600, 5), (601, 5), (9999, 5), (0, 0)] {
+        let page = store.page(&a, from, limit).unwrap();
+        let until = (from as usize).saturating_add(limit).min(601);
+        let expected: Vec<_> = (from as usize..until).map(|number| (number as u64, letter(number))).collect();
+        assert_eq!(page, expected, "from {from}, at most {limit}");
+    }
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_and_what_was_acknowledged_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = job("a");
+    let store = FileCatalog::open(dir.path()).unwrap();
+    store.append(&a, &letters(0..3)).unwrap();
+    let path = segments(dir.path(), &a).remove(0);
+    let acknowledged = fs::metadata(&path).unwrap().len();
+    store.append(&a, &letters(3..4)).unwrap();
+    drop(store);
+    let whole = fs::read(&path).unwrap();
+    let one_byte_wrong = [&whole[..whole.len() - 1], b"!"].concat();
+    let zeros = [&whole[..acknowledged as usize], &[0; 100]].concat();
+    let cut = |at: usize| whole[..at].to_vec();
+    let torn = (acknowledged as usize + 1..whole.len()).map(cut).chain([one_byte_wrong, zeros]);
+    for bytes in torn {
+        fs::write(&path, &bytes).unwrap();
+        let store = FileCatalog::open(dir.path()).unwrap();
+        assert_eq!(all(&store, &a), letters(0..3));
+        assert_eq!(fs::metadata(&path).unwrap().len(), acknowledged);
+        store.append(&a, &letters(3..5)).unwrap();
+        assert_eq!(all(&store, &a), letters(0..5));
+    }
+}
+
+#[test]
+fn segments_follow_one_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = job("a");
+    let store = FileCatalog::open(dir.path()).unwrap();
+    for number in 0..7 {
+        store.append(&a, &[large(number, 6 << 20)]).unwrap();
+    }
+    assert_eq!(segments(dir.path(), &a).len(), 3);
+    drop(store);
+    let store = FileCatalog::open(dir.path()).unwrap();
+    let page = store.page(&a, 2, 3).unwrap();
+    assert_eq!(page.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(page[1].1, large(3, 6 << 20));
+}
+
+#[test]
+fn a_page_of_very_large_letters_ends_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = job("a");
+    let store = FileCatalog::open(dir.path()).unwrap();
+    (0..3).for_each(|number| store.append(&a, &[large(number, 40 << 20)]).unwrap());
+    assert_eq!(store.page(&a, 0, 100).unwrap().len(), 2);
+    assert_eq!(store.page(&a, 2, 100).unwrap().len(), 1);
+}
+
+#[test]
+fn damage_to_acknowledged_letters_is_told_and_nothing_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = job("a");
+    let store = FileCatalog::open(dir.path()).unwrap();
+    store.append(&a, &[large(0, 17 << 20)]).unwrap();
+    store.append(&a, &letters(1..2)).unwrap();
+    drop(store);
+    let paths = segments(dir.path(), &a);
+    OpenOptions::new().write(true).open(&paths[0]).unwrap().set_len(1000).unwrap();
+    let refusal = FileCatalog::open(dir.path()).unwrap().count(&a).unwrap_err().message;
+    assert!(refusal.contains("are damaged at byte 0; put the file back from a copy"), "{refusal}");
+    let refuse = || FileCatalog::open(dir.path()).unwrap().count(&a).unwrap_err().message;
+    let expected = "in the dead letters of job `a`, number 0 should come next and 1 does: a file of `";
+    fs::write(&paths[0], b"").unwrap();
+    assert!(refuse().starts_with(expected), "{}", refuse());
+    fs::remove_file(&paths[0]).unwrap();
+    assert!(refuse().starts_with(expected), "{}", refuse());
+    let store = FileCatalog::open(dir.path()).unwrap();
+    store.delete(&a).unwrap();
+    assert_eq!(store.count(&a).unwrap(), 0, "deleting always helps");
+}
+
+#[test]
+fn appends_from_many_threads_stay_whole_and_lose_nothing() {
+    const THREADS: usize = 8;
+    const GROUPS: usize = 10;
+    const GROUP: usize = 5;
+    let dir = tempfile::tempdir().unwrap();
+    let a = job("a");
+    let store = FileCatalog::open(dir.path()).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (store, a) = (&store, &a);
+            scope.spawn(move || {
+                for group in 0..GROUPS {
+                    let first = (thread * GROUPS + group) * GROUP;
+                    store.append(a, &letters(first..first + GROUP)).unwrap();
+                    store.page(a, 0, 3).unwrap();
+                }
+            });
+        }
+    });
+    let kept = all(&store, &a);
+    assert_eq!(kept.len(), THREADS * GROUPS * GROUP);
+    let mut firsts: Vec<usize> = kept
+        .chunks(GROUP)
+        .map(|group| {
+            let first = group[0].timestamp as usize;
+            assert_eq!(group, letters(first..first + GROUP), "a group stands together");
+            first
+        })
+        .collect();
+    firsts.sort_unstable();
+    firsts.dedup();
+    assert_eq!(firsts.len(), THREADS * GROUPS);
+}
+
+#[test]
+fn a_full_job_refuses_more_instead_of_dropping_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (job("a"), job("b"));
+    let store = FileCatalog::open(dir.path()).unwrap().with_dead_letter_bytes(1000);
+    store.append(&a, &letters(0..3)).unwrap();
+    let refusal = store.append(&a, &[letter(3), large(4, 900)]).unwrap_err().message;
+    assert!(refusal.starts_with("job `a` has 3 dead letters, which take "), "{refusal}");
+    assert!(refusal.contains(" of 1000 bytes, and 2 more do not fit; replay what can be replayed"), "{refusal}");
+    assert_eq!(all(&store, &a), letters(0..3), "all or none");
+    store.append(&b, &letters(0..1)).unwrap();
+    store.delete(&a).unwrap();
+    store.append(&a, &letters(0..1)).unwrap();
+}
+
+#[test]
+fn a_letter_is_replayed_once_and_marks_go_with_the_letters() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (job("a"), job("b"));
+    let store = FileCatalog::open(dir.path()).unwrap();
+    store.append(&a, &letters(0..3)).unwrap();
+    store.append(&b, &letters(0..3)).unwrap();
+    store.mark_replayed(&a, &[0, 2]).unwrap();
+    store.mark_replayed(&b, &[1]).unwrap();
+    let refusal = store.mark_replayed(&a, &[1, 3]).unwrap_err().message;
+    assert_eq!(refusal, "job `a` has 3 dead letters, counted from zero; there is no number 3");
+    drop(store);
+    let store = FileCatalog::open(dir.path()).unwrap();
+    assert_eq!([0, 1, 2].map(|number| store.is_replayed(&a, number).unwrap()), [true, false, true]);
+    store.delete(&a).unwrap();
+    store.append(&a, &letters(0..1)).unwrap();
+    assert!(!store.is_replayed(&a, 0).unwrap() && store.is_replayed(&b, 1).unwrap());
+    assert_eq!((store.count(&a).unwrap(), store.count(&b).unwrap()), (1, 3));
+}
