@@ -1,1 +1,27 @@
-fn main() {}
+//! Repository chores that need more than a line of shell: `cargo xtask guests`.
+
+mod toolchain;
+mod guests;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "usage: cargo xtask guests [--only NAME]
+
+guests   builds the Rust guests of guest-examples and tests/guests for wasm32-unknown-unknown, and puts them
+         into the `target/modules` of each, as NAME.wasm";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository's root");
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["guests"] => guests::build_all(root, None),
+        ["guests", "--only", name] => guests::build_all(root, Some(name)),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("`cargo xtask {}` is not a chore\n\n{USAGE}", arguments.join(" ")),
+    }
+}
