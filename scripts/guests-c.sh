@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds the C guests from wit/ alone into guest-examples/target/modules. Reads neither sdk/ nor host/.
+# With --test it runs the natively testable parts of them instead, under the address sanitizer.
 # CLANG names another clang that knows wasm32-wasi, such as the WASI SDK's.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,8 +29,24 @@ build() {
   "$here/say.sh" "built guest-examples/target/modules/$guest.wasm ($(wc -c <"$out/modules/$guest.wasm") bytes)"
 }
 
+# Compiles and runs guest-examples/GUEST/tests/PART.c with PART.c, natively.
+run_test() {
+  local guest=$root/guest-examples/$1 part=$2
+  local test=$out/c/$1/test-$part
+  mkdir -p "$(dirname "$test")"
+  clang -std=c11 -g -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all \
+    "$guest/tests/$part.c" "$guest/$part.c" -o "$test"
+  "$test"
+  "$here/say.sh" "tests of $1/$part passed"
+}
+
+if [ "${1:-}" = --test ]; then
+  run_test c-filter json
+  exit
+fi
 if ! echo 'int nothing(void) { return 0; }' | wasm_clang -x c - -o /dev/null 2>/dev/null; then
-  "$here/say.sh" "${CLANG:-clang} cannot build for wasm32-wasi; \`make setup\` installs Debian's, or set CLANG to the WASI SDK's"
+  "$here/say.sh" "${CLANG:-clang} cannot build for wasm32-wasi;" \
+    "\`make setup\` installs Debian's, or set CLANG to the WASI SDK's"
   exit 1
 fi
 if [ "$("$tools/bin/wit-bindgen" --version 2>/dev/null)" != "wit-bindgen-cli $version" ]; then

@@ -1,9 +1,9 @@
 /*
  * Counts the events of each key, and emits {"key":…,"count":…} for each event.
  *
- * The literal world `event-operator`: one call an event, and one state, the current key's. No descriptor and no batches;
- * event_operator.h is what wit-bindgen makes of wit/. What comes in is ours to free, what goes out comes from malloc and
- * is freed by the bindings after the host has copied it.
+ * The literal world `event-operator`: one call an event, and one state, the current key's. No descriptor and no
+ * batches; event_operator.h is what wit-bindgen makes of wit/. What comes in is ours to free, what goes out comes from
+ * malloc and is freed by the bindings after the host has copied it.
  */
 #include <inttypes.h>
 #include <stdio.h>

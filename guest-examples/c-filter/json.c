@@ -13,9 +13,13 @@ static bool at_any_of(const struct cursor *c, const char *set) {
     return c->at < c->end && *c->at != 0 && strchr(set, *c->at) != NULL;
 }
 
+static void skip_space(struct cursor *c) {
+    while (at_any_of(c, " \t\r\n")) c->at++;
+}
+
 /* Steps over white space, then over `byte` if it comes next. */
 static bool take(struct cursor *c, char byte) {
-    while (at_any_of(c, " \t\r\n")) c->at++;
+    skip_space(c);
     if (c->at == c->end || *c->at != (uint8_t)byte) return false;
     c->at++;
     return true;
@@ -31,20 +35,14 @@ static bool skip_string(struct cursor *c) {
     return false;
 }
 
-/* Steps over one value, of any depth: brackets are counted, not matched. */
+/* Steps over one value, of any depth, up to what follows it: brackets are counted, not matched. */
 static bool skip_value(struct cursor *c) {
     size_t depth = 0;
-    while (c->at < c->end) {
+    for (skip_space(c); c->at < c->end; skip_space(c)) {
         if (depth == 0 && at_any_of(c, ",}]")) return true;
-        if (take(c, '"')) {
-            if (!skip_string(c)) return false;
-        } else if (at_any_of(c, "{[")) {
-            depth++, c->at++;
-        } else if (at_any_of(c, "}]")) {
-            depth--, c->at++;
-        } else if (c->at < c->end) {
-            c->at++;
-        }
+        if (at_any_of(c, "{[")) depth++;
+        if (at_any_of(c, "}]")) depth--;
+        if (*c->at++ == '"' && !skip_string(c)) return false;
     }
     return false;
 }

@@ -1,5 +1,5 @@
-//! Emits one list of a mebibyte a thousand times over: a mebibyte in the guest's memory, a gibibyte if the host copies it.
-//! The host must say: the call returned more than its output (`limits.output`), and must not have copied more than that.
+//! Emits one list of a mebibyte a thousand times over: a mebibyte in the guest's memory, a gibibyte once copied.
+//! The host must say: the call returned more than its output (`limits.output`), and must not have copied more.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 

@@ -1,6 +1,6 @@
 //! Emits the whole batch a hundred thousand times: few bytes to return, very many to gather.
-//! The host must say, for events of a kibibyte or more: the call's expanded output is above `limits.output`, before it has
-//! gathered any of it (contract, rule 7). Of smaller events it may let a call of one pass: that is within the limit.
+//! The host must say, for events of a kibibyte or more: the call's expanded output is above `limits.output`, before it
+//! has gathered any of it (contract, rule 7). A call of one smaller event may pass: it is within the limit.
 
 use contract::{Batch, Emission, Failure, Operator, Outcome, Rows};
 

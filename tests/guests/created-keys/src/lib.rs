@@ -1,6 +1,6 @@
 //! Creates events of 64 other keys on an output that it declared as keeping the key.
-//! The host must say, at parallelism 2 or more: an invalid result, a created key belongs to another subtask's key groups
-//! (contract, rule 14). At parallelism 1 every key is the subtask's own, and the events come out.
+//! The host must say, at parallelism 2 or more: an invalid result, a created key belongs to another subtask's key
+//! groups (contract, rule 14). At parallelism 1 every key is the subtask's own, and the events come out.
 
 use contract::{Batch, Descriptor, Failure, Operator, Outcome, Rows, column, emit};
 
