@@ -71,6 +71,12 @@ pub enum StateError {
         /// Bytes that are held.
         limit: usize,
     },
+    /// One access reads more than the backend hands over at once.
+    #[error("the values of one read take more than {limit} bytes; read fewer rows at a time")]
+    ReadTooLarge {
+        /// Bytes that are handed over.
+        limit: usize,
+    },
     /// The backend itself failed.
     #[error("the state backend failed: {0}")]
     Backend(String),

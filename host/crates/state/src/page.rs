@@ -1,9 +1,30 @@
-//! The page that a scan fills, within its bound.
+//! What one read may hand over: a page that a scan fills, or a column of values, within its bound.
 
 use gristmill_ports::state::{ScanPage, StateError};
+use gristmill_types::Column;
 
 /// What an entry costs beside its bytes: its ends in two columns. Otherwise a million empty entries would fit any bound.
 const ENTRY_BYTES: usize = 8;
+
+/// Bytes that one read hands over. A guest may ask for one large value a thousand times, or for a page of 4 GiB; above
+/// every limit of the Wasm floor, a last bound.
+const MAX_READ_BYTES: usize = 256 << 20;
+
+/// The column of these values; `bytes` is the sum of their lengths.
+///
+/// # Errors
+/// If they take more than [`MAX_READ_BYTES`]; nothing is copied then.
+pub(crate) fn column_of<'v>(
+    bytes: usize,
+    values: impl ExactSizeIterator<Item = Option<&'v [u8]>>,
+) -> Result<Column, StateError> {
+    if bytes > MAX_READ_BYTES {
+        return Err(StateError::ReadTooLarge { limit: MAX_READ_BYTES });
+    }
+    let mut column = Column::with_capacity(values.len(), bytes);
+    values.for_each(|value| column.push(value));
+    Ok(column)
+}
 
 /// A page under way.
 pub(crate) struct PageBuilder {
@@ -13,7 +34,7 @@ pub(crate) struct PageBuilder {
 
 impl PageBuilder {
     pub(crate) fn new(max_bytes: u32) -> Self {
-        Self { page: ScanPage::default(), room: max_bytes as usize }
+        Self { page: ScanPage::default(), room: MAX_READ_BYTES.min(max_bytes as usize) }
     }
 
     /// Adds an entry and says so, unless the page is full. The first entry always fits.

@@ -9,7 +9,7 @@ use super::map::MapTable;
 use super::value::ValueTable;
 use crate::call::{Call, KeyId, Place};
 use crate::overlay::{Overlay, Written, WrittenMap};
-use crate::page::PageBuilder;
+use crate::page::{PageBuilder, column_of};
 use crate::write_set::WriteSet;
 
 /// What every read looks at beside its table.
@@ -55,9 +55,8 @@ impl View<'_> {
         slots.begin(self.call.places());
         let of_row = |&row| Ok(slots.slot(self.call.place_of(row)?));
         let row_slots = rows.iter().map(of_row).collect::<Result<Vec<u32>, StateError>>()?;
-        let bytes = slots.places.iter().map(|&place| table.length(self.call.key_at(place))).sum();
-        let mut values = Column::with_capacity(slots.places.len(), bytes);
-        slots.places.iter().for_each(|&place| values.push(self.value(table, place)));
+        let bytes = slots.places.iter().map(|&place| self.length(table, place)).sum();
+        let values = column_of(bytes, slots.places.iter().map(|&place| self.value(table, place)))?;
         Ok(SlotRead { slots: row_slots, values })
     }
 
@@ -69,8 +68,17 @@ impl View<'_> {
         }
     }
 
+    /// How long [`Self::value`] is; zero for none.
+    #[inline]
+    fn length(&self, table: &ValueTable, place: Place) -> usize {
+        match self.overlay.value(place) {
+            Some(written) => written.value(self.writes).map_or(0, <[u8]>::len),
+            None => table.length(self.call.key_at(place)),
+        }
+    }
+
     pub(super) fn entries(&self, table: &MapTable, rows: &[u32], keys: &Column) -> Result<Column, StateError> {
-        let mut values = Column::with_capacity(rows.len(), 16 * rows.len());
+        let mut values = Vec::with_capacity(rows.len());
         for (item, &row) in rows.iter().enumerate() {
             let place = self.call.place_of(row)?;
             let key = keys.bytes_of(item);
@@ -81,7 +89,8 @@ impl View<'_> {
                 None => table.read(self.call.key_at(place), key),
             });
         }
-        Ok(values)
+        let bytes = values.iter().flatten().map(|value| value.len()).sum();
+        column_of(bytes, values.into_iter())
     }
 
     /// A page of the map of one key: entries under `prefix`, strictly after the cursor.
@@ -118,7 +127,7 @@ impl View<'_> {
         from: Bound<&'v [u8]>,
     ) -> impl Iterator<Item = (&'v [u8], &'v [u8])> {
         let cleared = own.is_some_and(|map| map.cleared);
-        let mut committed = table.range(owner, from).filter(move |_| !cleared).peekable();
+        let mut committed = (!cleared).then(|| table.range(owner, from)).into_iter().flatten().peekable();
         let range = |map: &'v WrittenMap| map.entries.range::<[u8], _>((from, Bound::Unbounded));
         let mut written = own.map(range).into_iter().flatten().peekable();
         std::iter::from_fn(move || {

@@ -55,6 +55,7 @@ suite!(
         broken_contracts_are_named,
         state_is_used_only_within_a_call,
         one_call_cannot_write_without_end,
+        one_read_cannot_hand_over_without_end,
         freezing_cuts_between_before_and_after,
         a_frozen_list_is_what_it_was,
         deletions_are_told_once,

@@ -232,6 +232,31 @@ pub(crate) fn one_call_cannot_write_without_end(open: Open) {
     assert!(matches!(refused, Some(StateError::WriteSetFull { .. })), "{refused:?}");
 }
 
+pub(crate) fn one_read_cannot_hand_over_without_end(open: Open) {
+    let mut backend = open(&descriptor());
+    let large = vec![0; 4 << 20];
+    let large: Column = [Some(large.as_slice())].into_iter().collect();
+    backend.begin(&keyed(&["a"]));
+    backend.map_put(MAP, &[0], &texts(&["k"]), &large).unwrap();
+    backend.list_append(LIST, &[0], &large).unwrap();
+    let (rows, keys) = (vec![0; 2000], texts(&["k"; 2000]));
+    let refused = backend.map_get(MAP, &rows, &keys);
+    assert!(matches!(refused, Err(StateError::ReadTooLarge { .. })), "8 GiB were handed over");
+    backend.commit().unwrap();
+
+    let keys: Vec<String> = (0..100).map(|key| key.to_string()).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for chunk in keys.chunks(10) {
+        backend.begin(&keyed(chunk));
+        (0..10).for_each(|row| backend.put(VALUE, &[row], &large).unwrap());
+        backend.commit().unwrap();
+    }
+    backend.begin(&keyed(&keys));
+    let rows: Vec<u32> = (0..100).collect();
+    assert!(matches!(backend.get(VALUE, &rows), Err(StateError::ReadTooLarge { .. })));
+    assert_eq!(backend.get(VALUE, &rows[..20]).unwrap().values.data().len(), 80 << 20, "fewer rows are read");
+}
+
 pub(crate) fn freezing_cuts_between_before_and_after(open: Open) {
     let mut backend = open(&descriptor());
     for key in ["a", "b", "c"] {
