@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use gristmill_dataflow::document::ModuleSource;
-use gristmill_dataflow::{JobDocument, Problem, Severity, place, resolve_environment, validate_offline};
+use gristmill_dataflow::{JobDocument, Problem, environment, place, validate_offline};
 use gristmill_runtime::{JobSpec, ModuleBytes, prepare};
 use gristmill_types::{ModuleHash, OperatorId};
 use gristmill_wasm::{WasmModules, WasmOptions};
@@ -80,14 +80,14 @@ pub fn load(file: &Path, cache: Option<&Path>) -> anyhow::Result<LoadedJob> {
     let bad = |problems| anyhow::Error::from(BadJob::new(file, &text, problems));
     let document = JobDocument::parse(&text).map_err(|error| anyhow!("{}: {error}", file.display()))?;
     let problems: Vec<_> =
-        validate_offline(&document).into_iter().filter(|problem| problem.severity == Severity::Error).collect();
+        validate_offline(&document).into_iter().filter(Problem::is_error).collect();
     if !problems.is_empty() {
         return Err(bad(problems));
     }
-    let document = resolve_environment(document, |name| std::env::var(name).ok()).map_err(|problem| bad(vec![problem]))?;
+    let document = environment::resolve(&document, |name| std::env::var(name).ok()).map_err(bad)?;
     let base = base_of(file);
     let modules = read_modules(&document, &base).map_err(bad)?;
-    let registry = WasmModules::new(WasmOptions { cache: cache.map_or_else(default_cache, Path::to_owned) })
+    let registry = WasmModules::new(WasmOptions { cache_dir: cache.map_or_else(default_cache, Path::to_owned) })
         .context("preparing to run Wasm")?;
     let spec = prepare(document, &modules, &registry).map_err(bad)?;
     Ok(LoadedJob { spec, base })
@@ -99,8 +99,8 @@ fn read_modules(document: &JobDocument, base: &Path) -> Result<HashMap<OperatorI
     for (id, spec) in &document.operators {
         let at = format!("operators.{id}.module");
         match &spec.module {
-            ModuleSource::Named(name) => problems.push(
-                Problem::error(at, format!("`{name}` is a module of a host, but `run` has none"))
+            ModuleSource::Named(_) | ModuleSource::Hash(_) => problems.push(
+                Problem::error(at, format!("`{}` is a module of a host, but `run` has none", String::from(spec.module.clone())))
                     .hint("give the path of the Wasm file, such as ./filter.wasm, or submit the job to a host".to_owned()),
             ),
             ModuleSource::File(path) => match std::fs::read(base.join(path)) {

@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::shutdown::Signals;
 use crate::wiring::HostParts;
 use dead_letter_file::DeadLetterFile;
-pub use load::{BadJob, LoadedJob, load};
+pub use load::{BadJob, LoadedJob, base_of, load, read_document};
 pub use progress::ProgressStyle;
 
 /// How often the progress line is drawn.

@@ -34,15 +34,19 @@ pub enum Severity {
 }
 
 impl Problem {
-    pub(crate) fn error(at: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A problem that keeps the job from running.
+    pub fn error(at: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, at: at.into(), line: None, column: None, message: message.into(), hint: None }
     }
 
-    pub(crate) fn warning(at: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A problem in spite of which the job can run.
+    pub fn warning(at: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(at, message) }
     }
 
-    pub(crate) fn hint(self, hint: impl Into<Option<String>>) -> Self {
+    /// The same problem with a word on what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<Option<String>>) -> Self {
         Self { hint: hint.into(), ..self }
     }
 

@@ -16,6 +16,7 @@ pub mod job;
 pub use event::{JobEvent, JobEventKind};
 pub use job::handle::{JobHandle, ReplayError};
 pub use job::launch::{JobSpec, OperatorParts, StartError, start};
+pub use job::prepare::{ModuleBytes, prepare};
 pub use job::state::{IllegalTransition, JobStatus};
 pub use report::JobReport;
 pub use tap::TapEvent;

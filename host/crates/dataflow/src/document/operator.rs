@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gristmill_types::{ModuleName, Parallelism};
+use gristmill_types::{ModuleHash, ModuleName, Parallelism};
 use indexmap::IndexMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,7 +14,7 @@ use crate::quantity::{Bytes, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorSpec {
-    /// `name@version` of an uploaded module, or the path of a Wasm file relative to the document.
+    /// `name@version` or hash of an uploaded module, or the path of a Wasm file relative to the document.
     pub module: ModuleSource,
     /// What feeds each input of the module, by the input's name.
     pub inputs: IndexMap<String, InputSpec>,
@@ -38,6 +38,8 @@ pub struct OperatorSpec {
 pub enum ModuleSource {
     /// Uploaded under a name.
     Named(ModuleName),
+    /// Uploaded, known by the hash of its bytes.
+    Hash(ModuleHash),
     /// A file, begins with `.` or `/`.
     File(String),
 }
@@ -47,6 +49,9 @@ impl TryFrom<String> for ModuleSource {
     fn try_from(text: String) -> Result<Self, String> {
         if text.starts_with('.') || text.starts_with('/') {
             return Ok(Self::File(text));
+        }
+        if let Ok(hash) = text.parse() {
+            return Ok(Self::Hash(hash));
         }
         text.parse().map(Self::Named).map_err(|_| {
             format!("`{text}` is not a module: write name@version for an uploaded one, or ./path.wasm for a file")
@@ -58,6 +63,7 @@ impl From<ModuleSource> for String {
     fn from(source: ModuleSource) -> Self {
         match source {
             ModuleSource::Named(name) => name.to_string(),
+            ModuleSource::Hash(hash) => hash.to_string(),
             ModuleSource::File(path) => path,
         }
     }

@@ -4,4 +4,5 @@ pub mod state;
 pub(crate) mod shared;
 pub mod handle;
 pub mod launch;
+pub mod prepare;
 pub(crate) mod assemble;

@@ -1,0 +1,45 @@
+//! The host's parts, with dead letters counted as a mistake of the benchmark.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gristmill::clock::SystemClock;
+use gristmill::wiring::HostParts;
+use gristmill_connectors::Connectors;
+use gristmill_ports::PortError;
+use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_types::{DeadLetter, JobId};
+
+/// The parts that `gristmill run` would use.
+pub(crate) fn host_parts() -> HostParts {
+    HostParts {
+        connectors: Arc::new(Connectors::new(tokio::runtime::Handle::current())),
+        base: PathBuf::from("."),
+        dead_letters: Arc::new(NoLetters),
+        clock: Arc::new(SystemClock::default()),
+    }
+}
+
+/// A benchmark has no bad events.
+struct NoLetters;
+
+impl DeadLetterStore for NoLetters {
+    fn append(&self, _: &JobId, letters: &[DeadLetter]) -> Result<(), PortError> {
+        Err(PortError::fatal(format!("a benchmark set an event aside: {}", letters[0].reason.message)))
+    }
+    fn page(&self, _: &JobId, _: u64, _: usize) -> Result<Vec<(u64, DeadLetter)>, PortError> {
+        Ok(Vec::new())
+    }
+    fn count(&self, _: &JobId) -> Result<u64, PortError> {
+        Ok(0)
+    }
+    fn mark_replayed(&self, _: &JobId, _: &[u64]) -> Result<(), PortError> {
+        Ok(())
+    }
+    fn is_replayed(&self, _: &JobId, _: u64) -> Result<bool, PortError> {
+        Ok(false)
+    }
+    fn delete(&self, _: &JobId) -> Result<(), PortError> {
+        Ok(())
+    }
+}

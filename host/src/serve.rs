@@ -1,0 +1,130 @@
+//! The host as a server: opens what it remembers, serves the API, drains at a signal.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use gristmill_catalog::FileCatalog;
+use gristmill_connectors::Connectors;
+use gristmill_ports::Parts;
+use gristmill_server::{Control, ControlParts, ServerOptions, router};
+use gristmill_wasm::{WasmModules, WasmOptions};
+use tokio::net::TcpListener;
+
+use crate::clock::SystemClock;
+use crate::shutdown::Signals;
+use crate::telemetry::LogFormat;
+use crate::wiring::HostParts;
+
+/// How long jobs may take to flow out at a signal, before they are cancelled.
+const DRAIN_GRACE: Duration = Duration::from_secs(30);
+
+/// What `gristmill serve` is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeOptions {
+    /// Where to listen. Anything but loopback demands a token; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:7171", env = "GRISTMILL_LISTEN", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Where modules, jobs, compiled code and dead letters are kept.
+    #[arg(long, default_value = ".gristmill", env = "GRISTMILL_DATA_DIR", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Largest module that may be uploaded.
+    #[arg(long, default_value = "64MiB", value_name = "BYTES")]
+    pub max_module: bytesize::ByteSize,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Writes the address listened at into a file, once requests are taken.
+    #[arg(long, value_name = "FILE")]
+    pub address_file: Option<PathBuf>,
+}
+
+/// Serves until a signal; then sources hold still, sinks are brought to an end, the process leaves.
+///
+/// # Errors
+/// If the host cannot start: a data directory in use, a port in use, an address without a token.
+pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Result<ExitCode> {
+    let server_options = ServerOptions {
+        listen: options.listen,
+        token,
+        max_module_bytes: options.max_module.as_u64(),
+        ..ServerOptions::default()
+    };
+    server_options.check()?;
+    let control = open(&options).await?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
+    let address = listener.local_addr().context("asking for the address listened at")?;
+    let mut signals = Signals::listen().context("listening to signals")?;
+    tokio::task::spawn_blocking({
+        let control = Arc::clone(&control);
+        move || control.restore()
+    })
+    .await?
+    .context("reading the catalog")?;
+    tracing::info!(%address, data_dir = %options.data_dir.display(), "gristmill listens");
+    announce(&options, address)?;
+    let router = router(Arc::clone(&control), &server_options);
+    let shutdown = async move {
+        let signal = signals.next().await;
+        tracing::info!(signal, "shutting down: sources end, what is inside flows out; once more ends at once");
+        tokio::select! {
+            () = control.drain(DRAIN_GRACE) => {}
+            signal = signals.next() => tracing::warn!(signal, "ending at once"),
+        }
+    };
+    gristmill_server::serve(listener, router, shutdown).await.context("serving the API")?;
+    tracing::info!("gristmill has shut down");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the catalog and puts the parts together.
+async fn open(options: &ServeOptions) -> anyhow::Result<Arc<Control>> {
+    let data_dir = options.data_dir.clone();
+    let catalog = tokio::task::spawn_blocking(move || FileCatalog::open(&data_dir)).await??;
+    let catalog = Arc::new(catalog);
+    let registry = WasmModules::new(WasmOptions { cache_dir: options.data_dir.join("compiled") })?;
+    let connectors = Arc::new(Connectors::new(tokio::runtime::Handle::current()));
+    let clock = Arc::new(SystemClock::default());
+    let parts = HostParts {
+        connectors: Arc::clone(&connectors),
+        base: std::env::current_dir().context("asking for the working directory")?,
+        dead_letters: catalog.clone(),
+        clock: clock.clone(),
+    };
+    Ok(Control::new(ControlParts {
+        catalog: catalog.clone(),
+        registry: Arc::new(registry),
+        dead_letters: catalog,
+        ingress: connectors.ingress(),
+        clock,
+        parts_for: Arc::new(move |_| Arc::new(parts.clone()) as Arc<dyn Parts>),
+        environment: Arc::new(|name| std::env::var(name).ok()),
+    }))
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow!(
+            "another process listens at {address} already; stop it, or choose another port with --listen \
+             ({}:0 takes a free one)",
+            address.ip()
+        ),
+        _ => anyhow!("listening at {address}: {error}"),
+    }
+}
+
+/// Tells whoever started the host where it listens.
+fn announce(options: &ServeOptions, address: SocketAddr) -> anyhow::Result<()> {
+    if let Some(file) = &options.address_file {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.map_or_else(|| PathBuf::from("."), PathBuf::from);
+        // Written aside and renamed, so that a reader never sees half an address.
+        let aside = tempfile::NamedTempFile::new_in(&folder).context("writing the address file")?;
+        std::fs::write(aside.path(), format!("http://{address}\n")).context("writing the address file")?;
+        aside.persist(file).context("writing the address file")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Where built guests are.
+
+use std::path::{Path, PathBuf};
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// An example guest: `filter`, `word-count`, `c-filter` …
+pub fn example(name: &str) -> PathBuf {
+    built(root().join(format!("guest-examples/target/modules/{name}.wasm")))
+}
+
+/// A guest of the tests: `echo`, `spin`, `poison` …
+pub fn odd(name: &str) -> PathBuf {
+    built(root().join(format!("tests/guests/target/modules/{name}.wasm")))
+}
+
+fn built(path: PathBuf) -> PathBuf {
+    assert!(path.exists(), "{} is not built; `make guests guests-c` builds it", path.display());
+    path
+}

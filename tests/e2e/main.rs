@@ -1,0 +1,15 @@
+//! The real binary, real guests, over REST and the command line. One test binary; a module for each promise.
+//!
+//! Guests are built before (`make guests guests-c`); a missing one fails its test with that hint.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, with a backtrace")]
+
+mod host;
+mod guests;
+mod modules;
+mod jobs;
+mod run;
+mod connectors;
+mod bad_input;
+mod hostile;
+mod flights;
