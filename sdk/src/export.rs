@@ -44,7 +44,7 @@ macro_rules! export_operator {
                 }
             }
 
-            $crate::bindings::export!(Module with_types_in $crate::bindings);
+    $crate::bindings::export!(Module with_types_in $crate::bindings);
         };
 
         #[cfg(not(target_arch = "wasm32"))]

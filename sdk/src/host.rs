@@ -8,13 +8,11 @@ pub(crate) use crate::bindings::gristmill::operator::state::{Entries, Page, Read
 pub(crate) use crate::bindings::gristmill::operator::{
     log::write as log,
     metrics::{add as metric_add, observe as metric_observe},
-    state::{
-        get as state_get, list_append, list_clear, list_scan, map_get, map_put, map_scan, put as state_put,
-    },
+    state::{get as state_get, list_append, list_clear, list_scan, map_get, map_put, map_scan, put as state_put},
 };
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use crate::testing::imports::{
-    list_append, list_clear, list_scan, log, map_get, map_put, map_scan, metric_add, metric_observe,
-    state_get, state_put,
+    list_append, list_clear, list_scan, log, map_get, map_put, map_scan, metric_add, metric_observe, state_get,
+    state_put,
 };

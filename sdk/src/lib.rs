@@ -1,4 +1,93 @@
-//! Write an operator for Gristmill.
+//! Write an operator for Gristmill in Rust: a struct, and a function that is called once for each event.
+//!
+//! # An author's first hour
+//!
+//! A crate with one dependency, compiled as a library for Wasm:
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib", "lib"]      # the module, and something for `cargo test` to link
+//!
+//! [dependencies]
+//! gristmill-sdk = "0.1"
+//! ```
+//!
+//! An operator says what it is made of, and what it does with an event:
+//!
+//! ```
+//! use gristmill_sdk::prelude::*;
+//!
+//! #[parameters]
+//! struct Settings {
+//!     /// Keys are reported from this count on.
+//!     #[serde(default)]
+//!     at_least: u64,
+//! }
+//!
+//! #[operator]
+//! struct Popular {
+//!     settings: Parameters<Settings>, // what the job says under `parameters:`
+//!     seen: Value<u64>,               // a state: one number for each key
+//!     popular: Output,                // a port
+//! }
+//!
+//! impl PerEvent for Popular {
+//!     fn on_event(&mut self, event: Event<'_>) -> Result<(), Failure> {
+//!         let seen = self.seen.or_default(event)?;
+//!         *seen += 1;
+//!         if *seen >= self.settings.at_least {
+//!             self.popular.pass(event);
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! use gristmill_sdk::testing::{Harness, event};
+//! let mut popular = Harness::<Popular>::open(&serde_json::json!({"at_least": 2})).unwrap();
+//! let done = popular.process([event("first").key("a"), event("second").key("a")]).unwrap();
+//! assert_eq!(done.texts("popular"), ["second"]);
+//! ```
+//!
+//! That is all: ports, states and the JSON Schema of the parameters are read off the struct, and their names are those of
+//! the fields. `cargo test` runs the operator natively, with the very same code, in a [`testing::Harness`]. Then:
+//!
+//! ```text
+//! cargo build --release --target wasm32-unknown-unknown
+//! gristmill run job.yaml                          # module: ./target/wasm32-unknown-unknown/release/popular.wasm
+//! ```
+//!
+//! # What an operator is made of
+//!
+//! | field | what it is | attribute |
+//! |---|---|---|
+//! | [`Parameters<T>`] | the job's parameters; `T` under [`#[parameters]`](macro@parameters) | – |
+//! | [`Output`] | a port; events keep their key | `#[output(name = "…")]` |
+//! | [`RekeyedOutput`] | a port; events may get another key | `#[output(name = "…")]` |
+//! | [`Value<T>`], [`List<T>`], [`Map<K, V>`] | state of the event's key; types under [`#[data]`](macro@data) | `#[state(name = "…", version = 2, ttl = "7d", ttl_clock = "processing-time")]` |
+//! | [`Input`] | one of several inputs; without one there is the input `in` | `#[input(name = "…", keyed = false)]` |
+//! | [`Counter`], [`Histogram`] | metrics | `#[metric(name = "…")]` |
+//! | anything else | memory that may be lost at any time; starts from `Default` | `#[local]` |
+//!
+//! The name of a state is its identity in checkpoints: keep it with `name = "…"` when the field is renamed, and raise
+//! `version` when the type changes. How typed state is written is a law; see the sources of `codec` and [`map_key`].
+//!
+//! # How an event can go wrong
+//!
+//! | `Err(…)` from `on_event` | what happens |
+//! |---|---|
+//! | [`bad_record`]`("why")` | this event is rejected: what it sent and wrote vanishes, the host sets it aside with the reason; the batch goes on |
+//! | [`transient`]`("why")` | the call has no effect; the host tries the same batch again after a while |
+//! | [`fatal`]`("why")` | the call has no effect; the job fails |
+//! | a panic | the call has no effect; the host finds the event by bisecting and sets it aside with message and place |
+//!
+//! Errors of other libraries become failures by [`OrFail`]: `text.parse::<u32>().or_bad_record()?`.
+//!
+//! # What it costs
+//!
+//! A call handles a whole batch, also here: `pass` notes a row number and moves no bytes, state is read by one call of
+//! the host and written by one, whatever the number of events. An operator that can do better with all events at once says
+//! `#[operator(per_batch)]` and implements [`PerBatch`]; most need not, and [`PerEvent::end_of_batch`] serves those that
+//! want to send a result once instead of with each event.
 // The attributes name this crate by its full name, also in its own tests.
 extern crate self as gristmill_sdk;
 

@@ -263,3 +263,6 @@ impl Port {
 fn no_events() -> types::Batch {
     types::Batch { timestamps: Vec::new(), keys: Column::empty(), values: Column::empty() }
 }
+
+#[cfg(test)]
+mod tests;

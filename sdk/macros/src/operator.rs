@@ -49,7 +49,10 @@ fn is_per_batch(arguments: &TokenStream) -> Result<bool> {
 
 fn members(item: &mut ItemStruct) -> Result<Vec<Member>> {
     let Fields::Named(fields) = &mut item.fields else {
-        return Err(Error::new_spanned(item, "an operator is a struct with named fields: its ports and states go by them"));
+        return Err(Error::new_spanned(
+            item,
+            "an operator is a struct with named fields: its ports and states go by them",
+        ));
     };
     fields
         .named
@@ -85,12 +88,11 @@ fn role_check(part: &Member) -> Option<TokenStream> {
 fn field_static(part: &Member, parts: &[&Member]) -> TokenStream {
     let constant = static_name(&part.ident);
     let told = &part.told;
-    let name = told.name.as_ref().map_or_else(
-        || unraw(&part.ident),
-        syn::LitStr::value,
-    );
+    let name = told.name.as_ref().map_or_else(|| unraw(&part.ident), syn::LitStr::value);
     let version = told.version.as_ref().map_or_else(|| quote!(1), |version| quote!(#version));
-    let ttl_ms = told.ttl_ms.map_or_else(|| quote!(::core::option::Option::None), |ms| quote!(::core::option::Option::Some(#ms)));
+    let ttl_ms = told
+        .ttl_ms
+        .map_or_else(|| quote!(::core::option::Option::None), |ms| quote!(::core::option::Option::Some(#ms)));
     let by_processing_time = told.ttl_by_processing_time;
     let keyed = match &told.keyed {
         Some(keyed) => quote!(#keyed),

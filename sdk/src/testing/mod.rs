@@ -145,7 +145,11 @@ impl<O: Operator> Harness<O> {
     ///
     /// # Panics
     /// If there is no such input, or there are no events.
-    pub fn process_input(&mut self, input: &str, events: impl IntoIterator<Item = Given>) -> Result<Processed, Failure> {
+    pub fn process_input(
+        &mut self,
+        input: &str,
+        events: impl IntoIterator<Item = Given>,
+    ) -> Result<Processed, Failure> {
         let index = self.descriptor.inputs.iter().position(|known| known.name == input);
         self.process_at(index.unwrap_or_else(|| panic!("the operator has no input `{input}`")), events)
     }
@@ -155,9 +159,8 @@ impl<O: Operator> Harness<O> {
         assert!(!events.is_empty(), "a batch has at least one event");
         let before = self.stage.clone();
         let keys = events.iter().map(|event| event.key.clone()).collect();
-        let outcome = self.stage.play(keys, || {
-            operator::process(&mut self.operator, self.call, input as u32, batch_of(&events))
-        });
+        let outcome =
+            self.stage.play(keys, || operator::process(&mut self.operator, self.call, input as u32, batch_of(&events)));
         match outcome {
             Ok(outcome) => Ok(Processed::new(&self.descriptor, &batch_of(&events), outcome)),
             Err(failure) => {
