@@ -22,11 +22,11 @@ setup: ## Install compilers for guests (Debian) where they are missing
 
 build: setup ## Build the host
 	@scripts/say.sh "building the host (first time about 10 minutes on 2 cores, seconds afterwards)"
-	@cargo build --release --package gristmill
+	@cargo build --release --workspace
 
 guests: setup ## Build the Rust guests: examples and those of the tests
 	@scripts/say.sh "building the guests (first time about 3 minutes)"
-	@cargo xtask guests
+	@cargo xtask guests $(GUESTS)
 
 guests-c: setup ## Build the C guests, straight from the WIT files
 	@scripts/guests-c.sh

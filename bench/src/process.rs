@@ -84,7 +84,7 @@ impl Host {
 pub(crate) fn idle(runtime: &Runtime) -> anyhow::Result<serde_json::Value> {
     let host = Host::start()?;
     let job = "{version: 1, job: idle, sources: {in: {from: {http: {}}}}, \
-         operators: {op: {module: guest@1, inputs: {in: {from: in}}, parameters: {offset: 34, byte: A}}}, \
+         operators: {op: {module: guest@1, inputs: {in: {from: in}}, parameters: {offset: 34, letter: A}}}, \
          sinks: {out: {inputs: [op], to: {blackhole: {}}}}}";
     runtime.block_on(host.run_job(&reqwest::Client::new(), "guest-examples/target/modules/filter.wasm", job))?;
     std::thread::sleep(Duration::from_secs(2));

@@ -33,7 +33,7 @@ pub(crate) const FILTER: Bench = Bench {
     name: "filter",
     guest: "guest-examples/target/modules/filter.wasm",
     twin: "filter",
-    operator: "inputs: {in: {from: events}}, parameters: {offset: 34, byte: A}",
+    operator: "inputs: {in: {from: events}}, parameters: {offset: 34, letter: A}",
     source: "from: {generator: {seed: 7, events: EVENTS, bytes: 110}}",
     events: 40_000_000,
 };
@@ -43,7 +43,7 @@ pub(crate) const JSON_FILTER: Bench = Bench {
     name: "json-filter",
     guest: "guest-examples/target/modules/filter.wasm",
     twin: "filter",
-    operator: "inputs: {in: {from: events, key_by: $.key}}, parameters: {offset: 34, byte: A}",
+    operator: "inputs: {in: {from: events, key_by: $.key}}, parameters: {offset: 34, letter: A}",
     source: "from: {generator: {seed: 7, events: EVENTS, bytes: 110, values: json}}, decode: json, event_time: {path: $.ts}",
     events: 6_000_000,
 };

@@ -1,16 +1,18 @@
-//! Repository chores that need more than a line of shell: `cargo xtask guests`.
+//! Repository chores that need more than a line of shell.
 
 mod toolchain;
 mod guests;
+mod flights;
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask guests [--only NAME]
+const USAGE: &str = "usage: cargo xtask guests [--only NAME] | flights-answer CARRIERS ROUTES
 
 guests   builds the Rust guests of guest-examples and tests/guests for wasm32-unknown-unknown, and puts them
-         into the `target/modules` of each, as NAME.wasm";
+         into the `target/modules` of each, as NAME.wasm
+flights-answer   prints the answer of the demo from the two files that it wrote";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,6 +20,7 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["guests"] => guests::build_all(root, None),
         ["guests", "--only", name] => guests::build_all(root, Some(name)),
+        ["flights-answer", carriers, routes] => flights::answer(Path::new(carriers), Path::new(routes)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
