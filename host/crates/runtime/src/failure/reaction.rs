@@ -44,7 +44,7 @@ pub(crate) struct FailedCall<'a> {
     pub(crate) rows: usize,
     /// Whether it had the batch as it came, not a part of it.
     pub(crate) is_whole: bool,
-    /// How often exactly these events have failed before, in the same way.
+    /// How often exactly these events have failed before, in the same way: by a fault, or for a transient reason.
     pub(crate) failed_before: u32,
     /// Events in a row that were set aside because of faults.
     pub(crate) faulty_run: u32,

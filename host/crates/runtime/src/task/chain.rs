@@ -12,9 +12,9 @@ use crate::exchange::keys::Keying;
 use crate::exchange::writer::ExchangeWriter;
 use crate::report::NodeCounters;
 use crate::tap::Tap;
-use crate::task::operator_node::OperatorNode;
+use crate::task::operator_node::{Handling, OperatorNode, Output};
 use crate::task::sink_node::SinkNode;
-use crate::task::surroundings::{Address, Surroundings, TaskEnd};
+use crate::task::surroundings::{Address, NO_KEY, Surroundings, TaskEnd};
 
 /// The nodes of a subtask and the ways between them.
 pub(crate) struct Chain {
@@ -80,12 +80,22 @@ impl Chain {
 
     /// Hands events to a node.
     pub(crate) fn deliver(&mut self, node: usize, input: InputIndex, batch: Arc<EventBatch>) -> Result<(), TaskEnd> {
-        let output = match &mut self.nodes[node].work {
+        let mut handling = match &mut self.nodes[node].work {
             Work::Source { .. } => return self.emit(batch),
             Work::Sink(sink) => return sink.write(&batch, &mut self.around),
-            Work::Operator(operator) => operator.handle(input, batch, &mut self.around)?,
+            Work::Operator(operator) => operator.accept(input, batch),
         };
-        output.into_iter().try_for_each(|(port, events)| self.send_on(node, port, events))
+        while let Some(output) = self.advance(node, &mut handling)? {
+            output.into_iter().try_for_each(|(port, events)| self.send_on(node, port, events))?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, node: usize, handling: &mut Handling) -> Result<Option<Output>, TaskEnd> {
+        match &mut self.nodes[node].work {
+            Work::Operator(operator) => operator.advance(handling, &mut self.around),
+            Work::Source { .. } | Work::Sink(_) => unreachable!("only an operator takes a batch in"),
+        }
     }
 
     /// Sends events out of a port, all its ways.
@@ -102,7 +112,13 @@ impl Chain {
         Ok(())
     }
 
-    fn send_one_way(&mut self, node: usize, port: PortIndex, way: usize, batch: Arc<EventBatch>) -> Result<(), TaskEnd> {
+    fn send_one_way(
+        &mut self,
+        node: usize,
+        port: PortIndex,
+        way: usize,
+        batch: Arc<EventBatch>,
+    ) -> Result<(), TaskEnd> {
         match &mut self.nodes[node].ports[port.at()][way] {
             Way::Exchange(outlet) => {
                 let outlet = &mut self.exchanges[*outlet];
@@ -167,13 +183,17 @@ impl Chain {
     }
 }
 
-fn set_aside_without_key(to: &Receiver, without: &[(EventBatch, String)], around: &Surroundings) -> Result<(), TaskEnd> {
+fn set_aside_without_key(
+    to: &Receiver,
+    without: &[(EventBatch, String)],
+    around: &Surroundings,
+) -> Result<(), TaskEnd> {
     if without.is_empty() {
         return Ok(());
     }
     let address = Address { operator: &to.operator, input: &to.input, module: None };
     let letter = |(event, why): &(EventBatch, String)| {
-        around.letter(&address, event, 0, Reason { kind: "no-key".to_owned(), message: why.clone() })
+        around.letter(&address, event, 0, Reason { kind: NO_KEY.to_owned(), message: why.clone() })
     };
     let letters: Vec<_> = without.iter().map(letter).collect();
     to.counters.dead_letters.add(letters.len() as u64);

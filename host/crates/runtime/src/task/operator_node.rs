@@ -1,6 +1,7 @@
 //! An operator in a chain: every call is a transaction, failures go by the table of rule 17.
 
-use std::ops::Range;
+mod handling;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,14 +9,16 @@ use gristmill_dataflow::document::FailurePolicy;
 use gristmill_ports::{Call, Operator, StateBackend};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{
-    CallFailure, Emission, EventBatch, InputIndex, ModuleHash, OperatorId, Outcome, PortIndex, Rejection, Rows, Watermark,
+    CallFailure, Emission, EventBatch, InputIndex, ModuleHash, OperatorId, Outcome, PortIndex, Rejection, Rows,
+    Watermark,
 };
 
 use crate::event::JobEventKind;
-use crate::failure::bisection::Bisection;
+use crate::failure::bisection::Part;
 use crate::failure::reaction::{FailedCall, Reaction, react};
 use crate::report::NodeCounters;
 use crate::tap::Tap;
+pub(crate) use crate::task::operator_node::handling::Handling;
 use crate::task::surroundings::{Address, Surroundings, TaskEnd, ns_since};
 
 /// One subtask's operator with its state.
@@ -34,46 +37,39 @@ pub(crate) struct OperatorNode {
     pub(crate) watermark: Watermark,
     /// Changes after every failed call, since the guest may have cached what then was rolled back.
     pub(crate) state_generation: u64,
-    /// Events in a row that were set aside because of faults.
+    /// Events in a row that were given up because of faults.
     pub(crate) faulty_run: u32,
 }
 
-/// What left the operator, in order.
+/// What left the operator by one call, in order.
 pub(crate) type Output = Vec<(PortIndex, Arc<EventBatch>)>;
 
 impl OperatorNode {
-    /// Handles a batch: as one call if all goes well. Output appears in the order of the events that caused it.
-    pub(crate) fn handle(
-        &mut self,
-        input: InputIndex,
-        batch: Arc<EventBatch>,
-        around: &mut Surroundings,
-    ) -> Result<Output, TaskEnd> {
+    /// Takes a batch in. Its calls are made by [`Self::advance`].
+    pub(crate) fn accept(&self, input: InputIndex, batch: Arc<EventBatch>) -> Handling {
         self.counters.events_in.add(batch.len() as u64);
         self.counters.bytes_in.add(batch.bytes() as u64);
-        let mut output = Vec::new();
-        if batch.bytes() <= self.max_call_bytes {
-            self.handle_part(input, batch, around, &mut output)?;
-        } else {
-            for part in parts_within(&batch, self.max_call_bytes) {
-                self.handle_part(input, Arc::new(batch.slice(part)), around, &mut output)?;
+        Handling::new(input, batch, self.max_call_bytes)
+    }
+
+    /// Makes calls until one takes effect: gives what left by it, or `None` once every event is dealt with.
+    ///
+    /// One call if all goes well. After a failed one the parts of the batch follow in the order of their events, each
+    /// giving its output as soon as it took effect: the output of many calls is never held here at once.
+    pub(crate) fn advance(
+        &mut self,
+        handling: &mut Handling,
+        around: &mut Surroundings,
+    ) -> Result<Option<Output>, TaskEnd> {
+        while let Some(part) = handling.pending.next() {
+            let events = handling.events(&part);
+            match self.call(handling.input, &events, around) {
+                Ok(outcome) => return self.take_effect(handling.input, &events, outcome, around).map(Some),
+                Err(failure) => self.recover(handling, part, &events, &failure, around)?,
             }
         }
         self.counters.note_state(self.state.size());
-        Ok(output)
-    }
-
-    fn handle_part(
-        &mut self,
-        input: InputIndex,
-        batch: Arc<EventBatch>,
-        around: &mut Surroundings,
-        output: &mut Output,
-    ) -> Result<(), TaskEnd> {
-        match self.call(input, &batch, around) {
-            Ok(outcome) => self.take_effect(input, &batch, outcome, around, output),
-            Err(failure) => self.recover(input, &batch, failure, around, output),
-        }
+        Ok(None)
     }
 
     /// One call. On failure nothing of it remains.
@@ -107,13 +103,13 @@ impl OperatorNode {
         batch: &Arc<EventBatch>,
         outcome: Outcome,
         around: &Surroundings,
-        output: &mut Output,
-    ) -> Result<(), TaskEnd> {
+    ) -> Result<Output, TaskEnd> {
         self.faulty_run = 0;
         outcome.metrics.into_iter().for_each(|update| self.counters.count_metric(update));
         if !outcome.rejections.is_empty() {
             self.reject(input, batch, &outcome.rejections, around)?;
         }
+        let mut output = Vec::with_capacity(outcome.emissions.len());
         for Emission { port, rows } in outcome.emissions {
             let events = expanded(batch, rows);
             if events.is_empty() {
@@ -123,90 +119,78 @@ impl OperatorNode {
             self.tap.sample(around.subtask, port, &events);
             output.push((port, events));
         }
-        Ok(())
+        Ok(output)
     }
 
-    /// A call that failed: tries again, bisects, sets aside, as the table says, until every event is dealt with.
+    /// A call that failed: its events are tried again, bisected or set aside, as the table says.
     #[cold]
     fn recover(
         &mut self,
-        input: InputIndex,
-        batch: &Arc<EventBatch>,
-        first: CallFailure,
+        handling: &mut Handling,
+        mut part: Part,
+        events: &EventBatch,
+        failure: &CallFailure,
         around: &mut Surroundings,
-        output: &mut Output,
     ) -> Result<(), TaskEnd> {
-        let mut bisection = Bisection::new(batch.len());
-        let mut known_failure = Some(first);
-        let mut failed_before = 0;
-        while let Some(part) = bisection.next() {
-            let events = if part.len() == batch.len() { Arc::clone(batch) } else { Arc::new(batch.slice(part.clone())) };
-            let result = match known_failure.take() {
-                Some(failure) => Err(failure),
-                None => self.call(input, &events, around),
-            };
-            let failure = match result {
-                Ok(outcome) => {
-                    failed_before = 0;
-                    self.take_effect(input, &events, outcome, around, output)?;
-                    continue;
-                }
-                Err(failure) => failure,
-            };
-            let reaction = self.reaction(&failure, &part, batch.len(), failed_before, around);
-            failed_before += 1;
-            match reaction {
-                Reaction::TryAgain => bisection.again(part),
-                Reaction::TryLater(wait) => {
-                    self.counters.retries.add(1);
-                    around.rest(wait)?;
-                    bisection.again(part);
-                }
-                Reaction::Split => {
-                    failed_before = 0;
-                    bisection.split(part);
-                }
-                Reaction::SetAside => {
-                    failed_before = 0;
-                    self.set_aside(input, &events, &failure, around)?;
-                }
-                Reaction::Skip => {
-                    failed_before = 0;
-                    self.counters.skipped.add(part.len() as u64);
-                }
-                Reaction::FailJob(why) => return Err(self.job_failure(&why)),
+        let reaction = self.reaction(&part, failure, around);
+        match failure {
+            CallFailure::Fault(_) => part.faults += 1,
+            CallFailure::Transient(_) => part.transients += 1,
+            CallFailure::BadRecord(_) | CallFailure::Fatal(_) => {}
+        }
+        match reaction {
+            Reaction::TryAgain => handling.pending.again(part),
+            Reaction::TryLater(wait) => {
+                self.counters.retries.add(1);
+                around.rest(wait)?;
+                handling.pending.again(part);
             }
+            Reaction::Split => handling.pending.split(part),
+            Reaction::SetAside => {
+                self.note_faulty(failure);
+                self.set_aside(handling.input, events, failure, around)?;
+            }
+            Reaction::Skip => {
+                self.note_faulty(failure);
+                self.counters.skipped.add(events.len() as u64);
+            }
+            Reaction::FailJob(why) => return Err(self.job_failure(&why)),
         }
         Ok(())
     }
 
-    fn reaction(
-        &mut self,
-        failure: &CallFailure,
-        part: &Range<usize>,
-        rows: usize,
-        failed_before: u32,
-        around: &mut Surroundings,
-    ) -> Reaction {
-        if matches!(failure, CallFailure::Fault(_)) {
-            self.counters.faults.add(1);
-        }
+    fn reaction(&mut self, part: &Part, failure: &CallFailure, around: &mut Surroundings) -> Reaction {
+        let failed_before = match failure {
+            CallFailure::Fault(_) => {
+                self.counters.faults.add(1);
+                part.faults
+            }
+            CallFailure::Transient(_) => part.transients,
+            CallFailure::BadRecord(_) | CallFailure::Fatal(_) => 0,
+        };
         let call = FailedCall {
             failure,
-            rows: part.len(),
-            is_whole: part.len() == rows,
+            rows: part.rows.len(),
+            is_whole: part.is_whole,
             failed_before,
             faulty_run: self.faulty_run,
             jitter: around.jitter(),
         };
         let reaction = react(call, &self.policy);
-        let message = format!("a call with {} events failed: {failure}", part.len());
+        let message = format!("a call with {} events failed: {failure}", part.rows.len());
         tracing::debug!(job = %around.job, operator = %self.id, subtask = %around.subtask, %message, ?reaction);
         // Single rows are reported as dead letters; the halves on the way to them would flood the log.
-        if part.len() == rows || matches!(reaction, Reaction::FailJob(_)) {
+        if part.is_whole || matches!(reaction, Reaction::FailJob(_)) {
             around.say(&self.id, JobEventKind::CallFailed { message, reaction: in_words(&reaction) });
         }
         reaction
+    }
+
+    /// An event was given up because of a fault. What the policy then does with it says nothing about the operator.
+    fn note_faulty(&mut self, failure: &CallFailure) {
+        if matches!(failure, CallFailure::Fault(_)) {
+            self.faulty_run += 1;
+        }
     }
 
     fn job_failure(&self, why: &str) -> TaskEnd {
@@ -214,10 +198,20 @@ impl OperatorNode {
     }
 
     fn address(&self, input: InputIndex) -> Address<'_> {
-        Address { operator: &self.id, input: self.inputs.get(input.at()).map_or("", String::as_str), module: Some(self.module) }
+        Address {
+            operator: &self.id,
+            input: self.inputs.get(input.at()).map_or("", String::as_str),
+            module: Some(self.module),
+        }
     }
 
-    fn reject(&self, input: InputIndex, batch: &EventBatch, rejections: &[Rejection], around: &Surroundings) -> Result<(), TaskEnd> {
+    fn reject(
+        &self,
+        input: InputIndex,
+        batch: &EventBatch,
+        rejections: &[Rejection],
+        around: &Surroundings,
+    ) -> Result<(), TaskEnd> {
         use gristmill_dataflow::document::operator::EventVerdict;
         match self.policy.bad_record {
             EventVerdict::DeadLetter => {
@@ -238,7 +232,7 @@ impl OperatorNode {
     }
 
     fn set_aside(
-        &mut self,
+        &self,
         input: InputIndex,
         events: &EventBatch,
         failure: &CallFailure,
@@ -248,10 +242,7 @@ impl OperatorNode {
             CallFailure::BadRecord(why) => ("bad-record", why.clone(), Vec::new()),
             CallFailure::Transient(why) => ("transient", why.clone(), Vec::new()),
             CallFailure::Fatal(why) => ("fatal", why.clone(), Vec::new()),
-            CallFailure::Fault(fault) => {
-                self.faulty_run += 1;
-                (fault.kind.as_str(), fault.message.clone(), fault.backtrace.clone())
-            }
+            CallFailure::Fault(fault) => (fault.kind.as_str(), fault.message.clone(), fault.backtrace.clone()),
         };
         let letter = |row| {
             let reason = Reason { kind: kind.to_owned(), message: message.clone() };
@@ -274,21 +265,6 @@ fn expanded(batch: &Arc<EventBatch>, rows: Rows) -> Arc<EventBatch> {
         Rows::Mapped { rows, values } => Arc::new(batch.gather_with_values(&rows, values)),
         Rows::Created(events) => Arc::new(events),
     }
-}
-
-/// Cuts a batch into parts of at most `max_bytes` each; a single larger event is a part of its own.
-fn parts_within(batch: &EventBatch, max_bytes: usize) -> Vec<Range<usize>> {
-    let row_bytes = |row: usize| 24 + batch.keys().span(row).len() + batch.values().span(row).len();
-    let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
-    for row in 0..batch.len() {
-        if row > start && bytes + row_bytes(row) > max_bytes {
-            parts.push(start..row);
-            (start, bytes) = (row, 0);
-        }
-        bytes += row_bytes(row);
-    }
-    parts.push(start..batch.len());
-    parts
 }
 
 fn in_words(reaction: &Reaction) -> String {

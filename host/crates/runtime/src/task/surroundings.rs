@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::{Clock, PortError};
-use gristmill_types::{DeadLetter, EventBatch, JobId, OperatorId, SubtaskIndex};
 use gristmill_types::dead_letter::Reason;
+use gristmill_types::{DeadLetter, EventBatch, JobId, OperatorId, SubtaskIndex};
 
 use crate::event::{EventLog, JobEventKind};
 use crate::exchange::inbox::{Closed, Inbox};
+
+/// The kind of reason of an event that has no key for a keyed input.
+pub(crate) const NO_KEY: &str = "no-key";
 
 /// Why a subtask ends before its input does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
