@@ -99,12 +99,16 @@ impl GuestMetric {
         Self { name: name.to_owned(), total: AtomicI64::new(0), observed: Mutex::default() }
     }
 
+    /// Counts a value. One that is no number has no place among numbers, and JSON has no word for it: it is left out.
     fn observe(&self, value: f64) {
+        if !value.is_finite() {
+            return;
+        }
         let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
         observed.min = if observed.count == 0 { value } else { observed.min.min(value) };
         observed.max = if observed.count == 0 { value } else { observed.max.max(value) };
         observed.count += 1;
-        observed.sum += value;
+        observed.sum = finite(observed.sum + value);
     }
 
     fn report(&self) -> MetricReport {
@@ -114,6 +118,11 @@ impl GuestMetric {
             observed: *self.observed.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
+}
+
+/// A sum that went out of bounds stays at the bound.
+fn finite(sum: f64) -> f64 {
+    sum.clamp(f64::MIN, f64::MAX)
 }
 
 /// A distribution, in short.
@@ -148,7 +157,11 @@ impl JobReport {
     /// Events that entered through sources.
     #[must_use]
     pub fn events_read(&self) -> u64 {
-        self.nodes.iter().filter(|node| node.kind == "source").map(|node| node.total.events_out.iter().sum::<u64>()).sum()
+        self.nodes
+            .iter()
+            .filter(|node| node.kind == "source")
+            .map(|node| node.total.events_out.iter().sum::<u64>())
+            .sum()
     }
 
     /// Events that reached sinks.
@@ -292,14 +305,15 @@ impl Counts {
             return;
         }
         for (sum, other) in self.metrics.iter_mut().zip(others) {
-            sum.total += other.total;
+            // A guest may add what it likes; it must not end the host's arithmetic.
+            sum.total = sum.total.wrapping_add(other.total);
             let (one, two) = (sum.observed, other.observed);
             sum.observed = match (one.count, two.count) {
                 (_, 0) => one,
                 (0, _) => two,
                 _ => Observed {
                     count: one.count + two.count,
-                    sum: one.sum + two.sum,
+                    sum: finite(one.sum + two.sum),
                     min: one.min.min(two.min),
                     max: one.max.max(two.max),
                 },
