@@ -1,4 +1,7 @@
 //! The watermark of a task is the least of its channels'. Pure.
+//!
+//! A channel that is idle, and one whose event time is complete, hold nothing back. But complete is a task only when
+//! all its channels are: an idle one may speak again, and one that was stopped will after the next start.
 
 use gristmill_types::Watermark;
 
@@ -14,6 +17,12 @@ struct Channel {
     watermark: Watermark,
     /// Left out of the minimum until it speaks again.
     idle: bool,
+}
+
+impl Channel {
+    fn holds_nothing_back(&self) -> bool {
+        self.idle || self.watermark == Watermark::END
+    }
 }
 
 impl WatermarkCombiner {
@@ -37,12 +46,18 @@ impl WatermarkCombiner {
         self.recombine()
     }
 
+    /// Whether no channel will say anything for now, though some may later.
     pub(crate) fn all_idle(&self) -> bool {
-        self.channels.iter().all(|channel| channel.idle)
+        !self.is_complete() && self.channels.iter().all(Channel::holds_nothing_back)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.channels.iter().all(|channel| channel.watermark == Watermark::END)
     }
 
     fn recombine(&mut self) -> Option<Watermark> {
-        let least = self.channels.iter().filter(|channel| !channel.idle).map(|channel| channel.watermark).min()?;
+        let holding = self.channels.iter().filter(|channel| !channel.holds_nothing_back());
+        let least = if self.is_complete() { Watermark::END } else { holding.map(|channel| channel.watermark).min()? };
         (least > self.combined).then(|| {
             self.combined = least;
             least
@@ -65,6 +80,17 @@ mod tests {
         assert_eq!(combiner.advance(1, Watermark(7)), None, "a channel that comes back is late, nothing goes back");
         assert_eq!(combiner.advance(0, Watermark(20)), None);
         assert_eq!(combiner.advance(1, Watermark(30)), Some(Watermark(20)));
+    }
+
+    #[test]
+    fn event_time_is_complete_only_if_it_is_in_every_channel() {
+        let mut combiner = WatermarkCombiner::new(2);
+        assert_eq!(combiner.idle(1), None);
+        assert_eq!(combiner.advance(0, Watermark::END), None, "channel 1 may speak again");
+        assert!(combiner.all_idle());
+        assert_eq!(combiner.advance(1, Watermark(5)), Some(Watermark(5)));
+        assert_eq!(combiner.advance(1, Watermark::END), Some(Watermark::END));
+        assert!(!combiner.all_idle());
     }
 
     proptest! {

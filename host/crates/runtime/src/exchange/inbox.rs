@@ -69,6 +69,8 @@ struct State {
     control: VecDeque<Control>,
     /// Set by the waker of a source reader.
     woken: bool,
+    /// The subtask has left, and will hear nothing more.
+    left: bool,
     closed: bool,
     /// Where the round over the channels goes on, so that none starves.
     turn: usize,
@@ -107,14 +109,58 @@ impl Inbox {
         self.lock().channels.len()
     }
 
+    /// Tells the subtask something, if it still listens.
     pub(crate) fn tell(&self, control: Control) {
-        self.lock().control.push_back(control);
-        self.news.notify_one();
+        let mut state = self.lock();
+        if !state.is_deaf() {
+            state.control.push_back(control);
+            self.news.notify_one();
+        }
     }
 
-    /// Ends all hearing and sending, now and for ever.
+    /// Tells several subtasks something each, in order. All of them or, if one of them does not listen any more, none:
+    /// then the error is the place of that one.
+    pub(crate) fn tell_all(told: Vec<(&Self, Control)>) -> Result<(), usize> {
+        let mut inboxes: Vec<&Self> = told.iter().map(|(inbox, _)| *inbox).collect();
+        inboxes.sort_unstable_by_key(|inbox| std::ptr::from_ref(*inbox));
+        inboxes.dedup_by_key(|inbox| std::ptr::from_ref(*inbox));
+        // Nobody else ever holds two of these locks, and all who do take them in one order.
+        let mut states: Vec<_> = inboxes.iter().map(|inbox| inbox.lock()).collect();
+        let at = |inbox: &Self| {
+            let of = |other: &&Self| std::ptr::from_ref(*other);
+            inboxes.binary_search_by_key(&std::ptr::from_ref(inbox), of).expect("the list was made of these inboxes")
+        };
+        if let Some(place) = told.iter().position(|(inbox, _)| states[at(inbox)].is_deaf()) {
+            return Err(place);
+        }
+        for (inbox, control) in told {
+            states[at(inbox)].control.push_back(control);
+        }
+        drop(states);
+        inboxes.iter().for_each(|inbox| inbox.news.notify_one());
+        Ok(())
+    }
+
+    /// The subtask is about to end: what it was told and has not heard yet, or, if there is nothing, the door is shut,
+    /// and nobody can tell it anything.
+    pub(crate) fn leave(&self) -> Result<Option<Control>, Closed> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Closed);
+        }
+        let control = state.control.pop_front();
+        state.left = control.is_none();
+        Ok(control)
+    }
+
+    /// Ends all hearing and sending, now and for ever. What is inside is dropped: handles of a job that is over keep
+    /// its inboxes.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
+        state.control.clear();
+        state.channels.iter_mut().for_each(Channel::clear);
+        drop(state);
         self.news.notify_all();
         self.room.notify_all();
     }
@@ -174,7 +220,11 @@ impl Inbox {
         }
     }
 
-    fn wait<'a>(&self, mut state: MutexGuard<'a, State>, deadline: Option<Instant>) -> Result<MutexGuard<'a, State>, Quiet> {
+    fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        deadline: Option<Instant>,
+    ) -> Result<MutexGuard<'a, State>, Quiet> {
         state.listening = true;
         let mut state = match deadline {
             None => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -192,7 +242,13 @@ impl Inbox {
     }
 
     /// Brings together small batches that follow each other in the channel just read.
-    fn gather(&self, mut state: MutexGuard<'_, State>, input: InputIndex, first: Arc<EventBatch>, bounds: GatherBounds) -> Heard {
+    fn gather(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        input: InputIndex,
+        first: Arc<EventBatch>,
+        bounds: GatherBounds,
+    ) -> Heard {
         let channel = state.turn;
         let (mut rows, mut bytes) = (first.len(), first.bytes());
         let mut batches = vec![first];
@@ -237,6 +293,10 @@ fn joined(mut batches: Vec<Arc<EventBatch>>) -> Arc<EventBatch> {
 }
 
 impl State {
+    fn is_deaf(&self) -> bool {
+        self.left || self.closed
+    }
+
     /// The next thing to hear: control first, then the channels in turn.
     fn next(&mut self) -> Option<Heard> {
         if self.closed {
@@ -302,6 +362,11 @@ impl Channel {
             Some(StreamElement::Batch(batch)) => Some(batch),
             _ => None,
         }
+    }
+
+    fn clear(&mut self) {
+        self.queue = VecDeque::new();
+        self.bytes = 0;
     }
 
     fn has_room(&self, bytes: usize) -> bool {

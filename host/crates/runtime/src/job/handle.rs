@@ -9,12 +9,14 @@ use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, OperatorId, Por
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::event::JobEvent;
+use crate::exchange::inbox::Inbox;
 use crate::exchange::keys::Keying;
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::state::{IllegalTransition, JobStatus, Wish, wished};
 use crate::report::JobReport;
 use crate::tap::TapEvent;
 use crate::task::control::Control;
+use crate::task::surroundings::NO_KEY;
 
 /// A running job. Cheap to clone; dropping it changes nothing.
 #[derive(Clone)]
@@ -49,6 +51,16 @@ pub enum ReplayError {
         input: String,
         /// Why.
         why: String,
+    },
+    /// The subtask that would take a letter has read its input to the end already.
+    #[error(
+        "`{operator}` of job `{job}` has come to its end and takes no letters; submit the job again to replay them"
+    )]
+    Ended {
+        /// The job.
+        job: JobId,
+        /// Where the letter comes from.
+        operator: OperatorId,
     },
 }
 
@@ -100,20 +112,29 @@ impl JobHandle {
     /// # Errors
     /// If the job is over.
     pub fn cancel(&self) -> Result<(), IllegalTransition> {
-        wished(self.status().state, Wish::Cancel)?;
-        self.shared.cancelled.store(true, Ordering::Release);
+        // Decided under the lock of the status, under which a job also ends: a job that is over is never cancelled.
+        let mut granted = Ok(None);
+        self.shared.status.send_if_modified(|status| {
+            granted = wished(status.state, Wish::Cancel);
+            self.shared.cancelled.fetch_or(granted.is_ok() && !status.state.is_final(), Ordering::AcqRel);
+            false
+        });
+        granted?;
         self.shared.close();
         Ok(())
     }
 
     fn wish(&self, wish: Wish, control: impl Fn() -> Control) -> Result<(), IllegalTransition> {
         let mut refused = None;
-        let mut next = None;
-        // Decided under the lock of the status, so that two wishes at once cannot both be granted.
+        // Decided, told and said under the lock of the status: sources hear wishes in the order in which they were
+        // granted, or a pause could overtake the resume that followed it and hold still a job that says RUNNING.
         self.shared.status.send_if_modified(|status| match wished(status.state, wish) {
             Ok(Some(state)) => {
                 status.state = state;
-                next = Some(status.clone());
+                for seat in self.shared.nodes.iter().filter(|seat| seat.kind == NodeKind::Source) {
+                    self.shared.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(control()));
+                }
+                self.shared.say_status(status);
                 true
             }
             Ok(None) => false,
@@ -122,12 +143,6 @@ impl JobHandle {
                 false
             }
         });
-        if let Some(status) = next {
-            for seat in self.shared.nodes.iter().filter(|seat| seat.kind == NodeKind::Source) {
-                self.shared.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(control()));
-            }
-            self.shared.say_status(&status);
-        }
         refused.map_or(Ok(()), Err)
     }
 
@@ -146,9 +161,12 @@ impl JobHandle {
     /// A live sample of what leaves a port.
     ///
     /// # Errors
-    /// If there is no such port, in a sentence.
+    /// If there is no such node or port, in a sentence.
     pub fn tap(&self, node: &OperatorId, port: PortIndex) -> Result<mpsc::Receiver<TapEvent>, String> {
         let seat = self.seat(node).ok_or_else(|| format!("job `{}` has no operator `{node}`", self.shared.id))?;
+        if seat.ports.is_empty() {
+            return Err(format!("`{node}` is a sink, which has no output port; tap what feeds it"));
+        }
         if port.at() >= seat.ports.len() {
             return Err(format!("`{node}` has {} output ports: {}", seat.ports.len(), seat.ports.join(", ")));
         }
@@ -158,32 +176,48 @@ impl JobHandle {
     /// Puts letters back in front of the operators that refused them, in order. All or none.
     ///
     /// # Errors
-    /// If the job has ended, or a letter's place does not exist any more, or it has no key.
+    /// If the job or the operator has ended, or a letter's place does not exist any more, or it has no key. No letter
+    /// was replayed then.
     pub fn replay(&self, letters: &[DeadLetter]) -> Result<(), ReplayError> {
         if self.shared.is_over() {
             return Err(ReplayError::NotRunning(self.shared.id.clone()));
         }
-        let mut told: Vec<(usize, SubtaskIndex, Control)> = Vec::new();
-        let mut batches: BTreeMap<(usize, usize, InputIndex, SubtaskIndex), EventBatch> = BTreeMap::new();
+        let mut told: Vec<(&OperatorId, &Inbox, Control)> = Vec::new();
+        let mut batches: BTreeMap<(&OperatorId, InputIndex, SubtaskIndex), EventBatch> = BTreeMap::new();
         for (place, letter) in letters.iter().enumerate() {
             let seat = self.seat(&letter.operator).ok_or_else(|| self.no_such_input(letter))?;
             if seat.kind == NodeKind::Source {
                 let raw = letter.value.clone().unwrap_or_default();
-                told.push((seat.task, SubtaskIndex(0), Control::Decode { raw, origin: letter.origin.clone() }));
+                told.push((
+                    &seat.id,
+                    self.inbox(seat, SubtaskIndex(0)),
+                    Control::Decode { raw, origin: letter.origin.clone() },
+                ));
                 continue;
             }
             let (input, subtask, event) = self.placed(seat, place, letter)?;
-            batches.entry((seat.task, seat.place, input, subtask)).or_default().append(&event);
+            batches.entry((&seat.id, input, subtask)).or_default().append(&event);
         }
-        for ((task, node, input, subtask), events) in batches {
-            told.push((task, subtask, Control::Replay { node, input, events: Arc::new(events) }));
+        for ((id, input, subtask), events) in batches {
+            let seat = self.seat(id).expect("its letter was placed at this seat");
+            let control = Control::Replay { node: seat.place, input, events: Arc::new(events) };
+            told.push((id, self.inbox(seat, subtask), control));
         }
-        told.into_iter().for_each(|(task, subtask, control)| self.shared.inboxes[task][subtask.at()].tell(control));
-        Ok(())
+        let (operators, told): (Vec<_>, Vec<_>) =
+            told.into_iter().map(|(id, inbox, control)| (id, (inbox, control))).unzip();
+        Inbox::tell_all(told).map_err(|place| match self.shared.is_over() {
+            true => ReplayError::NotRunning(self.shared.id.clone()),
+            false => ReplayError::Ended { job: self.shared.id.clone(), operator: operators[place].clone() },
+        })
     }
 
     /// The input and subtask at which a letter belongs, and its event, keyed if the input is.
-    fn placed(&self, seat: &NodeSeat, place: usize, letter: &DeadLetter) -> Result<(InputIndex, SubtaskIndex, EventBatch), ReplayError> {
+    fn placed(
+        &self,
+        seat: &NodeSeat,
+        place: usize,
+        letter: &DeadLetter,
+    ) -> Result<(InputIndex, SubtaskIndex, EventBatch), ReplayError> {
         let mut event = EventBatch::default();
         event.push(letter.timestamp, letter.key.as_deref(), letter.value.as_deref());
         if seat.kind == NodeKind::Sink {
@@ -192,7 +226,8 @@ impl JobHandle {
         let input = seat.inputs.iter().position(|(name, _)| *name == letter.input);
         let input = input.ok_or_else(|| self.no_such_input(letter))?;
         let Some(key_by) = &seat.inputs[input].1 else { return Ok((InputIndex(input as u32), SubtaskIndex(0), event)) };
-        if letter.key.is_none() {
+        // An event that never got its key for this input may still carry the one that it had before.
+        if letter.key.is_none() || letter.reason.kind == NO_KEY {
             let no_key = |why: String| ReplayError::NoKey {
                 place,
                 operator: letter.operator.clone(),
@@ -218,6 +253,10 @@ impl JobHandle {
             operator: letter.operator.clone(),
             input: letter.input.clone(),
         }
+    }
+
+    fn inbox(&self, seat: &NodeSeat, subtask: SubtaskIndex) -> &Inbox {
+        &self.shared.inboxes[seat.task][subtask.at()]
     }
 
     fn seat(&self, node: &OperatorId) -> Option<&NodeSeat> {

@@ -54,7 +54,10 @@ pub struct StartError {
 /// If a part cannot be opened.
 pub fn start(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
     let Assembled { shared, subtasks } = assemble(spec, parts)?;
-    shared.become_state(JobStatus { state: JobState::Running, cause: None });
+    shared.status.send_modify(|status| {
+        *status = JobStatus { state: JobState::Running, cause: None };
+        shared.say_status(status);
+    });
     for (index, subtask) in subtasks {
         let job = Arc::clone(&shared);
         let name = format!("{}-{index}", subtask.name());

@@ -62,21 +62,19 @@ impl JobShared {
         }
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let status = ended(self.status.borrow().state, failure, self.cancelled.load(Ordering::Acquire));
             let _ = self.took.set(self.started.elapsed());
             self.close();
-            self.become_state(status);
+            // Under the lock of the status: no wish is granted between the look at the state and its change.
+            self.status.send_modify(|status| {
+                *status = ended(status.state, failure, self.cancelled.load(Ordering::Acquire));
+                self.say_status(status);
+            });
         }
     }
 
     /// Ends all waiting; subtasks leave at their next look at their inbox.
     pub(crate) fn close(&self) {
         self.inboxes.iter().flatten().for_each(|inbox| inbox.close());
-    }
-
-    pub(crate) fn become_state(&self, status: JobStatus) {
-        self.status.send_replace(status.clone());
-        self.say_status(&status);
     }
 
     /// Says where the job is now, in the log and to listeners.

@@ -21,43 +21,37 @@ impl OperatorTask {
     pub(crate) fn run(mut self) -> Result<(), TaskEnd> {
         let mut open = self.chain.around.inbox.channels();
         let mut watermarks = WatermarkCombiner::new(open);
-        let mut last = Watermark::START;
         while open > 0 {
-            let moved = match self.hear()? {
-                Heard::Control(control) => {
-                    self.obey(control)?;
-                    None
+            match self.hear()? {
+                Heard::Control(control) => self.obey(control)?,
+                Heard::Batch(input, batch) => self.chain.deliver(0, input, batch)?,
+                Heard::Watermark(channel, watermark) => {
+                    let moved = watermarks.advance(channel, watermark);
+                    self.hand_on(moved, watermarks.all_idle())?;
                 }
-                Heard::Batch(input, batch) => {
-                    self.chain.deliver(0, input, batch)?;
-                    None
-                }
-                Heard::Watermark(channel, watermark) => watermarks.advance(channel, watermark),
                 Heard::Idle(channel) => {
                     let moved = watermarks.idle(channel);
-                    if watermarks.all_idle() {
-                        self.chain.idle()?;
-                    }
-                    moved
+                    self.hand_on(moved, watermarks.all_idle())?;
                 }
-                // A channel that ended holds nothing back; whether event time is complete, its last watermark says.
-                Heard::End(channel) => {
-                    open -= 1;
-                    watermarks.idle(channel)
-                }
-                Heard::Barrier(barrier) => {
-                    self.chain.barrier(barrier)?;
-                    None
-                }
-                Heard::Quiet => None,
+                // What the channel last said of event time stands: if it was stopped, event time is not complete.
+                Heard::End(_) => open -= 1,
+                Heard::Barrier(barrier) => self.chain.barrier(barrier)?,
+                Heard::Quiet => {}
                 Heard::Closed => return Err(TaskEnd::Closed),
-            };
-            if let Some(watermark) = moved.filter(|watermark| *watermark > last) {
-                last = watermark;
-                self.chain.watermark(watermark)?;
             }
         }
+        while let Some(control) = self.chain.around.inbox.leave()? {
+            self.obey(control)?;
+        }
         self.chain.end()
+    }
+
+    /// Hands event time on; idleness last, since a watermark ends it.
+    fn hand_on(&mut self, moved: Option<Watermark>, all_idle: bool) -> Result<(), TaskEnd> {
+        if let Some(watermark) = moved {
+            self.chain.watermark(watermark)?;
+        }
+        if all_idle { self.chain.idle() } else { Ok(()) }
     }
 
     /// The next thing; sinks are flushed before a wait.
@@ -79,3 +73,6 @@ impl OperatorTask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,11 @@ enum Ended {
 impl SourceTask {
     /// Reads until the source ends or is told to.
     pub(crate) fn run(mut self) -> Result<(), TaskEnd> {
-        match self.read()? {
+        let ended = self.read()?;
+        while let Some(control) = self.chain.around.inbox.leave()? {
+            self.replay(control)?;
+        }
+        match ended {
             Ended::Input => self.chain.watermark(Watermark::END)?,
             Ended::Stop => {}
         }
@@ -52,7 +56,7 @@ impl SourceTask {
         let mut held = Held::default();
         let mut failed_before = 0;
         loop {
-            if let Some(ended) = self.obey()? {
+            if let Some(ended) = self.obey(&mut held)? {
                 self.emit(held.take())?;
                 return Ok(ended);
             }
@@ -74,6 +78,7 @@ impl SourceTask {
                     return Ok(Ended::Input);
                 }
                 Poll::Ready(Err(error)) => {
+                    self.emit(held.take())?;
                     self.endure(error, failed_before)?;
                     failed_before += 1;
                 }
@@ -92,25 +97,34 @@ impl SourceTask {
     }
 
     /// Does what control asks for; returns once it lets the reading go on, or ends it.
-    fn obey(&mut self) -> Result<Option<Ended>, TaskEnd> {
+    fn obey(&mut self, held: &mut Held) -> Result<Option<Ended>, TaskEnd> {
         let mut paused = false;
         loop {
             match self.chain.around.inbox.control()? {
                 Some(Control::Pause) => paused = true,
                 Some(Control::Resume) => paused = false,
                 Some(Control::Stop) => return Ok(Some(Ended::Stop)),
-                Some(Control::Replay { node, input, events }) => self.chain.deliver(node, input, events)?,
-                Some(Control::Decode { raw, origin }) => {
-                    let again = self.reader.decode_again(&raw, &origin);
-                    self.set_aside(again.undecodable)?;
-                    self.emit(again.events)?;
-                }
+                Some(replayed @ (Control::Replay { .. } | Control::Decode { .. })) => self.replay(replayed)?,
                 None if paused => {
+                    self.emit(held.take())?;
                     self.chain.flush()?;
                     self.chain.around.inbox.sleep(None)?;
                 }
                 None => return Ok(None),
             }
+        }
+    }
+
+    /// Takes in what was set aside before. Of a source that ends, this is all that it still obeys.
+    fn replay(&mut self, control: Control) -> Result<(), TaskEnd> {
+        match control {
+            Control::Replay { node, input, events } => self.chain.deliver(node, input, events),
+            Control::Decode { raw, origin } => {
+                let again = self.reader.decode_again(&raw, &origin);
+                self.set_aside(again.undecodable)?;
+                self.emit(again.events)
+            }
+            Control::Pause | Control::Resume | Control::Stop => Ok(()),
         }
     }
 
@@ -138,7 +152,9 @@ impl SourceTask {
                 self.counters.retries.add(1);
                 self.chain.around.say(&self.id, JobEventKind::Retrying { message: error.message });
                 let wait = backoff(failed_before, self.chain.around.jitter());
-                self.chain.around.rest(wait)
+                self.chain.flush()?;
+                // Control ends the wait: a job with a source that is out of reach can still be stopped at once.
+                Ok(self.chain.around.inbox.sleep(Some(wait))?)
             }
         }
     }
@@ -175,7 +191,9 @@ struct Held {
 
 impl Held {
     fn add(&mut self, events: &EventBatch, delay: Duration) {
-        self.until.get_or_insert_with(|| Instant::now() + delay);
+        if self.events.is_empty() && !events.is_empty() {
+            self.until = Instant::now().checked_add(delay);
+        }
         self.events.append(events);
     }
 
@@ -193,3 +211,5 @@ impl Held {
     }
 }
 
+#[cfg(test)]
+mod tests;
