@@ -10,3 +10,6 @@ pub(crate) mod sink_node;
 pub(crate) mod chain;
 pub(crate) mod source_task;
 pub(crate) mod operator_task;
+
+#[cfg(test)]
+mod fixture;

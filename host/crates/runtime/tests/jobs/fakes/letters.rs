@@ -1,0 +1,66 @@
+//! Dead letters in memory.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use gristmill_ports::PortError;
+use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_types::{DeadLetter, JobId};
+
+/// Keeps the letters of one job.
+#[derive(Default)]
+pub(crate) struct Letters {
+    kept: Mutex<Vec<DeadLetter>>,
+    replayed: Mutex<BTreeSet<u64>>,
+    /// Why nothing can be kept, if so.
+    full: Option<String>,
+}
+
+impl Letters {
+    /// A store that can keep nothing, for this reason.
+    pub(crate) fn full(why: &str) -> Self {
+        Self { full: Some(why.to_owned()), ..Self::default() }
+    }
+
+    pub(crate) fn all(&self) -> Vec<DeadLetter> {
+        self.kept.lock().unwrap().clone()
+    }
+
+    /// Kind and value of each.
+    pub(crate) fn briefly(&self) -> Vec<(String, String)> {
+        let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default()).unwrap();
+        self.all().into_iter().map(|letter| (letter.reason.kind, text(letter.value))).collect()
+    }
+}
+
+impl DeadLetterStore for Letters {
+    fn append(&self, _: &JobId, letters: &[DeadLetter]) -> Result<(), PortError> {
+        if let Some(why) = &self.full {
+            return Err(PortError::fatal(why.clone()));
+        }
+        self.kept.lock().unwrap().extend_from_slice(letters);
+        Ok(())
+    }
+
+    fn page(&self, _: &JobId, from: u64, limit: usize) -> Result<Vec<(u64, DeadLetter)>, PortError> {
+        Ok((from..).zip(self.all().into_iter().skip(from as usize)).take(limit).collect())
+    }
+
+    fn count(&self, _: &JobId) -> Result<u64, PortError> {
+        Ok(self.kept.lock().unwrap().len() as u64)
+    }
+
+    fn mark_replayed(&self, _: &JobId, numbers: &[u64]) -> Result<(), PortError> {
+        self.replayed.lock().unwrap().extend(numbers);
+        Ok(())
+    }
+
+    fn is_replayed(&self, _: &JobId, number: u64) -> Result<bool, PortError> {
+        Ok(self.replayed.lock().unwrap().contains(&number))
+    }
+
+    fn delete(&self, _: &JobId) -> Result<(), PortError> {
+        self.kept.lock().unwrap().clear();
+        Ok(())
+    }
+}
