@@ -46,6 +46,7 @@ test-host: ## Tests of the host: units, properties, end to end
 test-guests: ## Tests of operators and the SDK, without Wasm
 	cargo test --release --manifest-path sdk/Cargo.toml --workspace
 	cargo test --release --manifest-path guest-examples/Cargo.toml --workspace
+	@scripts/guests-c.sh --test
 
 hostile: build guests ## Run every hostile guest against a real host; a line each
 	@cargo test --release --quiet --package gristmill --test e2e -- hostile:: --nocapture --test-threads 1 | grep '^hostile' || true
