@@ -10,9 +10,8 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::api_types::Problem;
 use crate::options::ServerOptions;
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// Paths that a load balancer may ask without a token.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
@@ -34,14 +33,14 @@ impl Door {
         })
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
         match self {
             Self::Token(expected) => match bearer(headers) {
                 // `blake3::Hash` compares in constant time.
                 Some(token) if blake3::hash(token.as_bytes()) == *expected => Ok(()),
-                Some(_) => Err(Problem::new(Code::Unauthorized, "the token is not the host's")
+                Some(_) => Err(Refused::new(Code::Unauthorized, "the token is not the host's")
                     .hint("send the token that the host was started with")),
-                None => Err(Problem::new(Code::Unauthorized, "this host answers only to those who know its token")
+                None => Err(Refused::new(Code::Unauthorized, "this host answers only to those who know its token")
                     .hint("send the header `Authorization: Bearer TOKEN`")),
             },
             Self::Loopback => {
@@ -49,7 +48,7 @@ impl Door {
                     let Some(value) = headers.get(&name) else { continue };
                     let text = value.to_str().unwrap_or_default();
                     if !is_loopback(text) {
-                        return Err(Problem::new(Code::ForeignOrigin, format!("{what} `{text}` is not this machine"))
+                        return Err(Refused::new(Code::ForeignOrigin, format!("{what} `{text}` is not this machine"))
                             .hint("a host without a token answers requests to 127.0.0.1 or localhost only"));
                     }
                 }

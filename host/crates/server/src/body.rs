@@ -15,9 +15,8 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tokio_stream::StreamExt;
 
-use crate::api_types::Problem;
 use crate::options::ServerOptions;
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// Bytes for which one permit stands.
 const GRAIN: u64 = 1024;
@@ -74,7 +73,7 @@ pub(crate) async fn take_in(State(bounds): State<Arc<BodyBounds>>, request: Requ
     }
 }
 
-async fn read(mut stream: BodyDataStream, limit: u64, declared: Option<u64>, idle: Duration) -> Result<Bytes, Problem> {
+async fn read(mut stream: BodyDataStream, limit: u64, declared: Option<u64>, idle: Duration) -> Result<Bytes, Refused> {
     let mut taken = Vec::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
     loop {
         match tokio::time::timeout(idle, stream.next()).await {
@@ -85,18 +84,18 @@ async fn read(mut stream: BodyDataStream, limit: u64, declared: Option<u64>, idl
             }
             Ok(Some(Ok(piece))) => taken.extend_from_slice(&piece),
             Ok(Some(Err(error))) => {
-                return Err(Problem::new(Code::BadRequest, format!("the body broke off: {error}")));
+                return Err(Refused::new(Code::BadRequest, format!("the body broke off: {error}")));
             }
             Err(_) => {
                 let detail = format!("nothing of the body came for {} s", idle.as_secs_f32());
-                return Err(Problem::new(Code::BodyTimeout, detail).hint("send it again"));
+                return Err(Refused::new(Code::BodyTimeout, detail).hint("send it again"));
             }
         }
     }
 }
 
-fn too_large(what: &str, limit: u64) -> Problem {
-    Problem::new(Code::TooLarge, format!("{what}, at most {limit} are taken here"))
+fn too_large(what: &str, limit: u64) -> Refused {
+    Refused::new(Code::TooLarge, format!("{what}, at most {limit} are taken here"))
         .hint("send less, or start the host with a larger limit")
 }
 

@@ -9,18 +9,17 @@ use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::api_types::Problem;
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// The variable parts of a path.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
-    type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         let path: Result<axum::extract::Path<T>, PathRejection> =
             axum::extract::Path::from_request_parts(parts, state).await;
-        path.map(|path| Self(path.0)).map_err(|rejection| Problem::new(Code::BadRequest, rejection.body_text()))
+        path.map(|path| Self(path.0)).map_err(|rejection| Refused::new(Code::BadRequest, rejection.body_text()))
     }
 }
 
@@ -28,11 +27,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 pub(crate) struct Params<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Params<T> {
-    type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         let query: Result<axum::extract::Query<T>, QueryRejection> =
             axum::extract::Query::from_request_parts(parts, state).await;
-        query.map(|query| Self(query.0)).map_err(|rejection| Problem::new(Code::BadRequest, rejection.body_text()))
+        query.map(|query| Self(query.0)).map_err(|rejection| Refused::new(Code::BadRequest, rejection.body_text()))
     }
 }
 
@@ -52,11 +51,11 @@ impl<T: Serialize> IntoResponse for Answer<T> {
 }
 
 /// What handlers give.
-pub(crate) type Answered<T> = Result<Answer<T>, Problem>;
+pub(crate) type Answered<T> = Result<Answer<T>, Refused>;
 
 /// The body as JSON, with line and column of what is wrong with it.
-pub(crate) fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::new(Code::MalformedJson, format!("the body: {error}")))
+pub(crate) fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|error| Refused::new(Code::MalformedJson, format!("the body: {error}")))
 }
 
 /// The media type of the body in lower case, without its parameters; `None` if it is not said.
@@ -67,7 +66,7 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The body has a media type that the path does not take.
-pub(crate) fn unsupported(found: &str, taken: &'static str) -> Problem {
-    Problem::new(Code::UnsupportedMediaType, format!("the content type `{found}` is not taken here"))
+pub(crate) fn unsupported(found: &str, taken: &'static str) -> Refused {
+    Refused::new(Code::UnsupportedMediaType, format!("the content type `{found}` is not taken here"))
         .hint(format!("send {taken}"))
 }

@@ -8,8 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::PrometheusRecorder;
 
-use crate::api_types::Problem;
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// Middleware: runs the rest as a task of its own, so that an action once begun goes on to its end.
 pub(crate) async fn run_to_the_end(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
@@ -18,13 +17,13 @@ pub(crate) async fn run_to_the_end(State(timeout): State<Duration>, request: Req
         Ok(Ok(response)) => response,
         Ok(Err(panicked)) => {
             tracing::error!(%panicked, "bug: a handler panicked");
-            Problem::new(Code::Bug, "the host met a bug while answering; it goes on")
+            Refused::new(Code::Bug, "the host met a bug while answering; it goes on")
                 .hint("please report it, with the host's log")
                 .into_response()
         }
         Err(_) => {
             let detail = format!("the answer took longer than {} s; what was asked for goes on", timeout.as_secs_f32());
-            Problem::new(Code::Timeout, detail).hint("look whether it was done before asking again").into_response()
+            Refused::new(Code::Timeout, detail).hint("look whether it was done before asking again").into_response()
         }
     }
 }

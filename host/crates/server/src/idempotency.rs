@@ -12,9 +12,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gristmill_ports::catalog::RememberedAnswer;
 
-use crate::api_types::Problem;
 use crate::control::Control;
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer is one from before.
@@ -62,23 +61,23 @@ pub(crate) async fn answer_once(State(memory): State<Arc<Idempotency>>, request:
     match key.to_str() {
         Ok(key) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => {
             let key = key.to_owned();
-            answer(&memory, key, request, next).await.unwrap_or_else(Problem::into_response)
+            answer(&memory, key, request, next).await.unwrap_or_else(Refused::into_response)
         }
-        Ok(_) | Err(_) => Problem::new(Code::BadRequest, "the idempotency key has 1 to 255 printable ASCII characters")
+        Ok(_) | Err(_) => Refused::new(Code::BadRequest, "the idempotency key has 1 to 255 printable ASCII characters")
             .hint("make a new one for each action, such as a UUID")
             .into_response(),
     }
 }
 
-async fn answer(memory: &Arc<Idempotency>, key: String, request: Request, next: Next) -> Result<Response, Problem> {
+async fn answer(memory: &Arc<Idempotency>, key: String, request: Request, next: Next) -> Result<Response, Refused> {
     let _claim = memory.claim(&key).ok_or_else(|| {
-        Problem::new(Code::IdempotencyInFlight, format!("a request under the key `{key}` is still being answered"))
+        Refused::new(Code::IdempotencyInFlight, format!("a request under the key `{key}` is still being answered"))
             .hint("ask again in a moment")
             .retry_after_ms(1000)
     })?;
     let (parts, body) = request.into_parts();
     // Bounded: `body::take_in` stands before this.
-    let body = to_bytes(body, usize::MAX).await.map_err(|error| Problem::new(Code::BadRequest, error.to_string()))?;
+    let body = to_bytes(body, usize::MAX).await.map_err(|error| Refused::new(Code::BadRequest, error.to_string()))?;
     let content_type = parts.headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     let request_hash = hash(&parts.method, &parts.uri.to_string(), content_type, &body);
     if let Some(remembered) = memory.control.remembered(&key).await? {
@@ -92,7 +91,7 @@ async fn answer(memory: &Arc<Idempotency>, key: String, request: Request, next: 
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, MAX_ANSWER_BYTES)
         .await
-        .map_err(|error| Problem::new(Code::Bug, format!("an answer cannot be remembered: {error}")))?;
+        .map_err(|error| Refused::new(Code::Bug, format!("an answer cannot be remembered: {error}")))?;
     remember(memory, &key, request_hash, status, &body).await;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
@@ -105,10 +104,10 @@ async fn remember(memory: &Idempotency, key: &str, request_hash: [u8; 32], statu
     }
 }
 
-fn replay(key: &str, remembered: RememberedAnswer, request_hash: [u8; 32]) -> Result<Response, Problem> {
+fn replay(key: &str, remembered: RememberedAnswer, request_hash: [u8; 32]) -> Result<Response, Refused> {
     if remembered.request_hash != request_hash {
         let detail = format!("the idempotency key `{key}` was used for another request");
-        return Err(Problem::new(Code::IdempotencyMismatch, detail).hint("make a new key for each action"));
+        return Err(Refused::new(Code::IdempotencyMismatch, detail).hint("make a new key for each action"));
     }
     let status = StatusCode::from_u16(remembered.status).unwrap_or(StatusCode::OK);
     let mut response = (status, remembered.body).into_response();

@@ -1,7 +1,5 @@
 //! Every error that leaves the host: `application/problem+json` (RFC 9457) with a code, a sentence and what to do.
 
-use std::borrow::Cow;
-
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gristmill_types::id::IdError;
@@ -84,10 +82,14 @@ impl Code {
     }
 }
 
-impl Problem {
+/// A problem on its way out, small enough to be the error of everything.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) Box<Problem>);
+
+impl Refused {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         let (status, code, title) = code.parts();
-        Self {
+        Self(Box::new(Problem {
             r#type: format!("urn:gristmill:problem:{code}"),
             title: title.to_owned(),
             status: status.as_u16(),
@@ -96,26 +98,28 @@ impl Problem {
             hint: None,
             retry_after_ms: None,
             problems: Vec::new(),
-        }
+        }))
     }
 
-    pub(crate) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
-        Self { hint: Some(hint.into().into_owned()), ..self }
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
     }
 
-    pub(crate) fn retry_after_ms(self, millis: u64) -> Self {
-        Self { retry_after_ms: Some(millis), ..self }
+    pub(crate) fn retry_after_ms(mut self, millis: u64) -> Self {
+        self.0.retry_after_ms = Some(millis);
+        self
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).expect("made from a status");
-        let body = serde_json::to_string(&self).expect("texts and numbers are JSON");
+        let status = StatusCode::from_u16(self.0.status).expect("made from a status");
+        let body = serde_json::to_string(&self.0).expect("texts and numbers are JSON");
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(millis) = self.retry_after_ms {
+        if let Some(millis) = self.0.retry_after_ms {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(millis.div_ceil(1000).max(1)));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -125,13 +129,13 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<IdError> for Problem {
+impl From<IdError> for Refused {
     fn from(error: IdError) -> Self {
         Self::new(Code::BadName, error.to_string())
     }
 }
 
-impl From<ControlError> for Problem {
+impl From<ControlError> for Refused {
     fn from(error: ControlError) -> Self {
         let code = match &error {
             ControlError::BadName(_) => Code::BadName,
@@ -149,26 +153,21 @@ impl From<ControlError> for Problem {
             ControlError::Store(_) => Code::Storage,
             ControlError::Bug(_) => Code::Bug,
         };
-        let problem = Self { hint: error.hint(), ..Self::new(code, error.to_string()) };
+        let mut refused = Self::new(code, error.to_string());
+        let problem = &mut *refused.0;
+        problem.hint = error.hint();
         match error {
-            ControlError::ModuleRefused(refusal) => Self {
-                problems: refusal.details.into_iter().map(DocumentProblem::of_message).collect(),
-                code: refusal.code,
-                ..problem
-            },
+            ControlError::ModuleRefused(refusal) => {
+                problem.problems = refusal.details.into_iter().map(DocumentProblem::of_message).collect();
+                problem.code = refusal.code;
+            }
             ControlError::BadDocument(found) => {
-                Self { problems: found.into_iter().map(DocumentProblem::from).collect(), ..problem }
+                problem.problems = found.into_iter().map(DocumentProblem::from).collect();
             }
-            ControlError::Full { retry_after_ms, .. } => problem.retry_after_ms(retry_after_ms),
-            ControlError::Busy(_) => problem.retry_after_ms(1000),
-            ControlError::Store(error) => {
-                tracing::error!(%error, "the catalog failed");
-                problem
-            }
-            ControlError::Bug(what) => {
-                tracing::error!(what, "bug: a request failed");
-                problem
-            }
+            ControlError::Full { retry_after_ms, .. } => problem.retry_after_ms = Some(retry_after_ms),
+            ControlError::Busy(_) => problem.retry_after_ms = Some(1000),
+            ControlError::Store(error) => tracing::error!(%error, "the catalog failed"),
+            ControlError::Bug(what) => tracing::error!(what, "bug: a request failed"),
             ControlError::BadName(_)
             | ControlError::NotFound { .. }
             | ControlError::NameTaken { .. }
@@ -176,7 +175,8 @@ impl From<ControlError> for Problem {
             | ControlError::JobExists { .. }
             | ControlError::CannotStart { .. }
             | ControlError::WrongState { .. }
-            | ControlError::EventsTooLarge { .. } => problem,
+            | ControlError::EventsTooLarge { .. } => {}
         }
+        refused
     }
 }

@@ -13,8 +13,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::api_types::{Problem, TapView};
+use crate::api_types::TapView;
 use crate::control::{Control, LiveJob};
+use crate::problem::Refused;
 
 /// Something is sent this often, so that both sides notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -26,7 +27,7 @@ type Outlet = mpsc::Sender<Event>;
 struct Left;
 
 /// Answers with what `pump` sends, until it ends or the host closes.
-fn stream<F>(control: &Control, pump: impl FnOnce(Outlet) -> F) -> Result<Response, Problem>
+fn stream<F>(control: &Control, pump: impl FnOnce(Outlet) -> F) -> Result<Response, Refused>
 where
     F: Future<Output = Result<(), Left>> + Send + 'static,
 {
@@ -48,21 +49,22 @@ where
 }
 
 /// What happened in a job and what goes on happening, from behind event number `after` on.
-pub(crate) fn job_events(control: &Control, live: Arc<LiveJob>, after: Option<u64>) -> Result<Response, Problem> {
+pub(crate) fn job_events(control: &Control, live: Arc<LiveJob>, after: Option<u64>) -> Result<Response, Refused> {
     stream(control, move |outlet| async move {
         let (recent, mut following) = live.handle().events();
+        // The end of a job is the last that it says.
+        let over = recent.iter().any(is_end);
         for event in recent.into_iter().filter(|event| after.is_none_or(|after| event.number > after)) {
             say(&outlet, &live, &event).await?;
         }
-        // A job that was over before we listened says nothing more.
-        if live.state().is_final() && following.is_empty() {
+        if over {
             return Ok(());
         }
         loop {
             match following.recv().await {
                 Ok(event) => {
                     say(&outlet, &live, &event).await?;
-                    if matches!(&event.kind, JobEventKind::State { state, .. } if state.is_final()) {
+                    if is_end(&event) {
                         return Ok(());
                     }
                 }
@@ -76,8 +78,12 @@ pub(crate) fn job_events(control: &Control, live: Arc<LiveJob>, after: Option<u6
     })
 }
 
+fn is_end(event: &JobEvent) -> bool {
+    matches!(&event.kind, JobEventKind::State { state, .. } if state.is_final())
+}
+
 /// A stream without events, of a job whose events are forgotten.
-pub(crate) fn nothing(control: &Control) -> Result<Response, Problem> {
+pub(crate) fn nothing(control: &Control) -> Result<Response, Refused> {
     stream(control, |_| async { Ok(()) })
 }
 
@@ -100,7 +106,7 @@ pub(crate) fn tap(
     control: &Control,
     live: Arc<LiveJob>,
     mut events: mpsc::Receiver<TapEvent>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refused> {
     stream(control, move |outlet| async move {
         let ended = until_final(live.handle().watch());
         tokio::pin!(ended);

@@ -1,12 +1,11 @@
 //! Jobs that exist: listed, inspected, steered, deleted.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gristmill_dataflow::{JobDocument, JobPlan};
 use gristmill_ports::catalog::{Catalog, JobRecord, JobState, OperationRecord};
 use gristmill_runtime::{IllegalTransition, JobHandle, JobReport, JobStatus};
-use gristmill_types::{JobId, ModuleHash, OperatorId, PortIndex};
+use gristmill_types::{JobId, ModuleHash, OperatorId};
 use serde_json::json;
 
 use super::live::LiveJob;
@@ -206,73 +205,12 @@ impl Control {
         Ok(())
     }
 
-    /// A live sample of what leaves an output port, given by name or place; the first port if none is given.
-    ///
-    /// # Errors
-    /// If there is no such job, operator or port, or the job is over.
-    pub async fn tap(
-        &self,
-        id: &JobId,
-        operator: &str,
-        port: Option<&str>,
-    ) -> Result<(Arc<LiveJob>, tokio::sync::mpsc::Receiver<gristmill_runtime::TapEvent>), ControlError> {
-        let job = self.job(id).await?;
-        let live = job.running("tapped")?;
-        let report = live.handle().report();
-        let node = report.nodes.iter().find(|node| node.id.as_str() == operator).ok_or_else(|| {
-            ControlError::missing_in(id, Thing::Operator, operator, report.nodes.iter().map(|node| node.id.as_str()))
-        })?;
-        let place = match port {
-            None => Some(0).filter(|_| !node.ports.is_empty()),
-            Some(port) => node
-                .ports
-                .iter()
-                .position(|name| name == port)
-                .or_else(|| port.parse().ok().filter(|place| *place < node.ports.len())),
-        };
-        let name = || format!("{operator}.{}", port.unwrap_or("0"));
-        let place = place.ok_or_else(|| {
-            let known = node.ports.iter().map(|port| format!("{operator}.{port}")).collect::<Vec<_>>();
-            ControlError::missing_in(id, Thing::Port, &name(), known.iter().map(String::as_str))
-        })?;
-        let tap = live.handle().tap(&node.id, PortIndex(place as u32)).map_err(ControlError::Bug)?;
-        Ok((Arc::clone(live), tap))
-    }
-
     /// Reports of the jobs of this process.
     #[must_use]
     pub fn reports(&self) -> Vec<JobReport> {
         self.live.all().iter().map(|live| live.handle().report()).collect()
     }
-
-    /// Asks every job to stop, waits, cancels those that have not; used when the host ends.
-    pub async fn drain(&self, grace: Duration) {
-        self.close();
-        let running = || self.live.all().into_iter().filter(|live| !live.state().is_final());
-        // A job that ends by itself in between refuses, which is as good.
-        for live in running() {
-            let _ = live.handle().stop();
-        }
-        if tokio::time::timeout(grace, self.all_recorded()).await.is_ok() {
-            return;
-        }
-        for live in running() {
-            let _ = live.handle().cancel();
-        }
-        if tokio::time::timeout(AFTER_CANCEL, self.all_recorded()).await.is_err() {
-            tracing::error!("some jobs did not end; they are recorded as failed when the host starts again");
-        }
-    }
-
-    async fn all_recorded(&self) {
-        for live in self.live.all() {
-            live.until_recorded().await;
-        }
-    }
 }
-
-/// How long cancelled jobs may take to end: a guest may be in the middle of a call.
-const AFTER_CANCEL: Duration = Duration::from_secs(5);
 
 impl JobView {
     /// The job itself, if it is not over.

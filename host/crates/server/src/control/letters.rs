@@ -147,7 +147,7 @@ impl<'a> Replay<'a> {
                 let found = page(self.store, self.handle.id(), *number, 1)?.letters.pop();
                 match found.filter(|letter| letter.number == *number) {
                     Some(letter) => chunk.push(letter),
-                    None => self.refuse(*number, "there is no letter of this number".to_owned()),
+                    None => self.refuse(*number, "there is no letter of this number"),
                 }
             }
             self.chunk(chunk)?;
@@ -178,7 +178,7 @@ impl<'a> Replay<'a> {
             Err(
                 refused @ (ReplayError::NoSuchInput { .. } | ReplayError::NoKey { .. } | ReplayError::Ended { .. }),
             ) => {
-                self.refuse(number, refused.to_string());
+                self.refuse(number, &refused.to_string());
                 Ok(())
             }
         }
@@ -189,10 +189,10 @@ impl<'a> Replay<'a> {
         self.store.mark_replayed(self.handle.id(), numbers)
     }
 
-    fn refuse(&mut self, number: u64, message: String) {
+    fn refuse(&mut self, number: u64, message: &str) {
         self.refused += 1;
         if self.reasons.len() < EXPLAINED {
-            self.reasons.push(json!({"number": number, "message": self.live.hide_secrets(&message)}));
+            self.reasons.push(json!({"number": number, "message": self.live.hide_secrets(message)}));
         }
     }
 }

@@ -12,6 +12,7 @@ mod modules;
 mod assess;
 mod submit;
 mod jobs;
+mod streams;
 mod letters;
 mod ingest;
 mod answers;

@@ -1,11 +1,11 @@
 //! Beginning and end of a host's life, as far as the control is concerned.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use gristmill_ports::catalog::{JobState, OperationStatus};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::jobs::orphans;
 use super::operations::LISTED;
@@ -13,6 +13,9 @@ use super::{Control, ControlError};
 
 /// What jobs and operations are told that nobody finished.
 const LEFT_BEHIND: &str = "the host stopped while the job was running; submit it again";
+
+/// How long cancelled jobs may take to end: a guest may be in the middle of a call.
+const AFTER_CANCEL: Duration = Duration::from_secs(5);
 
 impl Control {
     /// Settles what an earlier host left unfinished; from then on this one is ready. Blocks: call it before serving.
@@ -54,13 +57,28 @@ impl Control {
         self.closing.subscribe()
     }
 
-    /// A place for a live stream, free again when dropped.
-    ///
-    /// # Errors
-    /// If all are taken.
-    pub fn stream_place(&self) -> Result<OwnedSemaphorePermit, ControlError> {
-        Arc::clone(&self.streams)
-            .try_acquire_owned()
-            .map_err(|_| ControlError::Busy("as many live streams as it can serve (256)"))
+    /// Asks every job to stop, waits, cancels those that have not; used when the host ends.
+    pub async fn drain(&self, grace: Duration) {
+        self.close();
+        let running = || self.live.all().into_iter().filter(|live| !live.state().is_final());
+        // A job that ends by itself in between refuses, which is as good.
+        for live in running() {
+            let _ = live.handle().stop();
+        }
+        if tokio::time::timeout(grace, self.all_recorded()).await.is_ok() {
+            return;
+        }
+        for live in running() {
+            let _ = live.handle().cancel();
+        }
+        if tokio::time::timeout(AFTER_CANCEL, self.all_recorded()).await.is_err() {
+            tracing::error!("some jobs did not end; they are recorded as failed when the host starts again");
+        }
+    }
+
+    async fn all_recorded(&self) {
+        for live in self.live.all() {
+            live.until_recorded().await;
+        }
     }
 }

@@ -79,7 +79,8 @@ impl Control {
         let permit = self.compiling.acquire().await.expect("the semaphore is never closed");
         let prepared = self.ask_control(move |control| control.prepare(read)).await?;
         drop(permit);
-        let (live, record, assessment) = self.ask_control(move |control| control.start(prepared, before)).await?;
+        let (live, record, assessment) =
+            self.ask_control(move |control| control.start(prepared, before.as_ref())).await?;
         self.live.insert(Arc::clone(&live));
         tokio::spawn(Arc::clone(self).record(Arc::clone(&live), record.clone()));
         Ok(Submitted { job: JobView { record, live: Some(live) }, assessment })
@@ -93,7 +94,7 @@ impl Control {
     fn start(
         &self,
         prepared: PreparedJob,
-        before: Option<JobRecord>,
+        before: Option<&JobRecord>,
     ) -> Result<(Arc<LiveJob>, JobRecord, Assessment), ControlError> {
         let PreparedJob { document, spec, secrets, assessment } = prepared;
         let now_ms = self.now_ms();
@@ -111,7 +112,7 @@ impl Control {
         match gristmill_runtime::start(spec, (self.parts.parts_for)(&record)) {
             Ok(handle) => Ok((Arc::new(LiveJob::new(handle, secrets)), record, assessment)),
             Err(error) => {
-                self.undo(&record.id, before.as_ref());
+                self.undo(&record.id, before);
                 let message = secrets.hide(&error.to_string());
                 Err(ControlError::CannotStart { job: record.id, message })
             }

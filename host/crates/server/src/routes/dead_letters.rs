@@ -12,7 +12,7 @@ use super::jobs::under_way;
 use crate::api_types::{DeadLetterList, OperationView, Problem, ReplayRequest};
 use crate::control::{Control, Selection};
 use crate::extract::{Answer, Answered, Params, Path, json};
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// Numbers that one replay may name.
 const MOST_NUMBERS: usize = 10_000;
@@ -65,7 +65,7 @@ pub(super) async fn replay(
     State(control): State<Arc<Control>>,
     Path(job): Path<String>,
     body: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refused> {
     let selection = match json::<ReplayRequest>(&body)? {
         ReplayRequest { numbers: None, all: true } => Selection::All,
         ReplayRequest { numbers: Some(numbers), all: false } if numbers.len() <= MOST_NUMBERS => {
@@ -73,10 +73,10 @@ pub(super) async fn replay(
         }
         ReplayRequest { numbers: Some(numbers), all: false } => {
             let detail = format!("{} letters are named, at most {MOST_NUMBERS} can be", numbers.len());
-            return Err(Problem::new(Code::BadRequest, detail).hint("send `{\"all\": true}`, or several requests"));
+            return Err(Refused::new(Code::BadRequest, detail).hint("send `{\"all\": true}`, or several requests"));
         }
         ReplayRequest { numbers: None, all: false } | ReplayRequest { numbers: Some(_), all: true } => {
-            return Err(Problem::new(Code::BadRequest, "the body does not say which letters are meant")
+            return Err(Refused::new(Code::BadRequest, "the body does not say which letters are meant")
                 .hint("send either `{\"all\": true}` or `{\"numbers\": [0, 7]}`"));
         }
     };

@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 use crate::api_types::{LogLine, LogList, Problem, TapView};
 use crate::control::Control;
 use crate::extract::{Answer, Answered, Params, Path};
+use crate::problem::Refused;
 use crate::sse;
 
 /// What happens in a job, live
@@ -29,7 +30,7 @@ pub(super) async fn events(
     State(control): State<Arc<Control>>,
     Path(job): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refused> {
     let job = control.job(&job.parse()?).await?;
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     match job.live {
@@ -97,7 +98,7 @@ pub(super) async fn tap(
     State(control): State<Arc<Control>>,
     Path((job, operator)): Path<(String, String)>,
     Params(query): Params<TapQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refused> {
     let (live, events) = control.tap(&job.parse()?, &operator, query.port.as_deref()).await?;
     sse::tap(&control, live, events)
 }

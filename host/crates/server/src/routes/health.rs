@@ -7,7 +7,7 @@ use axum::extract::State;
 use crate::api_types::{Health, Problem};
 use crate::control::Control;
 use crate::extract::{Answer, Answered};
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// Whether the host lives
 #[utoipa::path(get, path = "/healthz", tag = "host", security(()), responses((status = 200, body = Health)))]
@@ -24,7 +24,7 @@ pub(super) async fn readyz(State(control): State<Arc<Control>>) -> Answered<Heal
     if control.is_ready() {
         Ok(Answer::ok(well()))
     } else {
-        Err(Problem::new(Code::NotReady, "the host is starting or ending").retry_after_ms(1000))
+        Err(Refused::new(Code::NotReady, "the host is starting or ending").retry_after_ms(1000))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::api_types::{Accepted, Problem};
 use crate::control::Control;
 use crate::extract::{Answer, Answered, Path, json, media_type};
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// Post events into a source
 ///
@@ -35,7 +35,7 @@ pub(super) async fn post(
 ) -> Answered<Accepted> {
     let events = split(media_type(&headers).as_deref(), &body)?;
     if events.is_empty() {
-        return Err(Problem::new(Code::NoEvents, "the body holds no events")
+        return Err(Refused::new(Code::NoEvents, "the body holds no events")
             .hint("send an event as the body, an array of them as JSON, or one on each line as application/x-ndjson"));
     }
     let accepted = events.len();
@@ -44,7 +44,7 @@ pub(super) async fn post(
 }
 
 /// The events of a body. Lines are not looked into: what is no JSON there is the source's to set aside.
-fn split(media_type: Option<&str>, body: &[u8]) -> Result<Vec<Vec<u8>>, Problem> {
+fn split(media_type: Option<&str>, body: &[u8]) -> Result<Vec<Vec<u8>>, Refused> {
     let owned = |event: &str| event.as_bytes().to_vec();
     Ok(match media_type {
         Some("application/json") if body.trim_ascii_start().starts_with(b"[") => {
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn broken_json_is_refused_with_its_place() {
         let refused = split(Some("application/json"), b"{\n  \"a\": }").expect_err("broken");
-        assert_eq!((refused.status, refused.code.as_str()), (400, "malformed-json"));
-        assert!(refused.detail.contains("line 2 column 8"), "{}", refused.detail);
+        assert_eq!((refused.0.status, refused.0.code.as_str()), (400, "malformed-json"));
+        assert!(refused.0.detail.contains("line 2 column 8"), "{}", refused.0.detail);
     }
 }

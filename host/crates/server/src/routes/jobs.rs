@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use crate::api_types::{DryRun, JobDetails, JobList, JobSummary, OperationView, Problem, SubmittedJob};
 use crate::control::Control;
 use crate::extract::{Answer, Answered, Params, Path, media_type, unsupported};
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// How a job is submitted.
 #[derive(Deserialize, IntoParams)]
@@ -44,7 +44,7 @@ pub(super) async fn submit(
     Params(query): Params<SubmitQuery>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refused> {
     match media_type(&headers).as_deref() {
         None
         | Some(
@@ -60,7 +60,7 @@ pub(super) async fn submit(
     }
     let text = String::from_utf8(body.into()).map_err(|error| {
         let detail = format!("the document is not UTF-8: byte {} is wrong", error.utf8_error().valid_up_to());
-        Problem::new(Code::BadDocument, detail).hint("save it as UTF-8")
+        Refused::new(Code::BadDocument, detail).hint("save it as UTF-8")
     })?;
     if query.dry_run {
         return Ok(Answer::ok(DryRun::from(control.dry_run(text).await?)).into_response());
@@ -99,7 +99,7 @@ pub(super) async fn inspect(State(control): State<Arc<Control>>, Path(job): Path
 pub(super) async fn delete(
     State(control): State<Arc<Control>>,
     Path(job): Path<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode, Refused> {
     control.delete_job(&job.parse()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -143,7 +143,7 @@ pub(super) async fn resume(State(control): State<Arc<Control>>, Path(job): Path<
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over"),
     )
 )]
-pub(super) async fn stop(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn stop(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Result<Response, Refused> {
     let job: JobId = job.parse()?;
     Ok(under_way(control.stop(&job).await?))
 }
@@ -159,7 +159,7 @@ pub(super) async fn stop(State(control): State<Arc<Control>>, Path(job): Path<St
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over"),
     )
 )]
-pub(super) async fn cancel(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn cancel(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Result<Response, Refused> {
     let job: JobId = job.parse()?;
     Ok(under_way(control.cancel(&job).await?))
 }

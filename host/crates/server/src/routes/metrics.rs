@@ -34,7 +34,7 @@ pub(super) fn recorder() -> Arc<PrometheusRecorder> {
     Arc::new(recorder)
 }
 
-pub(super) fn router(recorder: Arc<PrometheusRecorder>) -> Router<Arc<Control>> {
+pub(super) fn router(recorder: &PrometheusRecorder) -> Router<Arc<Control>> {
     let server = recorder.handle();
     Router::new()
         .route("/metrics", get(move |State(control): State<Arc<Control>>| async move { scrape(&control, &server) }))

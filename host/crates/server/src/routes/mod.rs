@@ -18,14 +18,13 @@ use axum::{Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api_types::Problem;
 use crate::auth::{Door, let_in};
 use crate::body::{BodyBounds, take_in};
 use crate::control::Control;
 use crate::guard::{measure, run_to_the_end};
 use crate::idempotency::{Idempotency, answer_once};
 use crate::options::ServerOptions;
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 pub use openapi::openapi;
 
@@ -37,7 +36,7 @@ pub fn router(control: Arc<Control>, options: &ServerOptions) -> Router {
     let recorder = metrics::recorder();
     let (routes, _) = documented().split_for_parts();
     routes
-        .merge(metrics::router(Arc::clone(&recorder)))
+        .merge(metrics::router(&recorder))
         .merge(openapi::router())
         .route_layer(middleware::from_fn_with_state(Idempotency::new(Arc::clone(&control)), answer_once))
         .route_layer(middleware::from_fn_with_state(BodyBounds::new(options), take_in))
@@ -74,12 +73,12 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(health::readyz))
 }
 
-async fn no_such_route(uri: Uri) -> Problem {
-    Problem::new(Code::NoSuchRoute, format!("the API has no path `{}`", uri.path()))
+async fn no_such_route(uri: Uri) -> Refused {
+    Refused::new(Code::NoSuchRoute, format!("the API has no path `{}`", uri.path()))
         .hint("GET /openapi.json lists all paths")
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(Code::MethodNotAllowed, format!("`{}` does not take {method}", uri.path()))
+async fn method_not_allowed(method: Method, uri: Uri) -> Refused {
+    Refused::new(Code::MethodNotAllowed, format!("`{}` does not take {method}", uri.path()))
         .hint("the header `Allow` lists what it takes, GET /openapi.json says more")
 }

@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use crate::api_types::{ModuleList, ModuleView, Problem, PushAnswer};
 use crate::control::{Control, ModuleRef, PushResult};
 use crate::extract::{Answer, Answered, Params, Path, media_type, unsupported};
-use crate::problem::Code;
+use crate::problem::{Code, Refused};
 
 /// How a module is uploaded.
 #[derive(Deserialize, IntoParams)]
@@ -65,9 +65,9 @@ pub(super) async fn push(
 }
 
 /// The fields of a form: perhaps a name, and the bytes of its file.
-async fn read_form(headers: HeaderMap, body: Bytes) -> Result<(Option<String>, Bytes), Problem> {
+async fn read_form(headers: HeaderMap, body: Bytes) -> Result<(Option<String>, Bytes), Refused> {
     let malformed = |error: String| {
-        Problem::new(Code::BadRequest, format!("the form cannot be read: {error}"))
+        Refused::new(Code::BadRequest, format!("the form cannot be read: {error}"))
             .hint("send the module as the form's file, or as a raw body with the content type application/wasm")
     };
     let mut request = Request::new(Body::from(body));
@@ -124,6 +124,6 @@ pub(super) async fn delete(State(control): State<Arc<Control>>, Path(module): Pa
     Ok(Answer::ok(record.into()))
 }
 
-fn reference(text: &str) -> Result<ModuleRef, Problem> {
-    text.parse().map_err(|error: crate::control::NotAModuleRef| Problem::new(Code::BadName, error.to_string()))
+fn reference(text: &str) -> Result<ModuleRef, Refused> {
+    text.parse().map_err(|error: crate::control::NotAModuleRef| Refused::new(Code::BadName, error.to_string()))
 }

@@ -1,0 +1,55 @@
+//! What flows through a job, looked at live.
+
+use std::sync::Arc;
+
+use gristmill_runtime::TapEvent;
+use gristmill_types::{JobId, PortIndex};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::live::LiveJob;
+use super::{Control, ControlError, Thing};
+
+impl Control {
+    /// A live sample of what leaves an output port, given by name or place; the first port if none is given.
+    ///
+    /// # Errors
+    /// If there is no such job, operator or port, or the job is over.
+    pub async fn tap(
+        &self,
+        id: &JobId,
+        operator: &str,
+        port: Option<&str>,
+    ) -> Result<(Arc<LiveJob>, mpsc::Receiver<TapEvent>), ControlError> {
+        let job = self.job(id).await?;
+        let live = job.running("tapped")?;
+        let report = live.handle().report();
+        let node = report.nodes.iter().find(|node| node.id.as_str() == operator).ok_or_else(|| {
+            ControlError::missing_in(id, Thing::Operator, operator, report.nodes.iter().map(|node| node.id.as_str()))
+        })?;
+        let place = match port {
+            None => Some(0).filter(|_| !node.ports.is_empty()),
+            Some(port) => node
+                .ports
+                .iter()
+                .position(|name| name == port)
+                .or_else(|| port.parse().ok().filter(|place| *place < node.ports.len())),
+        };
+        let name = || format!("{operator}.{}", port.unwrap_or("0"));
+        let place = place.ok_or_else(|| {
+            let known = node.ports.iter().map(|port| format!("{operator}.{port}")).collect::<Vec<_>>();
+            ControlError::missing_in(id, Thing::Port, &name(), known.iter().map(String::as_str))
+        })?;
+        let tap = live.handle().tap(&node.id, PortIndex(place as u32)).map_err(ControlError::Bug)?;
+        Ok((Arc::clone(live), tap))
+    }
+
+    /// A place for a live stream, free again when dropped.
+    ///
+    /// # Errors
+    /// If all are taken.
+    pub fn stream_place(&self) -> Result<OwnedSemaphorePermit, ControlError> {
+        Arc::clone(&self.streams)
+            .try_acquire_owned()
+            .map_err(|_| ControlError::Busy("as many live streams as it can serve (256)"))
+    }
+}

@@ -1,0 +1,134 @@
+//! The host itself: its restarts, its metrics, its description, its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use gristmill_ports::catalog::{Catalog, JobState, OperationRecord, OperationStatus};
+use gristmill_server::{ServerOptions, openapi, router, serve};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Host, JOB};
+
+#[tokio::test]
+async fn a_job_that_the_host_left_running_has_failed_and_says_so() {
+    let before = Host::with_job().await;
+    let unfinished = OperationRecord {
+        id: "op-1".to_owned(),
+        kind: "stop-job".to_owned(),
+        job: None,
+        status: OperationStatus::Running,
+        detail: json!({}),
+        created_ms: 0,
+        changed_ms: 0,
+    };
+    before.catalog.put_operation(&unfinished).unwrap();
+    before.until_recorded("orders", JobState::Running).await;
+    let host = Host::over(Arc::clone(&before.catalog), &ServerOptions::default());
+    let job = host.get("/v1/jobs/orders").await.expect(StatusCode::OK);
+    assert_eq!(job["state"], "FAILED");
+    assert_eq!(job["cause"], "the host stopped while the job was running; submit it again");
+    assert!(job["plan"].is_object() && job["report"].is_null(), "{job:#}");
+    assert_eq!(host.get("/v1/operations/op-1").await.json()["status"], "FAILED");
+    host.post("/v1/jobs", JOB).await.expect(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_job_that_has_ended_keeps_its_counters_over_a_restart() {
+    let before = Host::with_job().await;
+    before.post("/v1/jobs/orders/sources/in/events", "x").await.expect(StatusCode::ACCEPTED);
+    before.until("/v1/jobs/orders", |job| job["events_written"] == 1).await;
+    before.finished(before.post("/v1/jobs/orders/stop", "").await).await;
+    let host = Host::over(Arc::clone(&before.catalog), &ServerOptions::default());
+    let job = host.get("/v1/jobs/orders").await.expect(StatusCode::OK);
+    assert_eq!((&job["state"], &job["events_written"]), (&json!("STOPPED"), &json!(1)));
+    assert_eq!(host.get("/v1/jobs/orders/events").await.live_until(None).await, "");
+}
+
+#[tokio::test]
+async fn draining_stops_every_job_and_records_it() {
+    let host = Host::with_job().await;
+    host.control.drain(Duration::from_secs(10)).await;
+    let record = host.catalog.job(&"orders".parse().unwrap()).unwrap().unwrap();
+    assert_eq!(record.state, JobState::Stopped);
+    assert!(record.final_report.is_some());
+}
+
+#[tokio::test]
+async fn metrics_follow_the_jobs_and_forget_the_deleted() {
+    let host = Host::with_job().await;
+    host.post("/v1/jobs/orders/sources/in/events", "x").await.expect(StatusCode::ACCEPTED);
+    host.until("/v1/jobs/orders", |job| job["events_written"] == 1).await;
+    let metrics = host.get("/metrics").await;
+    assert!(metrics.header("content-type").starts_with("text/plain"));
+    for line in [
+        r#"gristmill_events_in_total{job="orders",operator="out",kind="sink"} 1"#,
+        r#"gristmill_events_out_total{job="orders",operator="pass",kind="operator",port="out"} 1"#,
+        r#"gristmill_job_info{job="orders",state="RUNNING"} 1"#,
+        r#"gristmill_http_requests_total{method="POST",route="/v1/jobs",status="201"} 1"#,
+        r#"gristmill_http_request_seconds_count{route="/v1/jobs/{job}"}"#,
+    ] {
+        assert!(metrics.text().contains(line), "{line} is missing:\n{}", metrics.text());
+    }
+    host.finished(host.post("/v1/jobs/orders/cancel", "").await).await;
+    host.delete("/v1/jobs/orders").await;
+    assert!(!host.get("/metrics").await.text().contains(r#"job="orders""#));
+}
+
+#[tokio::test]
+async fn every_path_is_described() {
+    let described = Host::new().get("/openapi.json").await.expect(StatusCode::OK);
+    let paths: Vec<_> = described["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "/healthz",
+        "/readyz",
+        "/v1/jobs",
+        "/v1/jobs/{job}",
+        "/v1/jobs/{job}/cancel",
+        "/v1/jobs/{job}/dead-letters",
+        "/v1/jobs/{job}/dead-letters/replay",
+        "/v1/jobs/{job}/events",
+        "/v1/jobs/{job}/logs",
+        "/v1/jobs/{job}/operators/{operator}/tap",
+        "/v1/jobs/{job}/pause",
+        "/v1/jobs/{job}/resume",
+        "/v1/jobs/{job}/sources/{source}/events",
+        "/v1/jobs/{job}/stop",
+        "/v1/modules",
+        "/v1/modules/{module}",
+        "/v1/operations",
+        "/v1/operations/{operation}",
+    ];
+    assert_eq!(paths, expected);
+    assert!(described["components"]["schemas"]["Problem"].is_object());
+    // Every reference leads somewhere.
+    let text = openapi().to_json().unwrap();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(described["components"]["schemas"][name].is_object(), "{name} is not described");
+    }
+}
+
+#[tokio::test]
+async fn a_real_socket_is_served_until_the_shutdown() {
+    let host = Host::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let router = router(Arc::clone(&host.control), &ServerOptions::default());
+    let served = tokio::spawn(serve(listener, router, async { drop(stopped.await) }));
+
+    // A client that announces a gibibyte and sends on and on still gets to read its answer.
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = "POST /v1/modules HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1073741824\r\n\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(&vec![0; 4 << 20]).await.unwrap();
+    let mut answer = [0; 32];
+    client.read_exact(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+    drop(client);
+
+    stop.send(()).unwrap();
+    served.await.unwrap().unwrap();
+}

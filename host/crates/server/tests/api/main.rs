@@ -1,0 +1,12 @@
+//! The API as a client sees it: requests against the router, over a catalog, a registry and parts in memory. Jobs really
+//! run.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+mod requests;
+mod modules;
+mod jobs;
+mod dead_letters;
+mod events;
+mod host;

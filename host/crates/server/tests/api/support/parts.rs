@@ -1,0 +1,149 @@
+//! Parts of jobs: a source that is posted into, a sink that remembers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
+use gristmill_ports::clock::ManualClock;
+use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::format::KeySelector;
+use gristmill_ports::ingress::{Ingress, IngressAnswer};
+use gristmill_ports::parts::PartContext;
+use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::source::ReadBounds;
+use gristmill_ports::{Clock, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend};
+use gristmill_state::MemoryBackend;
+use gristmill_types::{Descriptor, EventBatch, JobId, OperatorId};
+
+use super::MemoryCatalog;
+
+/// Events that the source holds.
+const ROOM: usize = 8;
+
+pub(crate) struct MemoryParts {
+    catalog: Arc<MemoryCatalog>,
+    clock: Arc<ManualClock>,
+    posted: Arc<Mutex<Posted>>,
+    pub(crate) written: Arc<Mutex<Vec<String>>>,
+    /// Why the sink cannot be opened, if so.
+    pub(crate) broken_sink: Mutex<Option<String>>,
+}
+
+#[derive(Default)]
+struct Posted {
+    /// The job that reads, while it does.
+    job: Option<JobId>,
+    /// Nothing is read while this holds.
+    held: bool,
+    events: VecDeque<Vec<u8>>,
+    waker: Option<Waker>,
+}
+
+impl MemoryParts {
+    pub(crate) fn new(catalog: Arc<MemoryCatalog>, clock: Arc<ManualClock>) -> Self {
+        Self { catalog, clock, posted: Arc::default(), written: Arc::default(), broken_sink: Mutex::default() }
+    }
+
+    /// The source reads nothing from now on.
+    pub(crate) fn hold(&self) {
+        self.posted.lock().unwrap().held = true;
+    }
+}
+
+impl Ingress for MemoryParts {
+    fn offer(&self, job: &JobId, source: &OperatorId, events: Vec<Vec<u8>>) -> IngressAnswer {
+        let mut posted = self.posted.lock().unwrap();
+        if source.as_str() != "in" || posted.job.as_ref() != Some(job) {
+            return IngressAnswer::NoSuchSource;
+        }
+        if events.len() > ROOM {
+            return IngressAnswer::TooLarge { buffer_bytes: ROOM as u64 };
+        }
+        if posted.events.len() + events.len() > ROOM {
+            return IngressAnswer::Full { retry_after_ms: 1500 };
+        }
+        posted.events.extend(events);
+        if let Some(waker) = posted.waker.take() {
+            waker.wake();
+        }
+        IngressAnswer::Taken
+    }
+}
+
+impl Parts for MemoryParts {
+    fn source(&self, context: &PartContext, _: &SourceSpec) -> Result<Box<dyn SourceReader>, PortError> {
+        self.posted.lock().unwrap().job = Some(context.job.clone());
+        Ok(Box::new(Reader(Arc::clone(&self.posted))))
+    }
+
+    fn sink(&self, _: &PartContext, _: &SinkSpec) -> Result<Box<dyn Sink>, PortError> {
+        match self.broken_sink.lock().unwrap().clone() {
+            Some(why) => Err(PortError::fatal(why)),
+            None => Ok(Box::new(Writer(Arc::clone(&self.written)))),
+        }
+    }
+
+    fn key_selector(&self, _: &KeyBy) -> Result<Box<dyn KeySelector>, PortError> {
+        Err(PortError::fatal("no job of these tests has keys"))
+    }
+
+    fn state(&self, _: &PartContext, descriptor: &Descriptor) -> Result<Box<dyn StateBackend>, PortError> {
+        Ok(Box::new(MemoryBackend::new(descriptor)))
+    }
+
+    fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
+        Arc::clone(&self.catalog) as _
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as _
+    }
+}
+
+struct Reader(Arc<Mutex<Posted>>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().job = None;
+    }
+}
+
+impl SourceReader for Reader {
+    fn poll_next(&mut self, context: &mut Context<'_>, _: ReadBounds) -> Poll<Result<Option<SourceBatch>, PortError>> {
+        let mut posted = self.0.lock().unwrap();
+        if posted.held || posted.events.is_empty() {
+            posted.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        let mut batch = SourceBatch::default();
+        for event in posted.events.drain(..) {
+            batch.events.push(0, None, Some(&event));
+        }
+        Poll::Ready(Ok(Some(batch)))
+    }
+
+    fn decode_again(&mut self, raw: &[u8], _: &str) -> SourceBatch {
+        let mut batch = SourceBatch::default();
+        batch.events.push(0, None, Some(raw));
+        batch
+    }
+}
+
+struct Writer(Arc<Mutex<Vec<String>>>);
+
+impl Sink for Writer {
+    fn write(&mut self, events: &EventBatch) -> Result<(), PortError> {
+        let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+        self.0.lock().unwrap().extend(events.values().iter().map(text));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Option<SinkSummary>, PortError> {
+        Ok(None)
+    }
+}
