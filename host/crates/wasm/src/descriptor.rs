@@ -53,6 +53,12 @@ pub(crate) fn check(descriptor: &Descriptor, surface: &Surface) -> Result<Vec<St
     if annotations.len() > DECLARED {
         findings.push(format!("the descriptor has {} annotations; at most {DECLARED}", annotations.len()));
     }
+    // Rule 2: what the module imports is no more than what it declares.
+    if states.is_empty() && surface.imports("state") {
+        findings.push(
+            "the module imports `state`, but its descriptor declares none: declare its states, or do without".to_owned(),
+        );
+    }
     if let Some(refusal) = refuse_all(BAD_DESCRIPTOR, findings) {
         return Err(refusal);
     }
@@ -108,14 +114,8 @@ fn not_served(states: &[StateSpec], timers: &[TimerSpec], capabilities: &[String
 
 fn warnings(descriptor: &Descriptor, surface: &Surface) -> Vec<String> {
     let mut warnings = surface.uncalled();
-    match (descriptor.states.is_empty(), surface.imports("state") || surface.imports("event-state")) {
-        (false, false) => {
-            warnings.push("the module declares states but imports no `state`: it cannot use them".to_owned())
-        }
-        (true, true) => {
-            warnings.push("the module imports `state` but declares none: any use of it is a fault".to_owned())
-        }
-        (true, false) | (false, true) => {}
+    if !descriptor.states.is_empty() && !surface.imports("state") && !surface.imports("event-state") {
+        warnings.push("the module declares states but imports no `state`: it cannot use them".to_owned());
     }
     if !descriptor.metrics.is_empty() && !surface.imports("metrics") {
         warnings.push("the module declares metrics but does not import `metrics`: they stay at zero".to_owned());
