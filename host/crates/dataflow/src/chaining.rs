@@ -170,3 +170,6 @@ fn kept_keys(graph: &Graph<'_>, ends: &[Ends], order: &[usize], descriptors: &De
     }
     kept
 }
+
+#[cfg(test)]
+mod tests;

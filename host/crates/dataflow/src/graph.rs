@@ -167,6 +167,7 @@ fn nodes_of(document: &JobDocument) -> Vec<Node<'_>> {
 }
 
 /// What an author asked of an input.
+#[derive(Clone, Copy)]
 struct Asked<'a> {
     input: Option<&'a str>,
     key_by: Option<&'a KeyBy>,

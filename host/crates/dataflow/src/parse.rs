@@ -200,3 +200,6 @@ fn lower_case(message: &str) -> String {
         None => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

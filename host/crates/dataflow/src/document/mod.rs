@@ -5,6 +5,7 @@
 
 mod kind;
 mod one_or_many;
+mod csv;
 pub mod source;
 pub mod operator;
 pub mod sink;

@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 
 use gristmill_types::Parallelism;
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+pub use super::csv::{CsvDecode, CsvType};
 use super::kind::kinds;
 use crate::quantity::{Bytes, Span};
 
@@ -154,36 +154,6 @@ kinds!("a decoding", Decode {
     "json" => Json,
     "csv" => Csv(CsvDecode) bare,
 });
-
-/// How CSV rows become JSON objects: strings unless typed; an empty field is absent.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CsvDecode {
-    /// Types of columns that are not strings.
-    pub columns: IndexMap<String, CsvType>,
-    /// Names of the columns, for files without a header line.
-    pub header: Option<Vec<String>>,
-    /// Default: `,`.
-    pub delimiter: Option<char>,
-    /// A text that also means absent, such as `NA`. (Not called `null`: YAML takes that for nothing at all, unless it is
-    /// in quotes.)
-    #[serde(rename = "absent", alias = "null")]
-    pub null: Option<String>,
-}
-
-/// The type of a CSV column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CsvType {
-    /// As it stands.
-    String,
-    /// A whole number.
-    Int,
-    /// A number.
-    Float,
-    /// `true` or `false`.
-    Bool,
-}
 
 /// Where an event's own time stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

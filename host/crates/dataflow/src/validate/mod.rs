@@ -76,3 +76,6 @@ pub(crate) fn resolve(
     }
     ends
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Sources and sinks.
+
+use super::table;
+
+#[test]
+fn sources_are_told_what_they_cannot_do() {
+    table(&[
+        (
+            "path: orders.jsonl",
+            "path: \"\", replay_speed: 0",
+            &[
+                "line 4, column 32: sources.orders.from.file.path: the path is empty; write a file or a pattern such as \
+                 data/*.jsonl.gz",
+                "line 4, column 50: sources.orders.from.file.replay_speed: nothing can be replayed at the speed 0; write \
+                 1.0 for the speed of life, 60.0 for a minute in a second, or leave it out",
+                "line 4, column 50: sources.orders.from.file.replay_speed: a replay goes by the time of the events, and \
+                 nothing says where that stands; add `event_time: {path: $.ts}` to the source",
+            ],
+        ),
+        (
+            "{file: {path: orders.jsonl}}, decode: json",
+            "http, decode: json, parallelism: 2",
+            &["line 4, column 51: sources.orders.parallelism: a source of kind http has one subtask, not 2; leave it \
+               out; what reads from `orders` may have more"],
+        ),
+        (
+            "{file: {path: orders.jsonl}}",
+            "{socket: {connect: localhost, max_line: 0}}",
+            &[
+                "line 4, column 37: sources.orders.from.socket.connect: `localhost` is not an address; write such as \
+                 127.0.0.1:9999",
+                "line 4, column 58: sources.orders.from.socket.max_line: no line is that short; write such as 1MiB",
+            ],
+        ),
+        (
+            "{file: {path: orders.jsonl}}",
+            "{generator: {bytes: 0}}",
+            &[
+                "line 4, column 38: sources.orders.from.generator.bytes: a value cannot have 0 bytes; write 1 to 16777216",
+                "line 4, column 51: sources.orders.decode: the generator makes plain text, which cannot be decoded so; \
+                 write `values: json` in the generator, or leave out `decode`",
+            ],
+        ),
+        (
+            "decode: json",
+            "decode: {csv: {header: [a, b, a], columns: {c: int}, delimiter: \"é\"}}",
+            &[
+                "line 4, column 78: sources.orders.decode.csv.header[2]: two columns are called `a`; rename one of the two",
+                "line 4, column 95: sources.orders.decode.csv.columns.c: the header has no column `c`; did you mean `a`?",
+                "line 4, column 112: sources.orders.decode.csv.delimiter: `\\u{e9}` cannot part the fields of a row; \
+                 write one character of ASCII that is neither a quote nor a line end, such as `;`",
+            ],
+        ),
+        (
+            "orders.jsonl",
+            "\"${env:}\"",
+            &[
+                "line 4, column 32: sources.orders.from.file.path: `${env:}` is not a placeholder; write it as ${env:NAME}, \
+               the name in letters, digits and `_`",
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn sinks_are_told_what_they_cannot_do() {
+    table(&[
+        (
+            "path: good.jsonl",
+            "path: ./orders.jsonl",
+            &["line 12, column 45: sinks.good.to.file.path: the source `orders` reads this file, which would be \
+               overwritten; write to another file"],
+        ),
+        (
+            "to: stdout",
+            "to: {file: {path: ./good.jsonl}}",
+            &[
+                "line 13, column 49: sinks.bad.to.file.path: the sink `good` writes this file too; give each its own file, \
+               or feed `good` from both",
+            ],
+        ),
+        (
+            "{file: {path: good.jsonl}}",
+            "stdout",
+            &[
+                "line 13, column 35: warning: sinks.bad.to: `good` writes to standard output too: their lines mix; feed \
+               `good` from both, or write one of them to a file",
+            ],
+        ),
+        (
+            "stdout",
+            "{http: {url: example.org, batch: 0, timeout: 0s}}",
+            &[
+                "line 13, column 48: sinks.bad.to.http.url: `example.org` is not the URL of a server; write it with its \
+                 scheme, such as https://example.org/events",
+                "line 13, column 68: sinks.bad.to.http.batch: a request without events says nothing; write 1 or more \
+                 events, or leave it out",
+                "line 13, column 80: sinks.bad.to.http.timeout: no answer comes in no time; write such as 30s",
+            ],
+        ),
+        (
+            "stdout",
+            "{stdout: {encode: {csv: {columns: {k: $key, a: a}}}}}",
+            &[
+                "line 13, column 82: sinks.bad.to.stdout.encode.csv.columns.a: `a` is not a JSON path; did you mean `$.a`?",
+            ],
+        ),
+    ]);
+}

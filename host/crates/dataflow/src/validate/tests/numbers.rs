@@ -1,0 +1,67 @@
+//! Numbers out of range.
+
+use super::table;
+
+#[test]
+fn numbers_out_of_range_are_told() {
+    table(&[
+        (
+            "version: 1",
+            "version: 2",
+            &["line 1, column 10: version: version 2 of the document's format is unknown; write version: 1"],
+        ),
+        (
+            "job: orders",
+            "job: orders\nparallelism: 300",
+            &[
+                "line 3, column 14: parallelism: 300 subtasks are too many: at most 256, each a thread; one for each core \
+               is a good number",
+            ],
+        ),
+        (
+            "job: orders",
+            "job: orders\nmax_parallelism: 1\nparallelism: 2",
+            &[
+                "line 4, column 14: parallelism: 2 subtasks cannot share 1 key groups; raise `max_parallelism` before the \
+               job first runs, or lower this",
+            ],
+        ),
+        (
+            "job: orders",
+            "job: orders\nbatch: {max_rows: 0, max_bytes: 0, channel_bytes: 0}",
+            &[
+                "line 3, column 19: batch.max_rows: a batch cannot hold 0 events; write 1 to 1048576",
+                "line 3, column 33: batch.max_bytes: `0` leaves no room, or too much; write 1 byte to 1GiB",
+                "line 3, column 51: batch.channel_bytes: `0` leaves no room, or too much; write 1 byte to 1GiB",
+            ],
+        ),
+        (
+            "job: orders",
+            "job: orders\nbatch: {channel_bytes: 1KiB}",
+            &[
+                "line 3, column 24: warning: batch.channel_bytes: a channel of 1KiB cannot hold a batch of 512KiB; make it \
+               at least `batch.max_bytes`, or batches wait for one another",
+            ],
+        ),
+        (
+            "module: count@1",
+            "module: count@1\n    limits: {memory: 0, call: 0s, output: 0}",
+            &[
+                "line 9, column 22: operators.count.limits.memory: an instance cannot live in 0 of memory; write 64KiB \
+                 to 4GiB",
+                "line 9, column 31: operators.count.limits.call: no call can be over in no time; write such as 5s",
+                "line 9, column 43: operators.count.limits.output: no call could return anything; write such as 64MiB",
+            ],
+        ),
+        (
+            "module: count@1",
+            "module: count@1\n    on_failure: {broken_after: 0, transient: {then: skip}}",
+            &[
+                "line 9, column 32: operators.count.on_failure.broken_after: the operator would be broken before its \
+                 first event; write 1 or more: faulty events in a row",
+                "line 9, column 53: operators.count.on_failure.transient.then: a batch for which the world is not ready \
+                 is not skipped; write fail-job or dead-letter",
+            ],
+        ),
+    ]);
+}
