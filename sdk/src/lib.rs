@@ -6,10 +6,16 @@
 //!
 //! ```toml
 //! [lib]
-//! crate-type = ["cdylib", "lib"]      # the module, and something for `cargo test` to link
+//! crate-type = ["cdylib"]             # nothing else beside it: with "lib", Cargo leaves out `lto`
 //!
 //! [dependencies]
 //! gristmill-sdk = "0.1"
+//!
+//! [profile.release]
+//! lto = "fat"                         # the operator and the SDK become one loop: a third fewer nanoseconds an event
+//! codegen-units = 1
+//! panic = "abort"
+//! strip = "debuginfo"                 # but keep the names, for the backtraces of dead letters
 //! ```
 //!
 //! An operator says what it is made of, and what it does with an event:

@@ -92,7 +92,7 @@ impl RekeyedOutput {
     /// Sends an event of the operator's own making. `cause` is the event for which it is made: should that be rejected,
     /// so is this.
     pub fn emit(&mut self, cause: Event<'_>, timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
-        self.0.form = Form::Created;
+        self.0.widen(Form::Created);
         self.0.begin_created(cause.row(), timestamp, key);
         self.0.values().push(value);
     }
@@ -141,6 +141,8 @@ struct Port {
     port: u32,
     form: Form,
     selected: Vec<u32>,
+    /// Rows from this one on can still be passed on by their number; none once the form is wider.
+    next_row: u32,
     mapped: Mapped,
     created: types::Batch,
     /// For each created event, the row for which it was made.
@@ -155,6 +157,7 @@ impl Port {
             port,
             form: Form::Selected,
             selected: Vec::new(),
+            next_row: 0,
             mapped: Mapped { rows: Vec::new(), values: Column::empty() },
             created: no_events(),
             causes: Vec::new(),
@@ -166,20 +169,29 @@ impl Port {
         self.form = Form::Selected;
         self.selected.clear();
         self.selected.reserve(batch.len());
+        self.next_row = 0;
         self.mapped.rows.clear();
         self.mapped.values.clear();
         self.created = no_events();
         self.causes.clear();
     }
 
+    /// The one path that must be short: an operator that filters takes it for each event.
     #[inline]
     fn pass(&mut self, event: Event<'_>) {
-        let ascending = self.selected.last().is_none_or(|&last| last < event.row());
-        if self.form == Form::Selected && ascending {
+        if event.row() >= self.next_row {
             self.selected.push(event.row());
+            self.next_row = event.row() + 1;
         } else {
-            self.map(event, event.value());
+            self.pass_by_value(event);
         }
+    }
+
+    /// Passes an event whose number alone would not say where it stands.
+    #[cold]
+    #[inline(never)]
+    fn pass_by_value(&mut self, event: Event<'_>) {
+        self.map(event, event.value());
     }
 
     #[inline]
@@ -199,14 +211,21 @@ impl Port {
     }
 
     #[cold]
+    #[inline(never)]
     fn begin_mapping(&mut self, event: Event<'_>) {
-        self.form = Form::Mapped;
+        self.widen(Form::Mapped);
         let rows = event.batch().len() - event.row() as usize;
         self.mapped.rows.reserve(rows);
         self.mapped.values = Column::with_capacity(rows, self.usual_bytes + self.usual_bytes / 8);
         self.mapped.rows.push(event.row());
     }
 
+    fn widen(&mut self, form: Form) {
+        self.form = form;
+        self.next_row = u32::MAX;
+    }
+
+    #[inline(never)]
     fn begin_created(&mut self, cause: u32, timestamp: i64, key: Option<&[u8]>) {
         self.causes.push(cause);
         self.created.timestamps.push(timestamp);

@@ -11,7 +11,7 @@ mod operator;
 #[proc_macro_attribute]
 pub fn operator(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as ItemStruct);
-    operator::expand(arguments.into(), item).unwrap_or_else(syn::Error::into_compile_error).into()
+    operator::expand(&arguments.into(), item).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
 /// Makes a struct the parameters of an operator: read from JSON, described by a JSON Schema, unknown fields refused.

@@ -15,8 +15,8 @@ struct Member {
 }
 
 /// The struct without our attributes, its implementation of `Operator`, and the export.
-pub(crate) fn expand(arguments: TokenStream, mut item: ItemStruct) -> Result<TokenStream> {
-    let per_batch = is_per_batch(&arguments)?;
+pub(crate) fn expand(arguments: &TokenStream, mut item: ItemStruct) -> Result<TokenStream> {
+    let per_batch = is_per_batch(arguments)?;
     if !item.generics.params.is_empty() {
         return Err(Error::new_spanned(&item.generics, "an operator cannot be generic: a module holds exactly one"));
     }

@@ -133,6 +133,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Value<T> {
 
     /// Reads the values of all rows.
     #[cold]
+    #[inline(never)]
     fn fetch(&mut self, batch: &Batch) {
         let rows = batch.len();
         self.rows.extend(self.rows.len() as u32..rows as u32);
