@@ -122,8 +122,8 @@ pub enum ControlError {
         /// Bytes of its buffer.
         buffer_bytes: u64,
     },
-    /// Too much is under way.
-    #[error("the host is busy with {0}")]
+    /// Too much is under way: what the host is doing, as in `the host is …`.
+    #[error("the host is {0}")]
     Busy(&'static str),
     /// The host's own memory failed.
     #[error("{0}")]

@@ -50,6 +50,6 @@ impl Control {
     pub fn stream_place(&self) -> Result<OwnedSemaphorePermit, ControlError> {
         Arc::clone(&self.streams)
             .try_acquire_owned()
-            .map_err(|_| ControlError::Busy("as many live streams as it can serve (256)"))
+            .map_err(|_| ControlError::Busy("serving as many live streams as it can (256)"))
     }
 }

@@ -55,13 +55,16 @@ impl Control {
     /// Reads a document and takes its name, so that nobody else does and its modules stay.
     async fn reserve(self: &Arc<Self>, text: String) -> Result<(ReadJob, Option<JobRecord>), ControlError> {
         let mut gate = self.gate.lock().await;
+        if *self.closing.borrow() {
+            return Err(ControlError::Busy("shutting down and starts no more jobs"));
+        }
         let read = self.ask_control(move |control| ReadJob::read(text, &*control.parts.catalog)).await?;
         let id = &read.document.job;
         if gate.contains_key(id) {
             return Err(ControlError::JobExists { job: id.clone(), state: JobState::Starting });
         }
         if self.live.running() + gate.len() >= MOST_RUNNING {
-            return Err(ControlError::Busy("as many jobs as it can run (512)"));
+            return Err(ControlError::Busy("running as many jobs as it can (512)"));
         }
         let before = match self.job(id).await {
             Ok(job) if job.is_active() => {

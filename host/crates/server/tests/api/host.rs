@@ -53,6 +53,8 @@ async fn draining_stops_every_job_and_records_it() {
     let record = host.catalog.job(&"orders".parse().unwrap()).unwrap().unwrap();
     assert_eq!(record.state, JobState::Stopped);
     assert!(record.final_report.is_some());
+    let problem = host.post("/v1/jobs", JOB).await.problem(503, "busy");
+    assert_eq!(problem["detail"], "the host is shutting down and starts no more jobs");
 }
 
 #[tokio::test]
