@@ -5,6 +5,8 @@
 //! Modules stand in reading order; a module imports only modules named above it.
 
 mod alarm;
+mod lines;
+mod arrivals;
 mod format;
 mod source;
 mod sink;

@@ -11,14 +11,16 @@ use super::json::Places;
 use super::json_path::{PathStep, parse_fixed_path};
 use super::key::write_key;
 
-/// The end of an origin whose event was too long to be kept whole. Such a letter cannot be replayed.
+/// The end of an origin of which only the beginning of the event was kept. Such a letter cannot be replayed.
 const CUT_MARK: &str = " (cut)";
 
 /// Some bytes that came in, with what is known of them without looking inside.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival<'a> {
-    /// The bytes of one event.
+    /// The value of the event, as operators will see it.
     pub(crate) value: &'a [u8],
+    /// The bytes that came in; the same but for CSV.
+    pub(crate) raw: &'a [u8],
     /// The event's time unless it carries one itself, in milliseconds since the epoch.
     pub(crate) timestamp: i64,
     /// The event's key unless it carries one itself.
@@ -79,23 +81,12 @@ impl Decoder {
             Self::Json(json) => match json.read(arrival) {
                 Ok(timestamp) => batch.events.push(timestamp, json.key_or(arrival.key), Some(arrival.value)),
                 Err(reason) => {
-                    batch.undecodable.push(Undecodable { origin: origin(), reason, raw: arrival.value.to_vec() });
+                    batch.undecodable.push(Undecodable { origin: origin(), reason, raw: arrival.raw.to_vec() });
                 }
             },
         }
     }
 
-    /// Decodes bytes that were set aside earlier.
-    pub(crate) fn decode_again(&mut self, raw: &[u8], origin: &str, now_ms: i64) -> SourceBatch {
-        let mut batch = SourceBatch::default();
-        if origin.ends_with(CUT_MARK) {
-            let reason = "only the beginning of the event was kept, since it was too long".to_owned();
-            batch.undecodable.push(Undecodable { origin: origin.to_owned(), reason, raw: raw.to_vec() });
-        } else {
-            self.decode(Arrival { value: raw, timestamp: now_ms, key: None }, || origin.to_owned(), &mut batch);
-        }
-        batch
-    }
 }
 
 impl JsonDecoder {
@@ -154,13 +145,14 @@ impl JsonDecoder {
     }
 }
 
-/// What becomes of an event that is longer than `max_bytes`; `head` is its beginning.
-pub(crate) fn too_long(origin: &str, head: &[u8], max_bytes: usize) -> Undecodable {
-    Undecodable {
-        origin: format!("{origin}{CUT_MARK}"),
-        reason: format!("the event is longer than {max_bytes} bytes; its first {} are kept", head.len()),
-        raw: head.to_vec(),
-    }
+/// Whether the bytes of this origin are only the beginning of an event.
+pub(crate) fn is_cut_off(origin: &str) -> bool {
+    origin.ends_with(CUT_MARK)
+}
+
+/// What becomes of an event of which only the beginning is there.
+pub(crate) fn cut_off(origin: &str, head: &[u8], reason: String) -> Undecodable {
+    Undecodable { origin: format!("{origin}{CUT_MARK}"), reason, raw: head.to_vec() }
 }
 
 #[cfg(test)]
@@ -173,7 +165,10 @@ mod tests {
 
     fn decode(document: &str, value: &str) -> SourceBatch {
         let mut decoder = Decoder::new(&spec(document)).expect("good paths");
-        decoder.decode_again(value.as_bytes(), "here:1", 7)
+        let mut batch = SourceBatch::default();
+        let arrival = Arrival { value: value.as_bytes(), raw: value.as_bytes(), timestamp: 7, key: None };
+        decoder.decode(arrival, || "here:1".to_owned(), &mut batch);
+        batch
     }
 
     const JSON: &str = r#"{"from": {"http": {}}, "decode": "json", "event_time": {"path": "$.at.ms"}, "key": "$.k"}"#;
@@ -216,13 +211,5 @@ mod tests {
     fn paths_into_raw_bytes_are_refused() {
         let error = Decoder::new(&spec(r#"{"from": {"http": {}}, "key": "$.k"}"#)).err().expect("no json, no path");
         assert!(error.message.contains("decode: json"), "{error}");
-    }
-
-    #[test]
-    fn an_event_that_was_cut_is_not_taken_for_a_whole_one() {
-        let cut = too_long("a:1", b"beginning", 100);
-        let mut decoder = Decoder::new(&spec(RAW)).expect("no paths");
-        let again = decoder.decode_again(&cut.raw, &cut.origin, 0);
-        assert!(again.events.is_empty() && again.undecodable.len() == 1);
     }
 }

@@ -51,55 +51,48 @@ impl KeySelector for OwnKey {
 struct PathKey {
     places: Places,
     paths: Vec<String>,
-    /// What was found in the current value, by number of the path; kept to save allocations.
-    parts: Vec<Part>,
-}
-
-/// What stands at one of the paths.
-#[derive(Default, Clone)]
-struct Part {
-    found: bool,
-    raw: String,
 }
 
 impl PathKey {
     fn new(paths: &[String]) -> Result<Self, PortError> {
         let steps = paths.iter().map(|path| parse_fixed_path(path)).collect::<Result<Vec<_>, _>>()?;
-        let places = Places::new(steps.iter().map(Vec::as_slice));
-        Ok(Self { places, paths: paths.to_vec(), parts: vec![Part::default(); paths.len()] })
+        Ok(Self { places: Places::new(steps.iter().map(Vec::as_slice)), paths: paths.to_vec() })
     }
 
-    /// The key of one value, appended to `key`; on an error there may be some bytes of it.
-    fn key_of(&mut self, value: Option<&[u8]>, key: &mut Vec<u8>) -> Result<(), String> {
+    /// Appends the key of one value to `key`; on an error there may be some bytes of it. `parts` has room for what
+    /// stands at each path.
+    fn key_of<'v>(
+        &self,
+        value: Option<&'v [u8]>,
+        parts: &mut [Option<&'v str>],
+        key: &mut Vec<u8>,
+    ) -> Result<(), String> {
         let value = value.ok_or("the event has no value to find a key in")?;
-        self.parts.iter_mut().for_each(|part| part.found = false);
-        self.places.find(value, |number, raw| {
-            let part = &mut self.parts[number];
-            part.found = true;
-            part.raw.clear();
-            part.raw.push_str(raw);
-        })?;
-        let lacks = self.parts.iter().position(|part| !part.found || part.raw == "null");
-        if let Some(number) = lacks {
-            let what = if self.parts[number].found { "is null" } else { "is missing" };
-            return Err(format!("the key at `{}` {what}", self.paths[number]));
+        parts.fill(None);
+        self.places.find(value, |number, raw| parts[number] = Some(raw))?;
+        for (part, path) in parts.iter().zip(&self.paths) {
+            match part {
+                Some("null") => return Err(format!("the key at `{path}` is null")),
+                Some(_) => {}
+                None => return Err(format!("the key at `{path}` is missing")),
+            }
         }
-        match self.parts.as_slice() {
-            [only] => write_key(&only.raw, key).map(|written| written.expect("nulls were looked for above")),
-            parts => write_array(parts, key),
+        match parts {
+            [Some(only)] => write_key(only, key).map(|written| written.expect("nulls were looked for above")),
+            parts => write_array(parts.iter().flatten(), key),
         }
     }
 }
 
 /// Strings are written anew: `"A"` and `"\u0041"` are one key.
-fn write_array(parts: &[Part], key: &mut Vec<u8>) -> Result<(), String> {
-    for (place, part) in parts.iter().enumerate() {
+fn write_array<'v>(parts: impl Iterator<Item = &'v &'v str>, key: &mut Vec<u8>) -> Result<(), String> {
+    for (place, part) in parts.enumerate() {
         key.push(if place == 0 { b'[' } else { b',' });
-        if part.raw.starts_with('"') && part.raw.contains('\\') {
-            let text = unescape(&part.raw)?;
+        if part.starts_with('"') && part.contains('\\') {
+            let text = unescape(part)?;
             serde_json::to_writer(&mut *key, &*text).expect("a string is written to memory");
         } else {
-            key.extend_from_slice(part.raw.as_bytes());
+            key.extend_from_slice(part.as_bytes());
         }
     }
     key.push(b']');
@@ -110,10 +103,10 @@ impl KeySelector for PathKey {
     fn select(&mut self, events: &EventBatch) -> SelectedKeys {
         let mut keys = Column::with_capacity(events.len(), 16 * events.len());
         let mut without_key = Vec::new();
-        let mut key = Vec::new();
+        let (mut key, mut parts) = (Vec::new(), vec![None; self.paths.len()]);
         for (row, value) in events.values().iter().enumerate() {
             key.clear();
-            match self.key_of(value, &mut key) {
+            match self.key_of(value, &mut parts, &mut key) {
                 Ok(()) => keys.push(Some(&key)),
                 Err(reason) => {
                     keys.push(None);

@@ -5,3 +5,6 @@ pub(crate) mod json;
 pub(crate) mod event_time;
 pub(crate) mod key;
 pub(crate) mod decoder;
+pub(crate) mod csv;
+pub(crate) mod event_reader;
+pub(crate) mod encode;

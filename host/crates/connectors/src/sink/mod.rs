@@ -1,4 +1,8 @@
 //! Where events go: one file a connector.
 
-pub(crate) mod tally;
+mod tally;
+mod outlet;
 pub(crate) mod blackhole;
+pub(crate) mod file;
+pub(crate) mod stdout;
+pub(crate) mod http;

@@ -1,3 +1,7 @@
 //! Where events come from: one file a connector.
 
+mod arriving;
 pub(crate) mod generator;
+pub(crate) mod file;
+pub(crate) mod http;
+pub(crate) mod socket;

@@ -123,7 +123,10 @@ impl SourceReader for GeneratorReader {
     }
 
     fn decode_again(&mut self, raw: &[u8], origin: &str) -> SourceBatch {
-        self.decoder.as_mut().unwrap_or(&mut Decoder::Raw).decode_again(raw, origin, self.now_ms)
+        let mut batch = SourceBatch::default();
+        let arrival = Arrival { value: raw, raw, timestamp: self.now_ms, key: None };
+        self.decoder.as_mut().unwrap_or(&mut Decoder::Raw).decode(arrival, || origin.to_owned(), &mut batch);
+        batch
     }
 }
 
@@ -183,8 +186,10 @@ impl GeneratorReader {
         let events_read = EventBatch::with_capacity(events.len(), events.values().data().len());
         let mut batch = SourceBatch { events: events_read, undecodable: Vec::new() };
         for row in 0..events.len() {
+            let value = events.values().bytes_of(row);
             let arrival = Arrival {
-                value: events.values().bytes_of(row),
+                value,
+                raw: value,
                 timestamp: events.timestamps()[row],
                 key: events.keys().get(row),
             };
