@@ -35,7 +35,7 @@ pub(crate) fn run() -> anyhow::Result<serde_json::Value> {
     let guest = root().join("tests/guests/target/modules/echo.wasm");
     let bytes = std::fs::read(&guest).with_context(|| format!("reading {}; `make guests` builds it", guest.display()))?;
     let cache = tempfile::tempdir()?;
-    let wasm = WasmModules::new(WasmOptions { cache_dir: cache.path().to_owned() }).map_err(|error| anyhow!("{error}"))?;
+    let wasm = WasmModules::new(&WasmOptions { cache_dir: cache.path().to_owned() }).map_err(|error| anyhow!("{error}"))?;
     let document = JobDocument::parse(
         "{version: 1, job: latency, sources: {in: {from: {generator: {}}, parallelism: 1}}, \
          operators: {echo: {module: ./x.wasm, parallelism: 2, inputs: {in: {from: in, key_by: key}}}}, \

@@ -85,7 +85,9 @@ async fn open(options: &ServeOptions) -> anyhow::Result<Arc<Control>> {
     let data_dir = options.data_dir.clone();
     let catalog = tokio::task::spawn_blocking(move || FileCatalog::open(&data_dir)).await??;
     let catalog = Arc::new(catalog);
-    let registry = WasmModules::new(WasmOptions { cache_dir: options.data_dir.join("compiled") })?;
+    let registry = WasmModules::new(&WasmOptions { cache_dir: options.data_dir.join("compiled") })
+        .map_err(anyhow::Error::msg)
+        .context("preparing to run Wasm")?;
     let connectors = Arc::new(Connectors::new(tokio::runtime::Handle::current()));
     let clock = Arc::new(SystemClock::default());
     let parts = HostParts {

@@ -73,7 +73,8 @@ pub(crate) async fn push(api: &Api, file: &std::path::Path, name: Option<&str>, 
     let mut query = Vec::new();
     query.extend(name.map(|name| ("name", name)));
     query.extend(dry_run.then_some(("dry_run", "true")));
-    let request = api.request(Method::POST, "/v1/modules").query(&query).header("content-type", "application/wasm");
+    let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    let request = api.request(Method::POST, &format!("/v1/modules?{query}")).header("content-type", "application/wasm");
     api.json(request.body(bytes)).await.with_context(|| format!("pushing {}", file.display()))
 }
 

@@ -87,8 +87,8 @@ pub fn load(file: &Path, cache: Option<&Path>) -> anyhow::Result<LoadedJob> {
     let document = environment::resolve(&document, |name| std::env::var(name).ok()).map_err(bad)?;
     let base = base_of(file);
     let modules = read_modules(&document, &base).map_err(bad)?;
-    let registry = WasmModules::new(WasmOptions { cache_dir: cache.map_or_else(default_cache, Path::to_owned) })
-        .context("preparing to run Wasm")?;
+    let options = WasmOptions { cache_dir: cache.map_or_else(default_cache, Path::to_owned) };
+    let registry = WasmModules::new(&options).map_err(anyhow::Error::msg).context("preparing to run Wasm")?;
     let spec = prepare(document, &modules, &registry).map_err(bad)?;
     Ok(LoadedJob { spec, base })
 }
