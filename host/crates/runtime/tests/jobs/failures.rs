@@ -1,0 +1,167 @@
+//! What goes wrong goes wrong in a sentence, and nothing is lost in silence.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gristmill_ports::PortError;
+use gristmill_ports::catalog::JobState;
+use gristmill_types::CallFailure;
+
+use crate::fakes::letters::Letters;
+use crate::fakes::{Feed, Native, Running, Step, World, events};
+
+const PASS: &str = "
+sources: {in: {from: generator}}
+operators: {pass: {module: pass@1, inputs: {in: {from: in, partition: rebalance}}}}
+sinks: {out: {inputs: [pass], to: blackhole}}
+";
+
+fn pass() -> Native {
+    Native::map(|_, value| value.to_owned())
+}
+
+#[test]
+fn a_sink_that_gives_up_fails_the_job_with_its_sentence() {
+    let feed = Feed::default();
+    let mut world = World::default().feed("in", &feed).operator("pass", pass());
+    world.shelf("out").refuse_next([PortError::fatal("`/data/out.jsonl` cannot be written: no space left on device")]);
+    let job = world.start(PASS);
+    feed.push_values(["a"]);
+    assert_eq!(job.fails(), "sink `out`: `/data/out.jsonl` cannot be written: no space left on device");
+}
+
+#[test]
+fn a_sink_that_is_not_ready_gets_the_same_batch_again_and_once() {
+    let feed = Feed::bounded([Step::Events(events(["a", "b"])), Step::Events(events(["c"]))]);
+    let mut world = World::default().feed("in", &feed).operator("pass", pass());
+    world.shelf("out").refuse_next([PortError::retry("503"), PortError::retry("503")]);
+    let job = world.start(PASS);
+    job.ends(JobState::Finished);
+    assert_eq!(job.shelf("out").values(), ["a", "b", "c"]);
+    let retries: u64 = job.handle.report().nodes.iter().map(|node| node.total.retries).sum();
+    assert_eq!(retries, 2);
+}
+
+#[test]
+fn a_source_that_is_not_ready_is_asked_again() {
+    let feed = Feed::bounded([
+        Step::Events(events(["a"])),
+        Step::Error(PortError::retry("connection reset")),
+        Step::Events(events(["b"])),
+    ]);
+    let job = World::default().feed("in", &feed).operator("pass", pass()).start(PASS);
+    job.ends(JobState::Finished);
+    assert_eq!(job.shelf("out").values(), ["a", "b"]);
+}
+
+#[test]
+fn a_source_that_gives_up_fails_the_job_with_its_sentence() {
+    let feed = Feed::bounded([Step::Error(PortError::fatal("`data/*.jsonl` matches no file"))]);
+    let job = World::default().feed("in", &feed).operator("pass", pass()).start(PASS);
+    assert_eq!(job.fails(), "source `in`: `data/*.jsonl` matches no file");
+}
+
+#[test]
+fn input_that_is_no_event_goes_to_the_dead_letters_with_its_place() {
+    let feed = Feed::bounded([
+        Step::Events(events(["a"])),
+        Step::Undecodable("flights.jsonl:17"),
+        Step::Events(events(["b"])),
+    ]);
+    let job = World::default().feed("in", &feed).operator("pass", pass()).start(PASS);
+    job.ends(JobState::Finished);
+    assert_eq!(job.shelf("out").values(), ["a", "b"]);
+    let [letter] = job.letters.all().try_into().unwrap();
+    assert_eq!((letter.operator.as_str(), letter.origin.as_str()), ("in", "flights.jsonl:17"));
+    assert_eq!((letter.reason.kind.as_str(), letter.reason.message.as_str()), ("decode", "the object is not closed"));
+    assert_eq!(job.handle.report().dead_letters(), 1);
+}
+
+/// Runs keyed events of which some have no key, with one subtask (keyed in the chain) or two (keyed in an exchange).
+fn without_keys(parallelism: u32) -> Running {
+    let feed = Feed::bounded([Step::Events(events(["a:1", "nothing", "b:2"]))]);
+    let job = World::default().feed("in", &feed).operator("pass", pass()).start(&format!(
+        "
+sources: {{in: {{from: generator}}}}
+operators: {{pass: {{module: pass@1, parallelism: {parallelism}, inputs: {{in: {{from: in, key_by: $.k}}}}}}}}
+sinks: {{out: {{inputs: [pass], to: blackhole}}}}
+"
+    ));
+    job.ends(JobState::Finished);
+    job
+}
+
+#[test]
+fn an_event_without_the_key_that_it_needs_goes_to_the_dead_letters_of_who_needs_it() {
+    for parallelism in [1, 2] {
+        let job = without_keys(parallelism);
+        assert_eq!(job.shelf("out").sorted(), ["a:1", "b:2"]);
+        let [letter] = job.letters.all().try_into().unwrap();
+        assert_eq!((letter.operator.as_str(), letter.input.as_str()), ("pass", "in"));
+        assert_eq!((letter.reason.kind.as_str(), letter.reason.message.as_str()), ("no-key", "there is no colon"));
+    }
+}
+
+#[test]
+fn letters_that_cannot_be_kept_fail_the_job() {
+    let feed = Feed::bounded([Step::Undecodable("flights.jsonl:17")]);
+    let world = World::default().letters(Letters::full("the disk is full"));
+    let job = world.feed("in", &feed).operator("pass", pass()).start(PASS);
+    assert_eq!(job.fails(), "1 dead letters of `in` cannot be kept: the disk is full");
+}
+
+#[test]
+fn a_broken_operator_fails_the_job_and_its_letters_stay() {
+    let feed = Feed::default();
+    let bad = Native::try_map(|_, value| Err(CallFailure::Fatal(format!("{value} was the last straw"))));
+    let job = World::default().feed("in", &feed).operator("pass", bad).start(PASS);
+    feed.push_values(["a"]);
+    let why = job.fails();
+    assert!(why.starts_with("operator `pass` (module 0101"), "{why}");
+    assert!(why.ends_with("the operator says that it cannot go on: a was the last straw"), "{why}");
+}
+
+#[test]
+fn a_panic_in_an_operator_fails_the_job_and_not_the_process() {
+    let feed = Feed::default();
+    let job =
+        World::default().feed("in", &feed).operator("pass", Native::map(|_, _| panic!("an own goal"))).start(PASS);
+    feed.push_values(["a"]);
+    assert_eq!(job.fails(), "a bug in the host ended subtask 0 of `pass`: an own goal");
+}
+
+#[test]
+fn a_part_that_cannot_be_opened_keeps_the_job_from_starting() {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&opened);
+    let closed = Native::new(&["in"], &["out"], |_| Err(CallFailure::Fatal("no such table".into())));
+    let world = World::default().operator("pass", closed).source("in", move |_| {
+        let counter = Arc::clone(&counter);
+        Ok(Box::new(CountsPolls(counter)))
+    });
+    let refused = world.try_start(PASS).err().expect("the operator does not open");
+    assert_eq!(refused.to_string(), "`pass` cannot be opened: fatal failure: no such table");
+    assert_eq!(opened.load(Ordering::SeqCst), 0, "a source was read");
+
+    let world =
+        World::default().operator("pass", pass()).source("in", |_| Err(PortError::fatal("`a.jsonl` does not exist")));
+    let refused = world.try_start(PASS).err().expect("the source does not open");
+    assert_eq!(refused.to_string(), "`in` cannot be opened: `a.jsonl` does not exist");
+}
+
+struct CountsPolls(Arc<AtomicUsize>);
+
+impl gristmill_ports::SourceReader for CountsPolls {
+    fn poll_next(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+        _: gristmill_ports::source::ReadBounds,
+    ) -> std::task::Poll<Result<Option<gristmill_ports::SourceBatch>, PortError>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        std::task::Poll::Ready(Ok(None))
+    }
+
+    fn decode_again(&mut self, _: &[u8], _: &str) -> gristmill_ports::SourceBatch {
+        gristmill_ports::SourceBatch::default()
+    }
+}

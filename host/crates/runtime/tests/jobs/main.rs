@@ -1,0 +1,13 @@
+//! Whole jobs in this process: scripted sources, collecting sinks and native operators behind the real ports.
+//!
+//! Nothing here sleeps to wait for something: sources and sinks say what was asked of them, and tests wait for that.
+
+mod fakes;
+mod flow;
+mod control;
+mod failures;
+mod backpressure;
+mod replay;
+mod watching;
+mod latency;
+mod model;
