@@ -37,7 +37,7 @@ pub(crate) fn run() -> anyhow::Result<serde_json::Value> {
     let cache = tempfile::tempdir()?;
     let wasm = WasmModules::new(&WasmOptions { cache_dir: cache.path().to_owned() }).map_err(|error| anyhow!("{error}"))?;
     let document = JobDocument::parse(
-        "{version: 1, job: latency, sources: {in: {from: {generator: {}}, parallelism: 1}}, \
+        "{version: 1, job: latency, sources: {in: {from: {generator: {keys: 1000}}, parallelism: 1}}, \
          operators: {echo: {module: ./x.wasm, parallelism: 2, inputs: {in: {from: in, key_by: key}}}}, \
          sinks: {out: {inputs: [echo], parallelism: 2, to: {blackhole: {}}}}}",
     )?;

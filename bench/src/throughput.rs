@@ -43,8 +43,10 @@ pub(crate) const JSON_FILTER: Bench = Bench {
     name: "json-filter",
     guest: "guest-examples/target/modules/filter.wasm",
     twin: "filter",
-    operator: "inputs: {in: {from: events, key_by: $.key}}, parameters: {offset: 34, letter: A}",
-    source: "from: {generator: {seed: 7, events: EVENTS, bytes: 110, values: json}}, decode: json, event_time: {path: $.ts}",
+    operator: "inputs: {in: {from: events, key_by: $.key}}, parameters: {offset: 63, letter: A}",
+    // Behind seven digits of `seq`, eight of the key and thirteen of the time, the letter of `kind` stands at byte 63.
+    source: "from: {generator: {seed: 7, events: EVENTS, bytes: 110, values: json, keys: 10000, start_time: 1700000000000}}, \
+             decode: json, event_time: {path: $.ts}",
     events: 6_000_000,
 };
 

@@ -17,13 +17,14 @@ impl ModuleRegistry for Twins {
         Err(no_twin(bytes))
     }
 
-    fn prepare(&self, bytes: &[u8], _: &PrepareOptions) -> Result<Prepared, Refusal> {
+    fn prepare(&self, bytes: &[u8], options: &PrepareOptions) -> Result<Prepared, Refusal> {
         let factory = match bytes {
-            b"filter" => Twin { descriptor: descriptor(false), make: || Box::new(Filter) },
-            b"keyed-count" => Twin { descriptor: descriptor(true), make: || Box::new(KeyedCount) },
+            b"filter" => Twin { descriptor: descriptor(false), make: |settings| Box::new(Filter::new(settings)) },
+            b"keyed-count" => Twin { descriptor: descriptor(true), make: |_| Box::new(KeyedCount) },
             other => return Err(no_twin(other)),
         };
-        Ok(Prepared { factory: Arc::new(factory), parameters: "{}".to_owned() })
+        let parameters = options.parameters.clone().unwrap_or_default().to_string();
+        Ok(Prepared { factory: Arc::new(factory), parameters })
     }
 }
 
@@ -34,7 +35,7 @@ fn no_twin(name: &[u8]) -> Refusal {
 
 struct Twin {
     descriptor: Descriptor,
-    make: fn() -> Box<dyn Operator>,
+    make: fn(&serde_json::Value) -> Box<dyn Operator>,
 }
 
 impl OperatorFactory for Twin {
@@ -42,8 +43,9 @@ impl OperatorFactory for Twin {
         &self.descriptor
     }
 
-    fn open(&self, _: OperatorContext) -> Result<Box<dyn Operator>, CallFailure> {
-        Ok((self.make)())
+    fn open(&self, context: OperatorContext) -> Result<Box<dyn Operator>, CallFailure> {
+        let settings = serde_json::from_str(&context.parameters).map_err(|error| CallFailure::Fatal(error.to_string()))?;
+        Ok((self.make)(&settings))
     }
 }
 
@@ -68,13 +70,21 @@ fn emitted(rows: Rows) -> Outcome {
     Outcome { emissions: vec![Emission { port: PortIndex(0), rows }], ..Outcome::default() }
 }
 
-/// Keeps events whose byte at [`FILTER_OFFSET`] is [`FILTER_BYTE`].
-struct Filter;
+/// Keeps events whose byte at a place is a letter.
+struct Filter {
+    offset: usize,
+    letter: u8,
+}
 
-/// Where generated text has its letter.
-pub(crate) const FILTER_OFFSET: usize = 34;
-/// The letter that passes: half of the events are A or B.
-pub(crate) const FILTER_BYTE: u8 = b'A';
+impl Filter {
+    fn new(settings: &serde_json::Value) -> Self {
+        let letter = settings["letter"].as_str().and_then(|letter| letter.bytes().next());
+        Self {
+            offset: settings["offset"].as_u64().expect("the benchmark gives an offset") as usize,
+            letter: letter.expect("the benchmark gives a letter"),
+        }
+    }
+}
 
 impl Operator for Filter {
     fn process(
@@ -85,7 +95,7 @@ impl Operator for Filter {
         _: &mut Box<dyn StateBackend>,
     ) -> Result<Outcome, CallFailure> {
         let values = events.values();
-        let passes = |row: &u32| values.bytes_of(*row as usize).get(FILTER_OFFSET) == Some(&FILTER_BYTE);
+        let passes = |row: &u32| values.bytes_of(*row as usize).get(self.offset) == Some(&self.letter);
         Ok(emitted(Rows::Selected((0..events.len() as u32).filter(passes).collect())))
     }
 }
