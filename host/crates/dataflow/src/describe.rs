@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::document::KeyBy;
 use crate::plan::{JobPlan, Partitioning, Route, TaskPlan};
 
 /// A line for each task, such as `task 0 ×2: orders → enrich`, then one for each exchange, such as
@@ -16,7 +17,8 @@ pub fn describe(plan: &JobPlan) -> String {
     }
     for exchange in &plan.exchanges {
         let how = match &exchange.partitioning {
-            Partitioning::KeyBy(key_by) => format!("by key {key_by}"),
+            Partitioning::KeyBy(KeyBy::OwnKey) => "by its own key".to_owned(),
+            Partitioning::KeyBy(KeyBy::Paths(paths)) => format!("by key {}", paths.join(", ")),
             Partitioning::Forward => "straight".to_owned(),
             Partitioning::Rebalance => "in turn".to_owned(),
             Partitioning::Broadcast => "to all".to_owned(),

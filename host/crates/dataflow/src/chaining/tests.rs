@@ -79,29 +79,29 @@ fn events_that_kept_their_key_stay_where_they_are() {
 #[test]
 fn events_whose_key_may_have_changed_are_exchanged() {
     let keyed = "a: {from: in, key_by: $.id}}}";
-    let two_tasks = "task 0 ×2: in\ntask 1 ×2: a\ntask 2 ×2: b → out\n0 → 1 by key $.id\n1 → 2 by key ";
+    let two_tasks = "task 0 ×2: in\ntask 1 ×2: a\ntask 2 ×2: b → out\n0 → 1 by key $.id\n1 → 2 by ";
     for (operators, how) in [
         // A port that keeps no keys; another key than the kept one.
-        ([keyed, "b: {from: a.made, key_by: key}}}"], "its own"),
-        ([keyed, "b: {from: a.kept, key_by: $.id}}}"], "$.id"),
+        ([keyed, "b: {from: a.made, key_by: key}}}"], "its own key"),
+        ([keyed, "b: {from: a.kept, key_by: $.id}}}"], "key $.id"),
     ] {
         assert_eq!(described(2, &operators, "b.made"), format!("{two_tasks}{how}\n"));
     }
     // The keys of a source stand anywhere, and so do they behind an operator that passes them on.
     assert_eq!(
         described(2, &["a: {from: in}}}", "b: {from: a.kept, key_by: key}}}"], "b.made"),
-        "task 0 ×2: in → a\ntask 1 ×2: b → out\n0 → 1 by key its own\n"
+        "task 0 ×2: in → a\ntask 1 ×2: b → out\n0 → 1 by its own key\n"
     );
     // Other parallelism owns other key groups.
     assert_eq!(
         described(2, &[keyed, "b: {from: a.kept, key_by: key}}, parallelism: 3}"], "b.made"),
-        "task 0 ×2: in\ntask 1 ×2: a\ntask 2 ×3: b\ntask 3 ×2: out\n0 → 1 by key $.id\n1 → 2 by key its own\n2 → 3 in turn\n"
+        "task 0 ×2: in\ntask 1 ×2: a\ntask 2 ×3: b\ntask 3 ×2: out\n0 → 1 by key $.id\n1 → 2 by its own key\n2 → 3 in turn\n"
     );
     // One of two feeds is out of place.
     assert_eq!(
         described(2, &[keyed, "b: {from: [a.kept, in]}}}", "c: {from: b.kept, key_by: key}}}"], "c.made"),
         "task 0 ×2: in\ntask 1 ×2: a\ntask 2 ×2: b\ntask 3 ×2: c → out\n0 → 1 by key $.id\n1 → 2 straight\n0 → 2 straight\n\
-         2 → 3 by key its own\n"
+         2 → 3 by its own key\n"
     );
 }
 

@@ -1,7 +1,5 @@
 //! Operators of a job document.
 
-use std::fmt;
-
 use gristmill_types::{ModuleHash, ModuleName, Parallelism};
 use indexmap::IndexMap;
 use serde::de::Error;
@@ -126,15 +124,6 @@ impl Serialize for KeyBy {
         match self {
             Self::OwnKey => serializer.serialize_str("key"),
             Self::Paths(paths) => one_or_many::write(paths, serializer),
-        }
-    }
-}
-
-impl fmt::Display for KeyBy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OwnKey => f.write_str("its own"),
-            Self::Paths(paths) => f.write_str(&paths.join(", ")),
         }
     }
 }

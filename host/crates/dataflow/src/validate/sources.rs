@@ -11,8 +11,14 @@ use crate::names::suggest;
 use crate::problem::Problem;
 use crate::quantity::Bytes;
 
+/// Shortest text that a generator makes: number, key, letter, and the spaces after each.
+const SHORTEST_TEXT: u32 = 36;
+
 /// Longest value that a generator makes.
 const MAX_GENERATED_BYTES: u32 = 16 << 20;
+
+/// Most keys of a generator: they are written with eight digits.
+const MAX_GENERATED_KEYS: u32 = 100_000_000;
 
 pub(super) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
     if document.sources.is_empty() {
@@ -63,19 +69,29 @@ fn check_file(at: &str, file: &FileSource, spec: &SourceSpec, problems: &mut Vec
 }
 
 fn check_generator(at: &str, generator: &GeneratorSource, spec: &SourceSpec, problems: &mut Vec<Problem>) {
-    if !(1..=MAX_GENERATED_BYTES).contains(&generator.bytes) {
+    let shortest = match generator.values {
+        GeneratedValues::Text => SHORTEST_TEXT,
+        GeneratedValues::Json => 0,
+    };
+    if !(shortest..=MAX_GENERATED_BYTES).contains(&generator.bytes) {
         let message = format!("a value cannot have {} bytes", generator.bytes);
-        let hint = format!("write 1 to {MAX_GENERATED_BYTES}");
+        let hint = format!("write {shortest} to {MAX_GENERATED_BYTES}");
         problems.push(Problem::error(format!("{at}.from.generator.bytes"), message).hint(hint));
     }
-    match (generator.values, &spec.decode) {
-        (GeneratedValues::Text, Decode::Json | Decode::Csv(_)) => {
-            let message = "the generator makes plain text, which cannot be decoded so";
-            let hint = "write `values: json` in the generator, or leave out `decode`".to_owned();
-            problems.push(Problem::error(format!("{at}.decode"), message).hint(hint));
-        }
-        (GeneratedValues::Text, Decode::Raw) | (GeneratedValues::Json, _) => {}
+    if let Some(keys) = generator.keys.filter(|keys| keys.get() > MAX_GENERATED_KEYS) {
+        let message = format!("{keys} keys are more than their eight digits can tell apart");
+        let hint = format!("write 1 to {MAX_GENERATED_KEYS}");
+        problems.push(Problem::error(format!("{at}.from.generator.keys"), message).hint(hint));
     }
+    let (made, hint) = match (generator.values, &spec.decode) {
+        (_, Decode::Raw) | (GeneratedValues::Json, Decode::Json) => return,
+        (GeneratedValues::Text, Decode::Json | Decode::Csv(_)) => {
+            ("plain text", "write `values: json` and `decode: json`")
+        }
+        (GeneratedValues::Json, Decode::Csv(_)) => ("JSON", "write `decode: json`"),
+    };
+    let message = format!("the generator makes {made}, which cannot be decoded so");
+    problems.push(Problem::error(format!("{at}.decode"), message).hint(format!("{hint}, or leave out `decode`")));
 }
 
 fn check_socket(at: &str, socket: &SocketSource, problems: &mut Vec<Problem>) {

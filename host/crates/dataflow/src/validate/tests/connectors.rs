@@ -36,9 +36,9 @@ fn sources_are_told_what_they_cannot_do() {
             "{file: {path: orders.jsonl}}",
             "{generator: {bytes: 0}}",
             &[
-                "line 4, column 38: sources.orders.from.generator.bytes: a value cannot have 0 bytes; write 1 to 16777216",
+                "line 4, column 38: sources.orders.from.generator.bytes: a value cannot have 0 bytes; write 36 to 16777216",
                 "line 4, column 51: sources.orders.decode: the generator makes plain text, which cannot be decoded so; \
-                 write `values: json` in the generator, or leave out `decode`",
+                 write `values: json` and `decode: json`, or leave out `decode`",
             ],
         ),
         (
