@@ -29,6 +29,8 @@ impl Drop for Host {
 pub fn gristmill() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
     command.env_remove("GRISTMILL_HOST").env_remove("GRISTMILL_TOKEN").env("RUST_BACKTRACE", "0");
+    // `run` compiles each guest once for all tests; a host keeps its own cache.
+    command.env("GRISTMILL_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled"));
     command
 }
 
@@ -58,7 +60,10 @@ impl Host {
             .unwrap();
         let address = eventually("the host says where it listens", || {
             if let Some(status) = child.try_wait().unwrap() {
-                panic!("the host ended at once: {status}\n{}", std::fs::read_to_string(folder.path().join("log")).unwrap());
+                panic!(
+                    "the host ended at once: {status}\n{}",
+                    std::fs::read_to_string(folder.path().join("log")).unwrap()
+                );
             }
             std::fs::read_to_string(&address_file).ok()
         });
@@ -84,6 +89,17 @@ impl Host {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Puts a file into the host's working directory, where relative paths of documents begin.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    /// The lines of a file in the host's working directory; none while it is not there.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path(name)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     pub fn log(&self) -> String {
@@ -142,6 +158,45 @@ impl Host {
         let submit = self.post("/v1/jobs").header("content-type", "application/yaml").body(document.to_owned());
         let response = submit.send().unwrap();
         (response.status().as_u16(), response.json().unwrap())
+    }
+
+    /// Posts events, one a line, into the source `events` of a job; gives the answer.
+    pub fn offer(&self, job: &str, lines: &str) -> Response {
+        let post = self.post(&format!("/v1/jobs/{job}/sources/events/events"));
+        post.header("content-type", "application/x-ndjson").body(lines.to_owned()).send().unwrap()
+    }
+
+    /// The same, expected to be taken.
+    pub fn feed(&self, job: &str, lines: &str) {
+        let answer = self.offer(job, lines);
+        assert_eq!(answer.status(), 202, "{}", answer.text().unwrap());
+    }
+
+    /// Stops a job and waits until it has stopped.
+    pub fn stop(&self, job: &str) -> Value {
+        let answer = self.post(&format!("/v1/jobs/{job}/stop")).send().unwrap();
+        assert_eq!(answer.status(), 202, "{}", answer.text().unwrap());
+        self.wait_for(job, "STOPPED")
+    }
+
+    /// Waits until a number of a job is at least this; gives the job.
+    pub fn wait_until(&self, job: &str, number: &str, at_least: u64) -> Value {
+        eventually(&format!("{number} of job {job} is {at_least}"), || {
+            let seen = self.json(&format!("/v1/jobs/{job}"));
+            assert_ne!(seen["state"], "FAILED", "{}", seen["cause"]);
+            (seen[number].as_u64().unwrap() >= at_least).then_some(seen)
+        })
+    }
+
+    /// The first thousand dead letters of a job.
+    pub fn letters(&self, job: &str) -> Vec<Value> {
+        let page = self.json(&format!("/v1/jobs/{job}/dead-letters?limit=1000"));
+        page["letters"].as_array().unwrap().clone()
+    }
+
+    /// Whatever was done to it, the host is up.
+    pub fn assert_up(&self) {
+        assert_eq!(self.json("/healthz")["status"], "ok");
     }
 
     /// Waits until a job is in a state; gives it.

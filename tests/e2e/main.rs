@@ -6,10 +6,16 @@
 
 mod host;
 mod guests;
+mod documents;
 mod modules;
 mod jobs;
+mod watching;
+mod letters;
+mod lifetime;
 mod run;
-mod connectors;
+mod sources;
+mod sinks;
+mod keyed;
 mod bad_input;
 mod hostile;
 mod flights;

@@ -1,0 +1,82 @@
+//! A host's beginning and end: who may speak to it, what it leaves behind, what it finds.
+
+use serde_json::Value;
+
+use crate::documents::{posted, through};
+use crate::guests::odd;
+use crate::host::{Host, gristmill, text};
+
+const TOKEN: &str = "a-token-of-enough-letters";
+
+#[test]
+fn a_host_with_a_token_answers_only_to_those_who_know_it() {
+    let host = Host::start_with(&["--token", TOKEN]);
+    let refused = host.get("/v1/jobs");
+    assert_eq!((refused.status().as_u16(), refused.headers()["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
+    let refused: Value = refused.json().unwrap();
+    assert_eq!(refused["code"], "unauthorized");
+    assert!(refused["hint"].as_str().unwrap().contains("Authorization: Bearer"), "{refused}");
+    let wrong = host.client.get(format!("{}/v1/jobs", host.address)).bearer_auth("another-token-of-letters");
+    assert_eq!(wrong.send().unwrap().status(), 401);
+    let right = host.client.get(format!("{}/v1/jobs", host.address)).bearer_auth(TOKEN);
+    assert_eq!(right.send().unwrap().status(), 200);
+    assert_eq!(host.get("/healthz").status(), 200, "whoever restarts hosts needs no token");
+    assert!(!host.cli(&["job", "list"]).status.success());
+    host.cli_ok(&["--token", TOKEN, "job", "list"]);
+}
+
+#[test]
+fn an_address_beyond_loopback_demands_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = gristmill()
+        .args(["serve", "--listen", "0.0.0.0:0", "--data-dir"])
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.contains("without a token") && said.contains("or listen at 127.0.0.1"), "{said}");
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_page_of_another_site_is_not_let_in() {
+    let host = Host::start();
+    let page = host.client.get(format!("{}/v1/jobs", host.address)).header("origin", "https://evil.example");
+    let refused = page.send().unwrap();
+    assert_eq!(
+        (refused.status().as_u16(), refused.json::<Value>().unwrap()["code"].clone()),
+        (403, "foreign-origin".into())
+    );
+}
+
+#[test]
+fn a_job_of_a_killed_host_is_found_failed_and_can_be_submitted_again() {
+    let host = Host::start();
+    host.push(&odd("echo"), "echo@1");
+    let document = through("echo@1", "job", &posted()).to_string();
+    host.submit(&document);
+    host.wait_for("job", "RUNNING");
+    let host = host.kill_and_restart();
+    let job = host.json("/v1/jobs/job");
+    assert_eq!(job["state"], "FAILED");
+    assert_eq!(job["cause"], "the host stopped while the job was running; submit it again");
+    host.submit(&document);
+    host.wait_for("job", "RUNNING");
+}
+
+#[test]
+fn a_host_that_is_asked_to_end_lets_its_jobs_flow_out() {
+    let mut host = Host::start();
+    host.push(&odd("echo"), "echo@1");
+    host.submit(&through("echo@1", "job", &posted()).to_string());
+    let events: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+    host.feed("job", &events.join("\n"));
+    host.wait_until("job", "events_read", 1000);
+    assert!(host.terminate().success());
+    assert_eq!(host.lines("job.out"), events);
+    assert!(host.log().contains("gristmill has shut down"));
+
+    let host = host.kill_and_restart();
+    assert_eq!(host.json("/v1/jobs/job")["state"], "STOPPED");
+}

@@ -1,0 +1,128 @@
+//! Sinks: files, standard output, and a server that is not always there.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::json;
+
+use crate::documents::{copied, file};
+use crate::host::{Host, gristmill, text};
+
+/// A request as the server saw it.
+struct Request {
+    idempotency_key: String,
+    header: String,
+    body: String,
+}
+
+/// A server that answers each of its first requests with the next of these statuses, and 200 from then on.
+fn server(statuses: Vec<u16>) -> (String, Receiver<Request>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/take", listener.local_addr().unwrap());
+    let (seen, requests) = channel();
+    std::thread::spawn(move || {
+        let mut statuses = statuses.into_iter();
+        for connection in listener.incoming() {
+            let connection = connection.unwrap();
+            let request = read_request(&connection);
+            let status = statuses.next().unwrap_or(200);
+            let mut connection = connection;
+            write!(connection, "HTTP/1.1 {status} so\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            if seen.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    (url, requests)
+}
+
+fn read_request(connection: &TcpStream) -> Request {
+    let mut reader = BufReader::new(connection);
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        match line.trim_end() {
+            "" => break,
+            line => headers.push(line.to_owned()),
+        }
+    }
+    let header = |name: &str| {
+        let lines = headers.iter().filter_map(|line| line.split_once(": "));
+        lines.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+    };
+    let mut body = vec![0; header("content-length").expect("a length").parse().unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    Request {
+        idempotency_key: header("idempotency-key").unwrap_or_default(),
+        header: header("x-from").unwrap_or_default(),
+        body: text(&body),
+    }
+}
+
+#[test]
+fn a_server_that_fails_twice_gets_every_event_in_the_end() {
+    let host = Host::start();
+    let (url, requests) = server(vec![503, 429]);
+    let events: Vec<String> = (0..25).map(|number| format!("{{\"n\":{number}}}")).collect();
+    host.write("in.jsonl", events.join("\n"));
+    let mut document = copied("job", &file("in.jsonl"), &"json".into());
+    document["sinks"]["out"]["to"] = json!({"http": {"url": url, "batch": 10, "headers": {"x-from": "gristmill"}}});
+    host.submit(&document.to_string());
+    let job = host.wait_for("job", "FINISHED");
+    assert_eq!(job["events_written"], 25);
+
+    let requests: Vec<Request> = requests.try_iter().collect();
+    assert!(requests.iter().all(|request| request.header == "gristmill" && !request.idempotency_key.is_empty()));
+    let tried = |request: &Request| (request.idempotency_key.clone(), request.body.clone());
+    assert_eq!(tried(&requests[0]), tried(&requests[1]), "the same request under the same key");
+    assert_eq!(tried(&requests[0]), tried(&requests[2]));
+    let taken = requests[2..].iter().flat_map(|request| request.body.lines());
+    assert_eq!(taken.collect::<Vec<_>>(), events);
+    assert!(requests[2..].iter().all(|request| request.body.lines().count() <= 10));
+    let mut keys: Vec<_> = requests[2..].iter().map(|request| &request.idempotency_key).collect();
+    keys.dedup();
+    assert_eq!(keys.len(), requests.len() - 2, "each batch under a key of its own");
+}
+
+#[test]
+fn a_server_that_refuses_fails_the_job_with_its_answer() {
+    let host = Host::start();
+    let (url, _requests) = server(vec![400]);
+    host.write("in.jsonl", "{}\n");
+    let mut document = copied("job", &file("in.jsonl"), &"json".into());
+    document["sinks"]["out"]["to"] = json!({"http": {"url": url}});
+    host.submit(&document.to_string());
+    let job = host.wait_for("job", "FAILED");
+    let cause = job["cause"].as_str().unwrap();
+    assert!(cause.contains("sink `out`") && cause.contains("400"), "{cause}");
+    host.assert_up();
+}
+
+#[test]
+fn standard_output_is_the_rows_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in.txt"), "one\ntwo\n").unwrap();
+    let mut document = copied("job", &file("in.txt"), &"raw".into());
+    document["sinks"]["out"]["to"] = "stdout".into();
+    std::fs::write(folder.path().join("job.json"), document.to_string()).unwrap();
+    let output = gristmill().args(["run", "job.json"]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout), "one\ntwo\n");
+    assert!(text(&output.stderr).contains("2 events in, 2 out"));
+}
+
+#[test]
+fn several_writers_write_a_file_each_and_together_everything() {
+    let host = Host::start();
+    let mut document = copied("job", &json!({"generator": {"events": 3000}}), &"raw".into());
+    document["sinks"]["out"]["to"] = json!({"file": {"path": "part.txt"}});
+    document["sinks"]["out"]["parallelism"] = 2.into();
+    host.submit(&document.to_string());
+    host.wait_for("job", "FINISHED");
+    let mut all = [host.lines("part-0.txt"), host.lines("part-1.txt")].concat();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 3000);
+}
