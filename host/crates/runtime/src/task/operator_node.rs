@@ -3,7 +3,7 @@
 mod handling;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gristmill_dataflow::document::FailurePolicy;
 use gristmill_ports::{Call, Operator, StateBackend};
@@ -132,6 +132,8 @@ impl OperatorNode {
         failure: &CallFailure,
         around: &mut Surroundings,
     ) -> Result<(), TaskEnd> {
+        // A job that is over does not wait for another try: the guest may need its whole deadline for each.
+        around.rest(Duration::ZERO)?;
         let reaction = self.reaction(&part, failure, around);
         match failure {
             CallFailure::Fault(_) => part.faults += 1,
