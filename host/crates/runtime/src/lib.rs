@@ -4,6 +4,8 @@
 //! an OS thread that calls its operators; nobody else touches their state. Modules stand in reading order; a module
 //! imports only modules named above it.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
 pub mod report;
 pub mod event;
 mod tap;

@@ -28,7 +28,7 @@ pub(crate) enum Heard {
     /// A channel has nothing to say for now.
     Idle(usize),
     /// A channel has ended.
-    End(usize),
+    End,
     /// All channels have delivered this barrier.
     Barrier(CheckpointBarrier),
     /// Nothing within the time given.
@@ -319,7 +319,7 @@ impl State {
                 StreamElement::Idle => return Some(Heard::Idle(at)),
                 StreamElement::EndOfInput => {
                     self.channels[at].ended = true;
-                    return Some(Heard::End(at));
+                    return Some(Heard::End);
                 }
                 StreamElement::Barrier(barrier) => {
                     self.channels[at].aligned = Some(barrier);

@@ -59,12 +59,12 @@ impl Subtask {
 }
 
 /// Opens everything.
-pub(crate) fn assemble(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<Assembled, StartError> {
+pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assembled, StartError> {
     let events = Arc::new(EventLog::new(parts.clock()));
     let inboxes: Vec<Vec<Arc<Inbox>>> =
         spec.plan.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Inbox::new()).collect()).collect();
-    let nodes = seats(&spec);
-    let builder = Builder { spec: &spec, parts: &*parts, events: &events, inboxes: &inboxes, nodes: &nodes };
+    let nodes = seats(spec);
+    let builder = Builder { spec, parts: &*parts, events: &events, inboxes: &inboxes, nodes: &nodes };
     let mut subtasks = Vec::new();
     for (task, plan) in spec.plan.tasks.iter().enumerate() {
         for subtask in plan.parallelism.subtasks() {
@@ -222,10 +222,16 @@ impl Builder<'_> {
         }
     }
 
-    fn writer(&self, plan: &ExchangePlan, subtask: SubtaskIndex, target: &OperatorId) -> Result<ExchangeWriter, StartError> {
+    fn writer(
+        &self,
+        plan: &ExchangePlan,
+        subtask: SubtaskIndex,
+        target: &OperatorId,
+    ) -> Result<ExchangeWriter, StartError> {
         let credit = usize::try_from(self.plan().batch.channel_bytes.as_u64()).unwrap_or(usize::MAX);
         let receivers = &self.inboxes[plan.to];
-        let all = || -> Vec<ChannelSender> { receivers.iter().map(|inbox| inbox.add_channel(plan.input, credit)).collect() };
+        let all =
+            || -> Vec<ChannelSender> { receivers.iter().map(|inbox| inbox.add_channel(plan.input, credit)).collect() };
         let (spread, channels) = match &plan.partitioning {
             Partitioning::KeyBy(key_by) => (Spread::ByKey(self.keying(key_by, target)?), all()),
             Partitioning::Forward => (Spread::Forward, vec![receivers[subtask.at()].add_channel(plan.input, credit)]),
@@ -258,7 +264,9 @@ impl Builder<'_> {
                 let sink = self.parts.sink(&self.context(task, &node.id, subtask), spec).map_err(at(&node.id))?;
                 Ok(Work::Sink(SinkNode { id: node.id.clone(), sink, counters, unflushed: false }))
             }
-            NodeKind::Operator => self.operator(task, node, subtask, seat, counters).map(|node| Work::Operator(Box::new(node))),
+            NodeKind::Operator => {
+                self.operator(task, node, subtask, seat, counters).map(|node| Work::Operator(Box::new(node)))
+            }
         }
     }
 

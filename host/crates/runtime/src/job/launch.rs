@@ -52,8 +52,9 @@ pub struct StartError {
 ///
 /// # Errors
 /// If a part cannot be opened.
+#[expect(clippy::needless_pass_by_value, reason = "what is prepared for one start serves one job only")]
 pub fn start(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
-    let Assembled { shared, subtasks } = assemble(spec, parts)?;
+    let Assembled { shared, subtasks } = assemble(&spec, parts)?;
     shared.status.send_modify(|status| {
         *status = JobStatus { state: JobState::Running, cause: None };
         shared.say_status(status);

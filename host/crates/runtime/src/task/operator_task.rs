@@ -34,7 +34,7 @@ impl OperatorTask {
                     self.hand_on(moved, watermarks.all_idle())?;
                 }
                 // What the channel last said of event time stands: if it was stopped, event time is not complete.
-                Heard::End(_) => open -= 1,
+                Heard::End => open -= 1,
                 Heard::Barrier(barrier) => self.chain.barrier(barrier)?,
                 Heard::Quiet => {}
                 Heard::Closed => return Err(TaskEnd::Closed),

@@ -144,8 +144,8 @@ fn wishes_in_a_hurry_are_heard_in_the_order_in_which_they_were_granted() {
         let job = started(&feed);
         std::thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| (0..20).for_each(|_| drop(job.handle.pause())));
-                scope.spawn(|| (0..20).for_each(|_| drop(job.handle.resume())));
+                scope.spawn(|| (0..20).for_each(|_| job.handle.pause().unwrap()));
+                scope.spawn(|| (0..20).for_each(|_| job.handle.resume().unwrap()));
             }
         });
         job.handle.resume().unwrap();

@@ -96,6 +96,7 @@ fn an_event_without_the_key_that_it_needs_goes_to_the_dead_letters_of_who_needs_
     for parallelism in [1, 2] {
         let job = without_keys(parallelism);
         assert_eq!(job.shelf("out").sorted(), ["a:1", "b:2"]);
+        assert_eq!(job.letters.briefly(), [("no-key".to_owned(), "nothing".to_owned())]);
         let [letter] = job.letters.all().try_into().unwrap();
         assert_eq!((letter.operator.as_str(), letter.input.as_str()), ("pass", "in"));
         assert_eq!((letter.reason.kind.as_str(), letter.reason.message.as_str()), ("no-key", "there is no colon"));
@@ -119,6 +120,14 @@ fn a_broken_operator_fails_the_job_and_its_letters_stay() {
     let why = job.fails();
     assert!(why.starts_with("operator `pass` (module 0101"), "{why}");
     assert!(why.ends_with("the operator says that it cannot go on: a was the last straw"), "{why}");
+}
+
+#[test]
+fn a_state_that_cannot_be_written_fails_the_job() {
+    let feed = Feed::bounded([Step::Events(events(["a"]))]);
+    let job = World::default().broken_state().feed("in", &feed).operator("pass", pass()).start(PASS);
+    assert!(job.fails().ends_with("the state backend failed: the disk is gone"));
+    assert!(job.shelf("out").values().is_empty(), "output without its state would be half a call");
 }
 
 #[test]

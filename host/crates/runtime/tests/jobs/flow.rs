@@ -74,7 +74,7 @@ fn inputs_and_ports_are_told_apart() {
             let values: Vec<String> = texts(events).map(text).collect();
             let (even, odd): (Vec<u32>, Vec<u32>) = (0..events.len() as u32).partition(|row| {
                 let last = values[*row as usize].split(' ').next().unwrap().bytes().last();
-                last.unwrap() % 2 == 0
+                last.unwrap().is_multiple_of(2)
             });
             let part = |rows: Vec<u32>| Rows::Mapped {
                 values: rows.iter().map(|row| Some(values[*row as usize].as_bytes())).collect(),

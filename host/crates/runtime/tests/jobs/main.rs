@@ -2,6 +2,8 @@
 //!
 //! Nothing here sleeps to wait for something: sources and sinks say what was asked of them, and tests wait for that.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod fakes;
 mod flow;
 mod control;

@@ -23,7 +23,7 @@ fn heard(inbox: &Inbox, bounds: GatherBounds) -> String {
             format!("{input}:{}", values.join("+"))
         }
         Heard::Barrier(barrier) => format!("barrier {}", barrier.checkpoint),
-        Heard::End(channel) => format!("end {channel}"),
+        Heard::End => "end".to_owned(),
         other => format!("{other:?}"),
     }
 }
@@ -53,7 +53,7 @@ fn a_barrier_is_heard_once_all_channels_delivered_it() {
 fn a_channel_that_ended_owes_no_barrier() {
     let (inbox, one, two) = two_channels(1 << 20);
     two.send(StreamElement::EndOfInput).unwrap();
-    assert_eq!(heard(&inbox, AT_ONCE), "end 1");
+    assert_eq!(heard(&inbox, AT_ONCE), "end");
     one.send(barrier(2)).unwrap();
     assert_eq!(heard(&inbox, AT_ONCE), "barrier 2");
 }
@@ -63,7 +63,7 @@ fn the_end_of_the_last_channel_that_owed_a_barrier_completes_it() {
     let (inbox, one, two) = two_channels(1 << 20);
     one.send(barrier(3)).unwrap();
     two.send(StreamElement::EndOfInput).unwrap();
-    assert_eq!(heard(&inbox, AT_ONCE), "end 1");
+    assert_eq!(heard(&inbox, AT_ONCE), "end");
     assert_eq!(heard(&inbox, AT_ONCE), "barrier 3");
 }
 
@@ -85,7 +85,7 @@ fn a_full_channel_stops_its_sender_and_no_other() {
     });
     two.send(batch(&["other"])).unwrap();
     let mut order = Vec::new();
-    while order.last().is_none_or(|last| last != "end 0") {
+    while order.last().is_none_or(|last| last != "end") {
         match heard(&inbox, AT_ONCE) {
             quiet if quiet == "Quiet" => std::thread::yield_now(),
             other => order.push(other),
@@ -126,7 +126,7 @@ fn batches_on_both_sides_of_a_barrier_stay_apart() {
     }
     let bounds = GatherBounds { rows: 9, bytes: 1 << 20, delay: Duration::ZERO };
     let order: Vec<_> = (0..4).map(|_| heard(&inbox, bounds)).collect();
-    assert_eq!(order, ["end 1", "0:a", "barrier 1", "0:b"]);
+    assert_eq!(order, ["end", "0:a", "barrier 1", "0:b"]);
 }
 
 #[test]
@@ -135,4 +135,26 @@ fn control_overtakes_events() {
     one.send(batch(&["a"])).unwrap();
     inbox.tell(Control::Pause);
     assert!(matches!(inbox.hear(AT_ONCE, NOW), Heard::Control(Control::Pause)));
+}
+
+#[test]
+fn several_subtasks_are_told_all_or_nothing() {
+    let (one, two) = (Inbox::new(), Inbox::new());
+    let told = || vec![(&*two, Control::Pause), (&*one, Control::Resume), (&*two, Control::Stop)];
+    assert_eq!(Inbox::tell_all(told()), Ok(()));
+    assert!(matches!(two.leave(), Ok(Some(Control::Pause))), "in the order in which it was told");
+    assert!(matches!(two.leave(), Ok(Some(Control::Stop))));
+    assert!(matches!(one.leave(), Ok(Some(Control::Resume))), "what was told is heard before the door shuts");
+    assert!(matches!(one.leave(), Ok(None)));
+    assert_eq!(Inbox::tell_all(told()), Err(1), "the second of these has left");
+    assert!(matches!(two.control(), Ok(None)), "so the first was not told either");
+}
+
+#[test]
+fn a_job_that_is_over_keeps_no_batches() {
+    let (inbox, one, _two) = two_channels(1 << 20);
+    let StreamElement::Batch(kept) = batch(&["a"]) else { unreachable!("a batch was made") };
+    one.send(StreamElement::Batch(Arc::clone(&kept))).unwrap();
+    inbox.close();
+    assert_eq!(Arc::strong_count(&kept), 1);
 }

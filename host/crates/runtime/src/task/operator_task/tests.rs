@@ -29,7 +29,7 @@ fn handed_on(told: [&[StreamElement]; 2]) -> Vec<String> {
         Heard::Watermark(_, Watermark::END) => Some("complete".to_owned()),
         Heard::Watermark(_, Watermark(time)) => Some(time.to_string()),
         Heard::Idle(_) => Some("idle".to_owned()),
-        Heard::End(_) => Some("end".to_owned()),
+        Heard::End => Some("end".to_owned()),
         Heard::Quiet => None,
         other => panic!("nobody said {other:?}"),
     })

@@ -56,7 +56,7 @@ fn heard_after(max_delay: Duration, then: impl FnOnce(Arc<Inbox>) -> Option<(Arc
             Some(events.values().iter().flatten().map(String::from_utf8_lossy).collect::<Vec<_>>().join("+"))
         }
         Heard::Watermark(_, Watermark::END) => Some("complete".to_owned()),
-        Heard::End(_) => Some("end".to_owned()),
+        Heard::End => Some("end".to_owned()),
         Heard::Quiet => None,
         other => panic!("nobody said {other:?}"),
     })

@@ -27,6 +27,7 @@ pub(crate) struct World {
     operators: HashMap<OperatorId, Native>,
     shelves: HashMap<String, Shelf>,
     letters: Arc<Letters>,
+    state_breaks: bool,
 }
 
 /// A job that was started.
@@ -64,6 +65,11 @@ impl World {
         self
     }
 
+    /// No state of the job can be committed.
+    pub(crate) fn broken_state(self) -> Self {
+        Self { state_breaks: true, ..self }
+    }
+
     pub(crate) fn letters(mut self, letters: Letters) -> Self {
         self.letters = Arc::new(letters);
         self
@@ -87,8 +93,12 @@ impl World {
         let plan = plan(&document, &descriptors).expect("a good job");
         let parts = |native: Native| OperatorParts { prepared: native.prepared(), module: ModuleHash([1; 32]) };
         let operators = self.operators.into_iter().map(|(id, native)| (id, parts(native))).collect();
-        let parts =
-            GivenParts { sources: self.sources, shelves: self.shelves.clone(), letters: Arc::clone(&self.letters) };
+        let parts = GivenParts {
+            sources: self.sources,
+            shelves: self.shelves.clone(),
+            letters: Arc::clone(&self.letters),
+            state_breaks: self.state_breaks,
+        };
         let handle = start(JobSpec { document, plan, operators }, Arc::new(parts))?;
         Ok(Running { handle, letters: self.letters, shelves: self.shelves })
     }
@@ -139,6 +149,7 @@ struct GivenParts {
     sources: HashMap<String, OpenSource>,
     shelves: HashMap<String, Shelf>,
     letters: Arc<Letters>,
+    state_breaks: bool,
 }
 
 impl Parts for GivenParts {
@@ -155,7 +166,7 @@ impl Parts for GivenParts {
     }
 
     fn state(&self, _: &PartContext, _: &Descriptor) -> Result<Box<dyn StateBackend>, PortError> {
-        Ok(Box::new(NaiveState::default()))
+        Ok(Box::new(if self.state_breaks { NaiveState::that_breaks() } else { NaiveState::default() }))
     }
 
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
