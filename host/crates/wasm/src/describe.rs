@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_ports::clock::ManualClock;
+use gristmill_ports::clock::{Clock, ManualClock};
 use gristmill_ports::module_registry::Refusal;
 use gristmill_ports::telemetry::Silent;
 use gristmill_types::{CallFailure, Descriptor};
@@ -20,7 +20,8 @@ use crate::refusal::{BAD_DESCRIPTOR, refuse};
 const SANDBOX: Limits =
     Limits { memory_bytes: 256 << 20, call: Duration::from_secs(5), output_bytes: 1 << 20, log_bytes: 0 };
 
-/// What the module declares. It is asked twice, in two fresh instances, and must say the same.
+/// What the module declares. It is asked twice, in two fresh instances with other random numbers and another time, and
+/// must say the same.
 ///
 /// # Errors
 /// If it does not answer, or not the same.
@@ -28,8 +29,7 @@ pub(crate) fn describe(module: &Arc<Module>) -> Result<Descriptor, Refusal> {
     if module.exports.guest.is_none() {
         return Ok(of_event_handler());
     }
-    // Seeds that differ: one that rolls dice must not throw the same twice.
-    let (first, second) = (ask(module, 0)?, ask(module, 1)?);
+    let (first, second) = (ask(module, 1)?, ask(module, 2)?);
     if first != second {
         let sentence = "`describe` answered differently in two fresh instances; a descriptor must not depend on time, \
                         randomness or globals";
@@ -39,16 +39,13 @@ pub(crate) fn describe(module: &Arc<Module>) -> Result<Descriptor, Refusal> {
 }
 
 fn ask(module: &Arc<Module>, seed: u64) -> Result<Descriptor, Refusal> {
-    let provisions = Provisions {
-        limits: SANDBOX,
-        log: Arc::new(Silent),
-        clock: Arc::new(ManualClock::default()),
-        seed,
-        metrics: 0,
-    };
+    let clock = ManualClock::default();
+    clock.advance(Duration::from_secs(seed));
+    let now_ms = clock.now_ms();
+    let provisions = Provisions { limits: SANDBOX, log: Arc::new(Silent), clock: Arc::new(clock), seed, metrics: 0 };
     let mut instance = Instance::new(module, provisions).map_err(|failure| did_not("start", &failure))?;
     let said = instance
-        .call(Phase::Outside, 0, |calls, store| {
+        .call(Phase::Outside, now_ms, |calls, store| {
             let guest = calls.guest.as_ref().expect("only modules that export `guest` are asked");
             guest.call_describe(store)
         })

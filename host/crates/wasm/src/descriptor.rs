@@ -56,7 +56,8 @@ pub(crate) fn check(descriptor: &Descriptor, surface: &Surface) -> Result<Vec<St
     // Rule 2: what the module imports is no more than what it declares.
     if states.is_empty() && surface.imports("state") {
         findings.push(
-            "the module imports `state`, but its descriptor declares none: declare its states, or do without".to_owned(),
+            "the module imports `state`, but its descriptor declares none: declare its states, or do without"
+                .to_owned(),
         );
     }
     if let Some(refusal) = refuse_all(BAD_DESCRIPTOR, findings) {

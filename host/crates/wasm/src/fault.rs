@@ -88,7 +88,10 @@ fn classify(error: &wasmtime::Error, limits: &Limits, footprint: &Footprint) -> 
 
 fn with_backtrace(mut fault: GuestFault, error: &wasmtime::Error) -> GuestFault {
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        fault.backtrace = backtrace.frames().iter().flat_map(frame_lines).take(FRAMES).collect();
+        let frames = backtrace.frames();
+        // The innermost frames may be the nameless shims of wit-component, which tell a guest's author nothing.
+        let first_named = frames.iter().position(|frame| frame.func_name().is_some()).unwrap_or(0);
+        fault.backtrace = frames[first_named..].iter().flat_map(frame_lines).take(FRAMES).collect();
     }
     fault
 }

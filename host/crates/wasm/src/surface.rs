@@ -85,11 +85,16 @@ impl Surface {
                 "it exports `guest` and `event-handler`; a module that describes itself is called through `processor`",
             )),
             (true, false, false) => Err(self.missing_processor()),
-            (false, false, false) => Err(missing(
-                "processor",
-                "an operator exports `guest` and `processor`, or `event-handler` alone; this one exports neither",
-            )),
+            (false, false, false) => Err(self.nothing_of_ours()),
         }
+    }
+
+    fn nothing_of_ours(&self) -> Refusal {
+        let found: Vec<String> = self.exports.iter().take(5).map(|name| format!("`{name}`")).collect();
+        let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+        let why =
+            format!("an operator exports `guest` and `processor`, or `event-handler` alone; this one exports {found}");
+        missing("processor", &why)
     }
 
     fn missing_processor(&self) -> Refusal {

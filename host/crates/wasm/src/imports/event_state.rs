@@ -14,7 +14,7 @@ const STATE: StateIndex = StateIndex(0);
 
 impl Host for GuestData {
     fn get(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
-        access(self, "get", |backend, row| {
+        access(self, "event-state.get", |backend, row| {
             let read = backend.get(STATE, &[row])?;
             Ok(read.slots.first().and_then(|slot| read.values.get(*slot as usize)).map(<[u8]>::to_vec))
         })
@@ -23,11 +23,11 @@ impl Host for GuestData {
     fn put(&mut self, value: Vec<u8>) -> wasmtime::Result<()> {
         self.charge(value.len())?;
         let values = Column::from_iter([Some(&value[..])]);
-        access(self, "put", |backend, row| backend.put(STATE, &[row], &values))
+        access(self, "event-state.put", |backend, row| backend.put(STATE, &[row], &values))
     }
 
     fn delete(&mut self) -> wasmtime::Result<()> {
-        access(self, "delete", |backend, row| backend.put(STATE, &[row], &Column::all_null(1)))
+        access(self, "event-state.delete", |backend, row| backend.put(STATE, &[row], &Column::all_null(1)))
     }
 }
 
@@ -42,8 +42,7 @@ fn access<R>(
         }
         Phase::Outside => Err(stop(function, StateError::OutsideCall).into()),
         Phase::Batch => {
-            Err(Stop::Contract(format!("event-state.{function}: there is no current event in `process`; use `state`"))
-                .into())
+            Err(Stop::Contract(format!("{function}: there is no current event in `process`; use `state`")).into())
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What a guest may call: one file for each interface of the contract, and one for the empty world of WASI.
 
-mod event_state;
 mod log;
 mod metrics;
 mod state;
+mod event_state;
 mod wasi;
 
 pub(crate) use wasi::empty_world;

@@ -13,45 +13,45 @@ use crate::guest_data::{GuestData, Phase};
 
 impl Host for GuestData {
     fn get(&mut self, state: u32, rows: Vec<u32>) -> wasmtime::Result<Read> {
-        let read = access(self, "get", |backend| backend.get(StateIndex(state), &rows))?;
+        let read = access(self, "state.get", |backend| backend.get(StateIndex(state), &rows))?;
         Ok(Read { slots: read.slots, values: lowered(read.values) })
     }
 
     fn put(&mut self, state: u32, rows: Vec<u32>, values: ColumnResult) -> wasmtime::Result<()> {
-        let values = taken(self, "put", &rows, values)?;
-        access(self, "put", |backend| backend.put(StateIndex(state), &rows, &values))
+        let values = taken(self, "state.put", &rows, values)?;
+        access(self, "state.put", |backend| backend.put(StateIndex(state), &rows, &values))
     }
 
     fn list_append(&mut self, state: u32, rows: Vec<u32>, values: ColumnResult) -> wasmtime::Result<()> {
-        let values = taken(self, "list-append", &rows, values)?;
-        access(self, "list-append", |backend| backend.list_append(StateIndex(state), &rows, &values))
+        let values = taken(self, "state.list-append", &rows, values)?;
+        access(self, "state.list-append", |backend| backend.list_append(StateIndex(state), &rows, &values))
     }
 
     fn list_clear(&mut self, state: u32, rows: Vec<u32>) -> wasmtime::Result<()> {
-        access(self, "list-clear", |backend| backend.list_clear(StateIndex(state), &rows))
+        access(self, "state.list-clear", |backend| backend.list_clear(StateIndex(state), &rows))
     }
 
     fn list_scan(&mut self, state: u32, row: u32, after: Option<Vec<u8>>, max_bytes: u32) -> wasmtime::Result<Page> {
         let max_bytes = page_bytes(self, max_bytes);
-        let page = access(self, "list-scan", |backend| {
+        let page = access(self, "state.list-scan", |backend| {
             backend.list_scan(StateIndex(state), row, after.as_deref(), max_bytes)
         })?;
         Ok(page_of(page))
     }
 
     fn map_get(&mut self, state: u32, rows: Vec<u32>, keys: ColumnResult) -> wasmtime::Result<ColumnResult> {
-        let keys = column(keys, "map-get")?;
-        access(self, "map-get", |backend| backend.map_get(StateIndex(state), &rows, &keys)).map(lowered)
+        let keys = column(keys, "state.map-get")?;
+        access(self, "state.map-get", |backend| backend.map_get(StateIndex(state), &rows, &keys)).map(lowered)
     }
 
     fn map_put(&mut self, state: u32, entries: Entries) -> wasmtime::Result<()> {
-        let keys = taken(self, "map-put", &entries.rows, entries.keys)?;
-        let values = taken(self, "map-put", &[], entries.values)?;
-        access(self, "map-put", |backend| backend.map_put(StateIndex(state), &entries.rows, &keys, &values))
+        let keys = taken(self, "state.map-put", &entries.rows, entries.keys)?;
+        let values = taken(self, "state.map-put", &[], entries.values)?;
+        access(self, "state.map-put", |backend| backend.map_put(StateIndex(state), &entries.rows, &keys, &values))
     }
 
     fn map_clear(&mut self, state: u32, rows: Vec<u32>) -> wasmtime::Result<()> {
-        access(self, "map-clear", |backend| backend.map_clear(StateIndex(state), &rows))
+        access(self, "state.map-clear", |backend| backend.map_clear(StateIndex(state), &rows))
     }
 
     fn map_scan(
@@ -63,7 +63,7 @@ impl Host for GuestData {
         max_bytes: u32,
     ) -> wasmtime::Result<Page> {
         let max_bytes = page_bytes(self, max_bytes);
-        let page = access(self, "map-scan", |backend| {
+        let page = access(self, "state.map-scan", |backend| {
             backend.map_scan(StateIndex(state), row, &prefix, after.as_deref(), max_bytes)
         })?;
         Ok(page_of(page))
@@ -80,16 +80,16 @@ fn access<R>(
         Phase::Batch => Ok(data.on_the_house(|data| ask(&mut *data.state)).map_err(|error| stop(function, error))?),
         Phase::Outside => Err(stop(function, StateError::OutsideCall).into()),
         Phase::Event { .. } => {
-            Err(Stop::Contract(format!("state.{function}: `on-event` reaches its state through `event-state`")).into())
+            Err(Stop::Contract(format!("{function}: `on-event` reaches its state through `event-state`")).into())
         }
     }
 }
 
-/// Tells the guest's mistakes from the backend's.
+/// Tells the guest's mistakes from the backend's. `function` is what the guest called, such as `state.get`.
 pub(super) fn stop(function: &str, error: StateError) -> Stop {
     match error {
         StateError::Backend(_) => Stop::Host(error.to_string()),
-        error => Stop::Contract(format!("state.{function}: {error}")),
+        error => Stop::Contract(format!("{function}: {error}")),
     }
 }
 
@@ -101,8 +101,7 @@ fn taken(data: &mut GuestData, function: &str, rows: &[u32], values: ColumnResul
 }
 
 fn column(raw: ColumnResult, function: &str) -> Result<Column, Stop> {
-    Column::from_parts(raw.ends, raw.data, raw.nulls)
-        .map_err(|error| Stop::Contract(format!("state.{function}: {error}")))
+    Column::from_parts(raw.ends, raw.data, raw.nulls).map_err(|error| Stop::Contract(format!("{function}: {error}")))
 }
 
 fn lowered(column: Column) -> ColumnResult {

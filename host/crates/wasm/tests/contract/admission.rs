@@ -113,7 +113,9 @@ fn a_missing_interface_is_named() {
             names.iter().map(|name| format!("(export \"gristmill:operator/{name}\" (instance $i))")).collect();
         component(&format!("(component (instance $i) {exports})"))
     };
-    assert_refused(&exporting(&[]), "missing-interface", &["`gristmill:operator/processor@0.1.0`"]);
+    assert_refused(&exporting(&[]), "missing-interface", &["`gristmill:operator/processor@0.1.0`", "exports nothing"]);
+    let other = component("(component (instance $i) (export \"shop:till/till\" (instance $i)))");
+    assert_refused(&other, "missing-interface", &["this one exports `shop:till/till`"]);
     assert_refused(
         &exporting(&["guest@0.1.0"]),
         "missing-interface",
@@ -226,9 +228,29 @@ fn describe_is_held_in_a_sandbox() {
     }
 }
 
-// Rule 2. With its randomness seeded and its clocks held, a guest has little left to differ by; what is left is the
-// host's fuel for its patience, so the lie is told by a guest that counts its callers in a global: two fresh instances
-// hear the same, and the one that would betray itself in a second call of the same instance is never called twice.
+// Rule 2.
+#[test]
+fn a_descriptor_that_depends_on_chance_or_time_is_refused() {
+    let import = r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))"#;
+    // Both overwrite the version in the specification of the first state.
+    let version = |descriptor: &str| format!("(i32.add (i32.const 12) (i32.load offset=16 {descriptor}))");
+    let by_chance = |at: &str| format!("(drop (call $random {} (i32.const 4)))", version(at));
+    let by_time = |at: &str| {
+        format!(
+            "(drop (call $clock (i32.const 0) (i64.const 1) (i32.const 8))) (i32.store {} (i32.load (i32.const 8)))",
+            version(at)
+        )
+    };
+    for lie in [&by_chance as &dyn Fn(&str) -> String, &by_time] {
+        let guest = Guest::new(&HONEST).importing(import).process("(i32.const 0)");
+        let descriptor = guest.descriptor();
+        let lying = guest.describe(&format!("{} {descriptor}", lie(&descriptor))).build();
+        assert_refused(&lying, "bad-descriptor", &["answered differently in two fresh instances"]);
+    }
+}
+
+// Rule 2.
 #[test]
 fn describe_is_asked_in_fresh_instances() {
     let mut guest = Guest::new(&HONEST).process("(i32.const 0)");
@@ -238,6 +260,12 @@ fn describe_is_asked_in_fresh_instances() {
         guest.descriptor()
     );
     assert!(Registry::new().admit(&guest.describe(&once).build()).is_ok());
+}
+
+// Rule 2.
+#[test]
+fn an_import_of_state_must_be_declared() {
+    assert_refused(&saying(&Said { states: &[], ..HONEST }), "bad-descriptor", &["imports `state`", "declares none"]);
 }
 
 // Rule 5.

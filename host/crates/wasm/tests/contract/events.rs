@@ -107,5 +107,5 @@ fn an_event_without_key_has_no_state() {
     let mut keyless = EventBatch::default();
     keyless.push(1, None, None);
     let mut running = start(&counter(0), &options()).expect("it opens");
-    assert_fault(running.call(&keyless), InvalidResult, "row 0 has no key");
+    assert_fault(running.call(&keyless), InvalidResult, "event-state.get: row 0 has no key");
 }
