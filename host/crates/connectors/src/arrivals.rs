@@ -14,6 +14,9 @@ use tokio::sync::Notify;
 /// What an event costs beside its bytes.
 pub(crate) const EVENT_COST: usize = 64;
 
+/// When to come again after the end: by then the source is gone, and whoever comes is told so.
+const AFTER_THE_END_MS: u64 = 1000;
+
 /// One thing that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
@@ -54,6 +57,8 @@ struct State {
     /// Readers that found nothing.
     waiting: Vec<Waker>,
     end: Option<Result<(), PortError>>,
+    /// Some items came by [`Arrivals::offer`], whose sender was told that they were taken.
+    promised: bool,
     drain: DrainRate,
 }
 
@@ -65,6 +70,7 @@ impl Arrivals {
             cost: 0,
             waiting: Vec::new(),
             end: None,
+            promised: false,
             drain: DrainRate { since: Instant::now(), cost: 0, cost_per_ms: 0.0 },
         };
         Self { state: Mutex::new(state), room: Notify::new(), capacity }
@@ -74,9 +80,13 @@ impl Arrivals {
     pub(crate) fn offer(&self, items: Vec<Item>) -> Result<(), u64> {
         let cost = cost_of(&items);
         let mut state = self.lock();
+        if state.end.is_some() {
+            return Err(AFTER_THE_END_MS);
+        }
         if state.cost + cost > self.capacity {
             return Err(state.drain.ms_for(state.cost + cost - self.capacity));
         }
+        state.promised = true;
         state.cost += cost;
         state.items.extend(items);
         wake_all(state);
@@ -106,6 +116,13 @@ impl Arrivals {
         let mut state = self.lock();
         state.end = Some(how);
         wake_all(state);
+    }
+
+    /// Takes nothing in any more by [`Self::offer`]. Whether something that came so is still here.
+    pub(crate) fn close(&self) -> bool {
+        let mut state = self.lock();
+        state.end.get_or_insert(Ok(()));
+        state.promised && !state.items.is_empty()
     }
 
     /// Takes what is at hand: at least one item, then as long as the bounds permit.
@@ -184,6 +201,17 @@ mod tests {
 
     fn events(sizes: &[usize]) -> Vec<Item> {
         sizes.iter().map(|&size| Item::Event(vec![b'x'; size])).collect()
+    }
+
+    #[test]
+    fn what_was_promised_is_still_given_after_the_close_and_nothing_new_comes_in() {
+        let arrivals = Arrivals::new(1000);
+        arrivals.offer(events(&[1, 2])).expect("room");
+        assert!(arrivals.close());
+        arrivals.offer(events(&[3])).expect_err("closed");
+        assert_eq!(arrivals.take(10, 1000, Waker::noop()), Taken::Items(events(&[1, 2])));
+        assert_eq!(arrivals.take(10, 1000, Waker::noop()), Taken::Ended(Ok(())));
+        assert!(!arrivals.close(), "nothing is left");
     }
 
     fn take(arrivals: &Arrivals, max_items: usize, max_bytes: usize) -> Vec<usize> {

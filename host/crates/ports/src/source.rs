@@ -23,6 +23,14 @@ pub trait SourceReader: Send {
         bounds: ReadBounds,
     ) -> Poll<Result<Option<SourceBatch>, PortError>>;
 
+    /// The job stops: nothing new is taken in from now on. Whether something is left whose sender was told that it was
+    /// taken: then [`Self::poll_next`] is called on until it ends.
+    ///
+    /// Most sources promise nothing to anybody, and are simply not polled again.
+    fn stop(&mut self) -> bool {
+        false
+    }
+
     /// Decodes raw bytes that were set aside earlier, as if they had just been read: the replay of a dead letter.
     fn decode_again(&mut self, raw: &[u8], origin: &str) -> SourceBatch;
 }

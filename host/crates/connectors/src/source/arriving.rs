@@ -36,6 +36,10 @@ impl<G: Send> SourceReader for ArrivingReader<G> {
         }
     }
 
+    fn stop(&mut self) -> bool {
+        self.arrivals.close()
+    }
+
     fn decode_again(&mut self, raw: &[u8], origin: &str) -> SourceBatch {
         self.events.read_again(raw, origin, self.now_ms)
     }

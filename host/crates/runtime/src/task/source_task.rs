@@ -55,10 +55,15 @@ impl SourceTask {
         let mut context = Context::from_waker(&waker);
         let mut held = Held::default();
         let mut failed_before = 0;
+        let mut stopping = false;
         loop {
-            if let Some(ended) = self.obey(&mut held)? {
-                self.emit(held.take())?;
-                return Ok(ended);
+            match self.obey(&mut held)? {
+                Some(Ended::Stop) if self.reader.stop() => stopping = true,
+                Some(ended) => {
+                    self.emit(held.take())?;
+                    return Ok(ended);
+                }
+                None => {}
             }
             let bounds = ReadBounds {
                 max_rows: self.max_rows,
@@ -75,7 +80,7 @@ impl SourceTask {
                 }
                 Poll::Ready(Ok(None)) => {
                     self.emit(held.take())?;
-                    return Ok(Ended::Input);
+                    return Ok(if stopping { Ended::Stop } else { Ended::Input });
                 }
                 Poll::Ready(Err(error)) => {
                     self.emit(held.take())?;
