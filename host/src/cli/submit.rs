@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use gristmill_dataflow::document::ModuleSource;
-use gristmill_dataflow::{JobDocument, Problem, canonical_json, locate, validate_offline};
+use gristmill_dataflow::{JobDocument, Problem, locate, validate_offline};
 use gristmill_types::ModuleHash;
 use reqwest::Method;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub(crate) async fn submit(options: SubmitOptions, api: &Api, out: &Output) -> a
     }
     upload_files(&mut document, &base_of(&options.file), options.dry_run, api, out).await?;
     let query = if options.dry_run { "?dry_run=true" } else { "" };
-    let request = api.request(Method::POST, &format!("/v1/jobs{query}")).json(&canonical_json(&document));
+    let request = api.request(Method::POST, &format!("/v1/jobs{query}")).json(&document);
     let answer = api.json(request).await.map_err(|error| with_places(error, &text))?;
     if options.dry_run {
         out.result(&answer, |answer| dry_run_in_words(answer, &text));

@@ -3,9 +3,10 @@
 //! Placeholders stand in the texts of connectors (`sources.*.from`, `sinks.*.to`) and of `parameters`; everywhere else
 //! `${env:X}` is text like any other. What stood for what is never part of a message.
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::document::JobDocument;
+use crate::document::{Encode, JobDocument, SinkKind};
 use crate::parse::canonical_json;
 use crate::problem::Problem;
 
@@ -59,7 +60,43 @@ pub fn resolve(document: &JobDocument, lookup: impl Fn(&str) -> Option<String>) 
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(serde_json::from_value(json).expect("a text took the place of a text"))
+    let resolved = serde_json::from_value(json).expect("a text took the place of a text");
+    Ok(in_the_order_of(document, resolved))
+}
+
+/// JSON gave the fields back sorted: takes from it only what may hold placeholders.
+fn in_the_order_of(written: &JobDocument, mut sorted: JobDocument) -> JobDocument {
+    let mut resolved = written.clone();
+    for (id, source) in &mut resolved.sources {
+        if let Some(found) = sorted.sources.swap_remove(id) {
+            source.from = found.from;
+        }
+    }
+    for (id, operator) in &mut resolved.operators {
+        operator.parameters = sorted.operators.swap_remove(id).and_then(|found| found.parameters);
+    }
+    for (id, sink) in &mut resolved.sinks {
+        if let Some(mut found) = sorted.sinks.swap_remove(id) {
+            if let (Some(columns), Some(order)) = (columns(&mut found.to), columns(&mut sink.to)) {
+                columns.sort_by(|left, _, right, _| order.get_index_of(left).cmp(&order.get_index_of(right)));
+            }
+            sink.to = found.to;
+        }
+    }
+    resolved
+}
+
+/// The columns of a table: their order is what the author means.
+fn columns(to: &mut SinkKind) -> Option<&mut IndexMap<String, String>> {
+    let encode = match to {
+        SinkKind::File(file) => &mut file.encode,
+        SinkKind::Stdout(stdout) => &mut stdout.encode,
+        SinkKind::Http(_) | SinkKind::Blackhole(_) => return None,
+    };
+    match encode {
+        Encode::Csv(csv) => Some(&mut csv.columns),
+        Encode::JsonLines | Encode::JsonEnvelope => None,
+    }
 }
 
 /// Placeholders that are not written as `${env:X}`, so that nothing would be put in their place.
@@ -229,5 +266,17 @@ sinks:
         for text in ["$", "${X}", "$env:X", "a ${ b }", ""] {
             assert!(pieces(text).all(|piece| matches!(piece, Piece::Text(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn columns_stay_in_the_order_of_their_author() {
+        let text = "version: 1\njob: table\nsources:\n  z: {from: generator}\n  a: {from: generator}\nsinks:\n  out:\n    \
+            inputs: [z, a]\n    to: {file: {path: \"${env:DIR}/t.csv\", encode: {csv: {columns: {id: $.id, at: $.at}}}}}\n";
+        let resolved = resolve(&document(text), |_| Some("/tmp".to_owned())).expect("resolved");
+        let SinkKind::File(file) = &resolved.sinks[0].to else { panic!("not a file: {resolved:?}") };
+        let Encode::Csv(csv) = &file.encode else { panic!("not a table: {file:?}") };
+        let columns: Vec<_> = csv.columns.keys().map(String::as_str).collect();
+        assert_eq!((file.path.as_str(), columns), ("/tmp/t.csv", vec!["id", "at"]));
+        assert_eq!(resolved.sources.keys().map(OperatorId::as_str).collect::<Vec<_>>(), ["z", "a"]);
     }
 }
