@@ -156,30 +156,3 @@ fn a_request_sent_twice_under_one_key_submits_one_job() {
         (422, "idempotency-mismatch".into())
     );
 }
-
-#[test]
-fn the_command_line_submits_waits_and_steers() {
-    let host = Host::start();
-    host.write("in.txt", "one\ntwo\n");
-    let module = odd("echo");
-    let module = module.to_str().unwrap();
-    host.write("short.json", through(module, "short", &file("in.txt")).to_string());
-    host.write("long.json", through(module, "long", &posted()).to_string());
-
-    assert!(host.cli_ok(&["job", "check", "short.json"]).contains("no errors"));
-    assert!(host.cli_ok(&["job", "submit", "short.json", "--dry-run"]).contains("would run"));
-    assert!(
-        host.cli_ok(&["job", "submit", "short.json", "--wait"]).contains("job short is FINISHED: 2 events in, 2 out")
-    );
-    host.cli_ok(&["job", "submit", "long.json"]);
-    host.wait_for("long", "RUNNING");
-    host.cli_ok(&["job", "pause", "long"]);
-    host.wait_for("long", "PAUSED");
-    host.cli_ok(&["job", "resume", "long"]);
-    let listed = host.cli_ok(&["job", "list"]);
-    assert!(listed.contains("long") && listed.contains("FINISHED"), "{listed}");
-    assert!(host.cli_ok(&["job", "stop", "long", "--wait"]).contains("SUCCEEDED"));
-    assert!(host.cli_ok(&["job", "inspect", "long"]).contains("job long is STOPPED"));
-    host.cli_ok(&["job", "delete", "long"]);
-    assert!(!host.cli_ok(&["job", "list"]).contains("long"));
-}

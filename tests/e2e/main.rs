@@ -18,4 +18,5 @@ mod sinks;
 mod keyed;
 mod bad_input;
 mod hostile;
+mod command_line;
 mod flights;

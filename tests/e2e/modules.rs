@@ -121,21 +121,3 @@ fn components_core_modules_and_wasip1_modules_are_admitted() {
         assert_eq!(answer.json::<Value>().unwrap()["admission"]["form"], form, "{name}");
     }
 }
-
-#[test]
-fn the_command_line_pushes_lists_describes_and_deletes() {
-    let host = Host::start();
-    let file = odd("echo");
-    let file = file.to_str().unwrap();
-    assert!(host.cli_ok(&["module", "push", file, "--dry-run"]).starts_with("would be admitted"));
-    assert!(host.cli_ok(&["module", "push", file, "--name", "echo@1"]).starts_with("echo@1 uploaded"));
-    assert!(host.cli_ok(&["module", "list"]).contains("echo@1"));
-    let shown = host.cli_ok(&["module", "inspect", "echo@1"]);
-    assert!(shown.contains("inputs   in") && shown.contains("outputs  out"), "{shown}");
-    let as_json: Value = serde_json::from_str(&host.cli_ok(&["--json", "module", "inspect", "echo@1"])).unwrap();
-    assert_eq!(as_json["names"][0], "echo@1");
-    host.cli_ok(&["module", "delete", "echo@1"]);
-    let gone = host.cli(&["module", "inspect", "echo@1"]);
-    assert_eq!(gone.status.code(), Some(2));
-    assert!(crate::host::text(&gone.stderr).contains("there is no module `echo@1`"));
-}

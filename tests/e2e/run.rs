@@ -1,7 +1,7 @@
 //! `gristmill run`: one job in one process. Every example runs as its README says.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -196,4 +196,24 @@ fn a_document_may_come_by_standard_input() {
     running.stdin.take().unwrap().write_all(document.to_string().as_bytes()).unwrap();
     assert!(running.wait().unwrap().success());
     assert_eq!(std::fs::read_to_string(folder.path().join("piped.out")).unwrap(), "one\n");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once_what_cannot_flow_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut document = copied("stuck", &json!({"generator": {"rate": 1000}}), &"raw".into());
+    document["sinks"]["out"]["to"]["file"]["path"] = "/dev/full".into();
+    std::fs::write(folder.path().join("stuck.json"), document.to_string()).unwrap();
+    let mut command = gristmill();
+    command.args(["run", "stuck.json"]).current_dir(folder.path()).stderr(Stdio::piped());
+    let mut running = command.spawn().unwrap();
+    let interrupt = |id: u32| Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap();
+    let mut said = BufReader::new(running.stderr.take().unwrap()).lines().map(Result::unwrap);
+    // A plain line of progress: the job runs.
+    said.find(|line| line.contains("events in")).expect("progress");
+    assert!(interrupt(running.id()).success());
+    said.find(|line| line.contains("Once more cancels")).expect("what a second one would do");
+    assert!(interrupt(running.id()).success());
+    said.for_each(drop);
+    assert_eq!(running.wait().unwrap().code(), Some(130));
 }

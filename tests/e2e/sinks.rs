@@ -101,6 +101,23 @@ fn a_server_that_refuses_fails_the_job_with_its_answer() {
 }
 
 #[test]
+fn a_table_has_its_columns_in_the_order_of_the_document() {
+    let host = Host::start();
+    host.write("in.jsonl", "{\"id\":1,\"who\":{\"name\":\"a, \\\"b\\\"\"},\"at\":5}\n{\"id\":2,\"at\":6}\n");
+    let document = "version: 1\njob: JOB\nsources:\n  in:\n    from: {file: {path: in.jsonl}}\n    decode: json\n    key: $.id\n\
+        \x20   event_time: {path: $.at}\nsinks:\n  out:\n    inputs: [in]\n    to: {file: {path: new/folder/JOB.csv, encode: {csv: \
+        {columns: {id: $.id, name: $.who.name, key: $key, at: $event_time}}}}}\n";
+    host.submit(&document.replace("JOB", "by-rest"));
+    host.wait_for("by-rest", "FINISHED");
+    host.write("job.yaml", document.replace("JOB", "by-command"));
+    host.cli_ok(&["job", "submit", "job.yaml", "--wait"]);
+    for job in ["by-rest", "by-command"] {
+        let rows = host.lines(&format!("new/folder/{job}.csv"));
+        assert_eq!(rows, ["id,name,key,at", "1,\"a, \"\"b\"\"\",1,5", "2,,2,6"], "{job}");
+    }
+}
+
+#[test]
 fn standard_output_is_the_rows_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("in.txt"), "one\ntwo\n").unwrap();

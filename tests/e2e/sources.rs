@@ -79,6 +79,19 @@ fn a_job_slower_than_its_posts_says_429_and_loses_nothing_that_it_took() {
 }
 
 #[test]
+fn what_was_accepted_comes_out_though_the_job_stops_before_it_is_read() {
+    let host = Host::start();
+    host.submit(&copied("job", &posted(), &"raw".into()).to_string());
+    host.wait_for("job", "RUNNING");
+    host.post("/v1/jobs/job/pause").send().unwrap();
+    host.wait_for("job", "PAUSED");
+    let events: Vec<String> = (0..5000).map(|number| format!("event {number}")).collect();
+    host.feed("job", &events.join("\n"));
+    assert_eq!(host.stop("job")["events_read"], 5000);
+    assert_eq!(host.lines("job.out"), events);
+}
+
+#[test]
 fn lines_of_a_connection_are_read_to_its_end() {
     let host = Host::start();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,116 +4,22 @@
 
 #![expect(clippy::print_stdout, reason = "`make hostile` shows these lines")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::thread::JoinHandle;
+mod watch;
+mod fates;
+
 use std::time::{Duration, Instant};
 
-use reqwest::blocking::Client;
 use serde_json::{Value, json};
 
 use crate::documents::{file, through};
 use crate::guests::odd;
-use crate::host::{Host, PATIENCE, eventually};
+use crate::host::{Host, eventually};
+use fates::Fate::{self, AllOut, AllSetAside, Fails, NotStarted, PoisonSetAside, Refused};
+use fates::guests;
+use watch::Watch;
 
 /// An answer later than this is a host that a guest has slowed down.
 const PROMPT: Duration = Duration::from_millis(500);
-
-/// Asks for `/healthz` again and again, and keeps the slowest answer.
-struct Watch {
-    slowest_us: Arc<AtomicU64>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watch {
-    fn over(host: &Host) -> Self {
-        let (slowest_us, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (slowest, end, url) = (Arc::clone(&slowest_us), Arc::clone(&over), format!("{}/healthz", host.address));
-        let thread = std::thread::spawn(move || {
-            let client = Client::builder().timeout(PATIENCE).build().unwrap();
-            while !end.load(Relaxed) {
-                let start = Instant::now();
-                assert!(client.get(&url).send().unwrap().status().is_success());
-                slowest.fetch_max(start.elapsed().as_micros() as u64, Relaxed);
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        });
-        Self { slowest_us, over, thread: Some(thread) }
-    }
-
-    /// The slowest answer since the last time that this was asked.
-    fn slowest(&self) -> Duration {
-        Duration::from_micros(self.slowest_us.swap(0, Relaxed))
-    }
-
-    fn end(mut self) {
-        self.over.store(true, Relaxed);
-        self.thread.take().unwrap().join().expect("every answer was well");
-    }
-}
-
-/// What becomes of a guest, and the words that its user must read.
-enum Fate {
-    /// Refused at upload, with this code.
-    Refused(&'static str, &'static [&'static str]),
-    /// Admitted, but its job does not start.
-    NotStarted(&'static [&'static str]),
-    /// Every event ends in the dead letters, with this kind of reason.
-    AllSetAside(&'static str, &'static [&'static str]),
-    /// The one poisonous event does; the others come out in order.
-    PoisonSetAside(&'static str, &'static [&'static str]),
-    /// The job fails.
-    Fails(&'static [&'static str]),
-    /// Nothing is wrong with it but its manners: all events come out.
-    AllOut,
-}
-use Fate::{AllOut, AllSetAside, Fails, NotStarted, PoisonSetAside, Refused};
-
-/// The guests of `tests/guests/README.md`, each with what is asked of the host and its fate.
-fn guests() -> Vec<(&'static str, Value, Fate)> {
-    let plain = || json!({});
-    let small_output = || json!({"limits": {"memory": "256MiB", "output": "1MiB"}});
-    vec![
-        ("wrong-world", plain(), Refused("missing-interface", &["does not export", "processor"])),
-        ("forbidden-import", plain(), Refused("forbidden-import", &["`evil:host/files", "remove what needs it"])),
-        ("undeclared-import", plain(), Refused("bad-descriptor", &["imports `state`", "declares none"])),
-        ("trap-describe", plain(), Refused("bad-descriptor", &["did not answer `describe`", "trap"])),
-        ("every-trap", plain(), Refused("bad-descriptor", &["did not answer `describe`", "trap"])),
-        ("two-faced", plain(), Refused("bad-descriptor", &["differently in two fresh instances"])),
-        ("bad-schema", plain(), Refused("bad-schema", &["not JSON Schema", "/type"])),
-        ("trap-open", plain(), NotStarted(&["trap"])),
-        ("early-state", plain(), NotStarted(&["state.get"])),
-        (
-            "spin",
-            json!({"limits": {"call": "200ms"}}),
-            AllSetAside("deadline", &["longer than 200ms", "`limits.call`"]),
-        ),
-        ("grow-memory", plain(), AllSetAside("memory limit", &["more than its 32 MiB", "`limits.memory`"])),
-        ("stack-bomb", plain(), AllSetAside("trap", &["stack overflowed"])),
-        ("trap-process", plain(), AllSetAside("trap", &["gave up"])),
-        ("trap-post-return", plain(), AllSetAside("trap", &["gave up"])),
-        ("giant-output", plain(), AllSetAside("memory limit", &["more than its 32 MiB", "`limits.memory`"])),
-        ("alias-bomb", small_output(), AllSetAside("output limit", &["more than 1 MiB", "`limits.output`"])),
-        ("amplify", small_output(), AllSetAside("output limit", &["more than 1 MiB", "`limits.output`"])),
-        ("lying-rows-range", plain(), AllSetAside("invalid result", &["`selected` names row", "the batch has"])),
-        ("lying-rows-order", plain(), AllSetAside("invalid result", &["not strictly ascending"])),
-        ("ends-backwards", plain(), AllSetAside("invalid result", &["ends"])),
-        ("undeclared-port", plain(), AllSetAside("invalid result", &["port"])),
-        ("undeclared-state", plain(), AllSetAside("invalid result", &["state.get"])),
-        ("state-wrong-kind", plain(), AllSetAside("invalid result", &["state.list-append", "value"])),
-        ("state-rows-range", plain(), AllSetAside("invalid result", &["state.get", "row"])),
-        ("reject-and-emit", plain(), AllSetAside("invalid result", &["both rejected and emitted"])),
-        ("created-keys", json!({"parallelism": 2}), AllSetAside("invalid result", &["created row", "key"])),
-        ("poison", plain(), PoisonSetAside("bad-record", &["contains `poison`"])),
-        ("poison-trap", plain(), PoisonSetAside("trap", &["gave up"])),
-        ("poison-reject", plain(), PoisonSetAside("bad-record", &["contains `poison`"])),
-        ("transient", plain(), AllOut),
-        ("fatal", plain(), Fails(&["it cannot go on"])),
-        ("log-flood", plain(), AllOut),
-        ("slow", json!({"parameters": {"rounds": 50_000_000}}), AllOut),
-    ]
-}
 
 /// Four events of a kibibyte with keys of their own; the third is poisonous.
 fn events() -> Vec<String> {
