@@ -39,7 +39,11 @@ impl CsvFormat {
         let delimiter = u8::try_from(delimiter)
             .ok()
             .filter(|byte| byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r'))
-            .ok_or_else(|| PortError::fatal(format!("the csv delimiter `{delimiter}` is not an ascii character that can stand between fields")))?;
+            .ok_or_else(|| {
+                PortError::fatal(format!(
+                    "the csv delimiter `{delimiter}` is not an ascii character that can stand between fields"
+                ))
+            })?;
         Ok(Self { delimiter, spec: spec.clone() })
     }
 
@@ -77,7 +81,10 @@ impl CsvFormat {
         let missing = self.spec.columns.keys().find(|name| columns.iter().all(|column| column.name != **name));
         if let Some(missing) = missing {
             let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-            return Err(format!("there is no column `{missing}`, which `columns` types; there are {}", names.join(", ")));
+            return Err(format!(
+                "there is no column `{missing}`, which `columns` types; there are {}",
+                names.join(", ")
+            ));
         }
         Ok(CsvColumns { columns, null: self.spec.null.clone() })
     }
@@ -148,7 +155,9 @@ fn write_value(column: &CsvColumn, text: &str, json: &mut Vec<u8>) -> Result<(),
         CsvType::Float => match text.parse::<f64>() {
             // As it stands where JSON permits: no digit is lost.
             Ok(_) if is_json_number(text) => json.extend_from_slice(text.as_bytes()),
-            Ok(number) if number.is_finite() => serde_json::to_writer(json, &number).expect("a number is written to memory"),
+            Ok(number) if number.is_finite() => {
+                serde_json::to_writer(json, &number).expect("a number is written to memory")
+            }
             Ok(_) | Err(_) => return refuse("a number"),
         },
         CsvType::Bool if text.eq_ignore_ascii_case("true") => json.extend_from_slice(b"true"),
@@ -180,7 +189,8 @@ mod tests {
         Ok(String::from_utf8(json).expect("utf-8"))
     }
 
-    const TYPED: &str = r#"{"header": ["s", "i", "f", "b"], "columns": {"i": "int", "f": "float", "b": "bool"}, "null": "NA"}"#;
+    const TYPED: &str =
+        r#"{"header": ["s", "i", "f", "b"], "columns": {"i": "int", "f": "float", "b": "bool"}, "null": "NA"}"#;
 
     #[test]
     fn fields_have_the_type_of_their_column() {
@@ -229,6 +239,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_string_comes_through(fields in prop::collection::vec(".{0,20}", 1..6), tab in any::<bool>()) {
+            // A byte order mark at the very beginning is dropped, as in a file.
+            prop_assume!(!fields[0].starts_with('\u{feff}'));
             let names: Vec<String> = (0..fields.len()).map(|at| format!("c{at}")).collect();
             let spec = CsvDecode { header: Some(names.clone()), delimiter: tab.then_some('\t'), ..CsvDecode::default() };
             let format = CsvFormat::new(&spec).expect("good");

@@ -86,7 +86,6 @@ impl Decoder {
             },
         }
     }
-
 }
 
 impl JsonDecoder {

@@ -197,7 +197,9 @@ impl CsvRows {
 mod tests {
     use super::*;
 
-    fn events(values: &[(Option<&[u8]>, Option<&[u8]>)]) -> EventBatch {
+    type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+    fn events(values: &[KeyAndValue<'_>]) -> EventBatch {
         let mut events = EventBatch::default();
         values.iter().zip(100..).for_each(|((key, value), time)| events.push(time, *key, *value));
         events

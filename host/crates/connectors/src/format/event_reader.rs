@@ -25,7 +25,9 @@ impl EventReader {
                 let format = CsvFormat::new(csv)?;
                 let columns = format
                     .given_columns()
-                    .unwrap_or_else(|| Err("single csv rows have no header line; name the columns in `header`".to_owned()))
+                    .unwrap_or_else(|| {
+                        Err("single csv rows have no header line; name the columns in `header`".to_owned())
+                    })
                     .map_err(PortError::fatal)?;
                 Some((format, columns))
             }

@@ -48,7 +48,9 @@ fn path_of(context: &PartContext, path: &Path) -> PathBuf {
 
 fn cannot_write(context: &PartContext, path: &Path, error: &std::io::Error) -> String {
     let hint = match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "; let the host write there, or choose another path",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; let the host write there, or choose another path"
+        }
         ErrorKind::IsADirectory => "; name a file in it",
         _ => "",
     };

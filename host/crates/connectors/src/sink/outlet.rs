@@ -120,11 +120,9 @@ mod tests {
     #[test]
     fn an_error_says_whether_it_may_pass() {
         let outlet = Outlet::new(Vec::new(), "`x`".to_owned());
-        for (kind, what) in [
-            (ErrorKind::BrokenPipe, Fatal),
-            (ErrorKind::PermissionDenied, Fatal),
-            (ErrorKind::StorageFull, Retry),
-        ] {
+        for (kind, what) in
+            [(ErrorKind::BrokenPipe, Fatal), (ErrorKind::PermissionDenied, Fatal), (ErrorKind::StorageFull, Retry)]
+        {
             assert_eq!(outlet.error(&kind.into()).kind, what, "{kind}");
         }
     }

@@ -36,7 +36,8 @@ impl OpenSources {
 
 impl Ingress for OpenSources {
     fn offer(&self, job: &JobId, source: &OperatorId, events: Vec<Vec<u8>>) -> IngressAnswer {
-        let open = self.lock().get(&(job.clone(), source.clone())).map(|open| (Arc::clone(&open.arrivals), open.buffer_bytes));
+        let open =
+            self.lock().get(&(job.clone(), source.clone())).map(|open| (Arc::clone(&open.arrivals), open.buffer_bytes));
         let Some((arrivals, buffer_bytes)) = open else { return IngressAnswer::NoSuchSource };
         let items: Vec<Item> = events.into_iter().map(Item::Event).collect();
         if cost_of(&items) > buffer_bytes {
@@ -150,7 +151,10 @@ mod tests {
         rung.try_recv().expect("woken");
         let Poll::Ready(Ok(Some(batch))) = reader.poll_next(&mut context, BOUNDS) else { panic!("two events") };
         assert_eq!((batch.events.timestamps(), batch.events.values().get(0)), (&[9][..], Some(&b"{\"a\":1}"[..])));
-        assert_eq!((batch.undecodable[0].origin.as_str(), batch.undecodable[0].raw.as_slice()), ("posted:2", &b"{"[..]));
+        assert_eq!(
+            (batch.undecodable[0].origin.as_str(), batch.undecodable[0].raw.as_slice()),
+            ("posted:2", &b"{"[..])
+        );
     }
 
     #[test]

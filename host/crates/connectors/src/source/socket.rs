@@ -22,6 +22,9 @@ use crate::lines::{Line, LineBuffer};
 /// Bytes that may wait for the reader.
 const QUEUE: usize = 4 << 20;
 
+/// A line fits into a batch, whatever the job asks for.
+const MOST_LINE: usize = 64 << 20;
+
 /// The longest wait before connecting again, unless the job asks for a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -36,7 +39,8 @@ pub(crate) fn open(
     runtime: &Handle,
 ) -> Result<Box<dyn SourceReader>, PortError> {
     let events = EventReader::new(spec)?;
-    if !socket.connect.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+    let port = socket.connect.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() {
         let message = format!(
             "source `{}`: `{}` is not an address to connect to: write it such as 127.0.0.1:9999",
             context.node, socket.connect
@@ -62,9 +66,6 @@ pub(crate) fn open(
         _guard: Hangup(task.abort_handle()),
     }))
 }
-
-/// A line fits into a batch, whatever the job asks for.
-const MOST_LINE: usize = 64 << 20;
 
 /// Ends the task when the reader goes.
 struct Hangup(AbortHandle);
@@ -129,7 +130,10 @@ impl Connection {
                         let reason = "the connection broke within the event".to_owned();
                         self.arrivals.push(vec![Item::Cut { head: head.to_vec(), reason }]).await;
                     }
-                    return (Err(self.error("lost the connection", &error, "set `reconnect` to go on by itself")), came);
+                    return (
+                        Err(self.error("lost the connection", &error, "set `reconnect` to go on by itself")),
+                        came,
+                    );
                 }
             }
         }

@@ -67,7 +67,8 @@ fn headers(spec: &HttpSink) -> Result<HeaderMap, String> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     for (name, value) in &spec.headers {
         let header: HeaderName = name.parse().map_err(|_| format!("`{name}` is not a header name"))?;
-        let mut value: HeaderValue = value.parse().map_err(|_| format!("the value of the header `{name}` is not one line of text"))?;
+        let mut value: HeaderValue =
+            value.parse().map_err(|_| format!("the value of the header `{name}` is not one line of text"))?;
         value.set_sensitive(true);
         headers.insert(header, value);
     }
@@ -182,7 +183,11 @@ async fn judge(answer: Response) -> Verdict {
         return Verdict::Again(format!("answered {status}"), retry_after(&answer));
     }
     let body = beginning(answer).await;
-    Verdict::Refused(if body.is_empty() { format!("answered {status}") } else { format!("answered {status}: `{body}`") })
+    Verdict::Refused(if body.is_empty() {
+        format!("answered {status}")
+    } else {
+        format!("answered {status}: `{body}`")
+    })
 }
 
 /// `Retry-After` in seconds. Dates are not read: the runtime's own backoff serves for them.

@@ -30,8 +30,15 @@ pub(super) struct OpenFile {
 }
 
 enum Records {
-    Lines { input: Input, lines: LineBuffer, number: u64 },
+    Lines(Lines),
     Rows(Box<Rows>),
+}
+
+struct Lines {
+    input: Input,
+    lines: LineBuffer,
+    /// The number of the line given out last.
+    number: u64,
 }
 
 struct Rows {
@@ -84,7 +91,7 @@ impl OpenFile {
         let opened = File::open(&file.path).map_err(|error| format!("cannot open `{}`: {error}", file.shown))?;
         let input = unpack(&file.shown, opened).map_err(|error| why(&file.shown, &error))?;
         let records = match csv {
-            None => Records::Lines { input, lines: LineBuffer::new(LONGEST), number: 0 },
+            None => Records::Lines(Lines { input, lines: LineBuffer::new(LONGEST), number: 0 }),
             Some(format) => Records::Rows(Box::new(Rows::open(&file.shown, input, format)?)),
         };
         Ok(Self { shown: file.shown.clone(), records })
@@ -101,9 +108,7 @@ impl OpenFile {
         batch: &mut SourceBatch,
     ) -> Result<Progress, String> {
         match &mut self.records {
-            Records::Lines { input, lines, number } => {
-                read_lines(&self.shown, input, lines, number, decoder, room, batch)
-            }
+            Records::Lines(lines) => lines.read(&self.shown, decoder, room, batch),
             Records::Rows(rows) => rows.read(&self.shown, decoder, room, batch),
         }
     }
@@ -111,7 +116,7 @@ impl OpenFile {
     /// The columns of a CSV file.
     pub(super) fn columns(self) -> Option<CsvColumns> {
         match self.records {
-            Records::Lines { .. } => None,
+            Records::Lines(_) => None,
             Records::Rows(rows) => Some(rows.columns),
         }
     }
@@ -142,53 +147,56 @@ fn why(shown: &str, error: &io::Error) -> String {
     }
 }
 
-fn read_lines(
-    shown: &str,
-    input: &mut Input,
-    lines: &mut LineBuffer,
-    number: &mut u64,
-    decoder: &mut Decoder,
-    room: &mut Room,
-    batch: &mut SourceBatch,
-) -> Result<Progress, String> {
-    let blank_is_nothing = matches!(decoder, Decoder::Json(_));
-    let mut read = 0;
-    loop {
-        while let Some(line) = lines.next_line() {
-            let (Line::Whole(range) | Line::TooLong(range)) = &line;
-            let bytes = &lines.bytes()[range.clone()];
-            let origin = |number: u64| format!("{shown}:{number}");
-            if blank_is_nothing && bytes.trim_ascii().is_empty() {
-                *number += 1;
-                continue;
-            }
-            if !room.take(bytes.len(), batch) {
-                lines.put_back(&line);
+impl Lines {
+    fn read(
+        &mut self,
+        shown: &str,
+        decoder: &mut Decoder,
+        room: &mut Room,
+        batch: &mut SourceBatch,
+    ) -> Result<Progress, String> {
+        let mut read = 0;
+        loop {
+            if self.take_lines(shown, decoder, room, batch) == Progress::Paused || read >= MOST_READ {
                 return Ok(Progress::Paused);
             }
-            *number += 1;
+            if self.lines.has_ended() {
+                return Ok(Progress::Ended);
+            }
+            match self.input.read(self.lines.room()) {
+                Ok(bytes) => {
+                    self.lines.filled(bytes);
+                    read += bytes;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(why(shown, &error)),
+            }
+        }
+    }
+
+    /// Decodes the lines that were read. `Ended`: all of them.
+    fn take_lines(&mut self, shown: &str, decoder: &mut Decoder, room: &mut Room, batch: &mut SourceBatch) -> Progress {
+        let blank_is_nothing = matches!(decoder, Decoder::Json(_));
+        while let Some(line) = self.lines.next_line() {
+            let (Line::Whole(range) | Line::TooLong(range)) = &line;
+            let bytes = &self.lines.bytes()[range.clone()];
+            let nothing = blank_is_nothing && bytes.trim_ascii().is_empty();
+            if !nothing && !room.take(bytes.len(), batch) {
+                self.lines.put_back(&line);
+                return Progress::Paused;
+            }
+            self.number += 1;
+            let origin = || format!("{shown}:{}", self.number);
             match line {
+                Line::Whole(_) if nothing => {}
                 Line::Whole(_) => {
                     let arrival = Arrival { value: bytes, raw: bytes, timestamp: room.now_ms, key: None };
-                    decoder.decode(arrival, || origin(*number), batch);
+                    decoder.decode(arrival, origin, batch);
                 }
-                Line::TooLong(_) => batch.undecodable.push(cut_off(&origin(*number), bytes, lines.too_long())),
+                Line::TooLong(_) => batch.undecodable.push(cut_off(&origin(), bytes, self.lines.too_long())),
             }
         }
-        if read >= MOST_READ {
-            return Ok(Progress::Paused);
-        }
-        if lines.has_ended() {
-            return Ok(Progress::Ended);
-        }
-        match input.read(lines.room()) {
-            Ok(bytes) => {
-                lines.filled(bytes);
-                read += bytes;
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(why(shown, &error)),
-        }
+        Progress::Ended
     }
 }
 
@@ -201,7 +209,9 @@ impl Rows {
                 let mut header = ByteRecord::new();
                 let found = reader.read_byte_record(&mut header).map_err(|error| why_csv(shown, 1, error))?;
                 if !found {
-                    return Err(format!("`{shown}` is empty; a csv file begins with a header line, or name the columns in `header`"));
+                    return Err(format!(
+                        "`{shown}` is empty; a csv file begins with a header line, or name the columns in `header`"
+                    ));
                 }
                 format.columns(header.iter())
             }

@@ -29,12 +29,13 @@ pub(super) fn four(number: u32) -> [u8; 4] {
 #[inline]
 pub(super) fn eight(number: u32) -> [u8; 8] {
     let number = u64::from(number % 100_000_000);
+    // Nothing below can overflow; saying so saves the checks.
     let halves = (number / 10_000) | ((number % 10_000) << 32);
-    let hundreds = ((halves * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let pairs = hundreds | ((halves - hundreds * 100) << 16);
-    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    let digits = tens | ((pairs - tens * 10) << 8);
-    (digits + 0x3030_3030_3030_3030).to_le_bytes()
+    let hundreds = (halves.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (halves.wrapping_sub(hundreds.wrapping_mul(100)) << 16);
+    let tens = (pairs.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | (pairs.wrapping_sub(tens.wrapping_mul(10)) << 8);
+    digits.wrapping_add(0x3030_3030_3030_3030).to_le_bytes()
 }
 
 #[cfg(test)]

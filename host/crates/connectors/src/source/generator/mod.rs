@@ -187,13 +187,13 @@ impl GeneratorReader {
         let mut batch = SourceBatch { events: events_read, undecodable: Vec::new() };
         for row in 0..events.len() {
             let value = events.values().bytes_of(row);
-            let arrival = Arrival {
-                value,
-                raw: value,
-                timestamp: events.timestamps()[row],
-                key: events.keys().get(row),
-            };
-            decoder.decode(arrival, || format!("{}:{}", self.node, events.timestamps()[row]), &mut batch);
+            let arrival =
+                Arrival { value, raw: value, timestamp: events.timestamps()[row], key: events.keys().get(row) };
+            decoder.decode(
+                arrival,
+                || format!("{}:{}", self.node, events.timestamps()[row].abs_diff(self.spec.start_time)),
+                &mut batch,
+            );
         }
         batch
     }
