@@ -190,6 +190,8 @@ fn visit_texts(at: &str, value: &mut Value, with: &mut dyn FnMut(&str, &mut Stri
 
 #[cfg(test)]
 mod tests {
+    use gristmill_types::OperatorId;
+
     use super::*;
 
     const DOCUMENT: &str = "\
