@@ -33,9 +33,11 @@ const VALUE_BYTES: usize = 110;
 /// Runs the benchmark; gives its line of JSON.
 pub(crate) fn run() -> anyhow::Result<serde_json::Value> {
     let guest = root().join("tests/guests/target/modules/echo.wasm");
-    let bytes = std::fs::read(&guest).with_context(|| format!("reading {}; `make guests` builds it", guest.display()))?;
+    let bytes =
+        std::fs::read(&guest).with_context(|| format!("reading {}; `make guests` builds it", guest.display()))?;
     let cache = tempfile::tempdir()?;
-    let wasm = WasmModules::new(&WasmOptions { cache_dir: cache.path().to_owned() }).map_err(|error| anyhow!("{error}"))?;
+    let wasm =
+        WasmModules::new(&WasmOptions { cache_dir: cache.path().to_owned() }).map_err(|error| anyhow!("{error}"))?;
     let document = JobDocument::parse(
         "{version: 1, job: latency, sources: {in: {from: {generator: {keys: 1000}}, parallelism: 1}}, \
          operators: {echo: {module: ./x.wasm, parallelism: 2, inputs: {in: {from: in, key_by: key}}}}, \
@@ -99,7 +101,11 @@ struct StampedSource {
 const TICK: Duration = Duration::from_micros(200);
 
 impl SourceReader for StampedSource {
-    fn poll_next(&mut self, context: &mut Context<'_>, bounds: ReadBounds) -> Poll<Result<Option<SourceBatch>, PortError>> {
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        bounds: ReadBounds,
+    ) -> Poll<Result<Option<SourceBatch>, PortError>> {
         if !std::mem::replace(&mut self.alarmed, true) {
             let waker = context.waker().clone();
             let ticks = Duration::from_secs(SECONDS + 1).as_micros() / TICK.as_micros();

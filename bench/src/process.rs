@@ -68,8 +68,10 @@ impl Host {
     /// Uploads a guest and submits a job that runs it.
     async fn run_job(&self, client: &reqwest::Client, guest: &str, job: &str) -> anyhow::Result<()> {
         let path = root().join(guest);
-        let bytes = std::fs::read(&path).with_context(|| format!("reading {}; `make guests` builds it", path.display()))?;
-        let push = client.post(format!("{}/v1/modules?name=guest@1", self.address)).header("content-type", "application/wasm");
+        let bytes =
+            std::fs::read(&path).with_context(|| format!("reading {}; `make guests` builds it", path.display()))?;
+        let push =
+            client.post(format!("{}/v1/modules?name=guest@1", self.address)).header("content-type", "application/wasm");
         push.body(bytes).send().await?.error_for_status().context("uploading the module")?;
         let submit = client.post(format!("{}/v1/jobs", self.address)).header("content-type", "application/yaml");
         let answer = submit.body(job.to_owned()).send().await?;

@@ -74,9 +74,11 @@ struct Round {
 /// Runs a benchmark; gives its line of JSON.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
     let guest = root().join(bench.guest);
-    let bytes = std::fs::read(&guest).with_context(|| format!("reading {}; `make guests` builds it", guest.display()))?;
+    let bytes =
+        std::fs::read(&guest).with_context(|| format!("reading {}; `make guests` builds it", guest.display()))?;
     let cache = tempfile::tempdir()?;
-    let wasm = WasmModules::new(&WasmOptions { cache_dir: cache.path().to_owned() }).map_err(|error| anyhow!("{error}"))?;
+    let wasm =
+        WasmModules::new(&WasmOptions { cache_dir: cache.path().to_owned() }).map_err(|error| anyhow!("{error}"))?;
     let (mut guests, mut natives) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         guests.push(round(bench, &wasm, &bytes)?);

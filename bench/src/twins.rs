@@ -44,7 +44,8 @@ impl OperatorFactory for Twin {
     }
 
     fn open(&self, context: OperatorContext) -> Result<Box<dyn Operator>, CallFailure> {
-        let settings = serde_json::from_str(&context.parameters).map_err(|error| CallFailure::Fatal(error.to_string()))?;
+        let settings =
+            serde_json::from_str(&context.parameters).map_err(|error| CallFailure::Fatal(error.to_string()))?;
         Ok((self.make)(&settings))
     }
 }

@@ -19,7 +19,9 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         // A clock set before 1970 is taken as 1970: event times are then wrong, as the clock is.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
     }
 
     fn monotonic(&self) -> Duration {

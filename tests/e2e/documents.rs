@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 /// Events from `from`, through the operator `it`, into the file `JOB.out`.
 ///
 /// The source is called `events`, the sink `out`; the module's input must be called `in`.
-pub fn through(module: &str, job: &str, from: &Value) -> Value {
+pub(crate) fn through(module: &str, job: &str, from: &Value) -> Value {
     json!({
         "version": 1,
         "job": job,
@@ -16,7 +16,7 @@ pub fn through(module: &str, job: &str, from: &Value) -> Value {
 }
 
 /// Events from `from` straight into the file `JOB.out`, decoded so.
-pub fn copied(job: &str, from: &Value, decode: &Value) -> Value {
+pub(crate) fn copied(job: &str, from: &Value, decode: &Value) -> Value {
     json!({
         "version": 1,
         "job": job,
@@ -26,11 +26,11 @@ pub fn copied(job: &str, from: &Value, decode: &Value) -> Value {
 }
 
 /// A source of posted events.
-pub fn posted() -> Value {
+pub(crate) fn posted() -> Value {
     json!({"http": {}})
 }
 
 /// A source that reads a file, or several.
-pub fn file(path: &str) -> Value {
+pub(crate) fn file(path: &str) -> Value {
     json!({"file": {"path": path}})
 }

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// An example guest: `filter`, `word-count`, `c-filter` …
-pub fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     built(root().join(format!("guest-examples/target/modules/{name}.wasm")))
 }
 
 /// A guest of the tests: `echo`, `spin`, `poison` …
-pub fn odd(name: &str) -> PathBuf {
+pub(crate) fn odd(name: &str) -> PathBuf {
     built(root().join(format!("tests/guests/target/modules/{name}.wasm")))
 }
 

@@ -8,14 +8,14 @@ use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::Value;
 
 /// No promise of these tests takes longer.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `gristmill serve`; killed with the value.
-pub struct Host {
+pub(crate) struct Host {
     child: Child,
-    pub address: String,
-    pub folder: tempfile::TempDir,
-    pub client: Client,
+    pub(crate) address: String,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) client: Client,
 }
 
 impl Drop for Host {
@@ -26,7 +26,7 @@ impl Drop for Host {
 }
 
 /// The binary under test.
-pub fn gristmill() -> Command {
+pub(crate) fn gristmill() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
     command.env_remove("GRISTMILL_HOST").env_remove("GRISTMILL_TOKEN").env("RUST_BACKTRACE", "0");
     // `run` compiles each guest once for all tests; a host keeps its own cache.
@@ -35,15 +35,15 @@ pub fn gristmill() -> Command {
 }
 
 impl Host {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), &[])
     }
 
-    pub fn start_with(arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), arguments)
     }
 
-    pub fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+    pub(crate) fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
         let address_file = folder.path().join("address");
         let _ = std::fs::remove_file(&address_file);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log")).unwrap();
@@ -72,7 +72,7 @@ impl Host {
     }
 
     /// Kills the host with -9 and starts another on the same data.
-    pub fn kill_and_restart(mut self) -> Self {
+    pub(crate) fn kill_and_restart(mut self) -> Self {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
@@ -81,63 +81,63 @@ impl Host {
     }
 
     /// Asks the host to end; gives its exit status.
-    pub fn terminate(&mut self) -> std::process::ExitStatus {
+    pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
         let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
         eventually("the host ends", || self.child.try_wait().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Puts a file into the host's working directory, where relative paths of documents begin.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), content).unwrap();
     }
 
     /// The lines of a file in the host's working directory; none while it is not there.
-    pub fn lines(&self, name: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, name: &str) -> Vec<String> {
         let text = std::fs::read_to_string(self.path(name)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap()
     }
 
     /// The command line as a client of this host.
-    pub fn cli(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
         gristmill().args(["--host", &self.address]).args(arguments).current_dir(self.folder.path()).output().unwrap()
     }
 
     /// The same, expected to succeed; gives what it printed.
-    pub fn cli_ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn cli_ok(&self, arguments: &[&str]) -> String {
         let output = self.cli(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         text(&output.stdout)
     }
 
-    pub fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.client.get(format!("{}{path}", self.address)).send().unwrap()
     }
 
-    pub fn json(&self, path: &str) -> Value {
+    pub(crate) fn json(&self, path: &str) -> Value {
         let response = self.get(path);
         assert!(response.status().is_success(), "GET {path}: {}", response.status());
         response.json().unwrap()
     }
 
-    pub fn post(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.address))
     }
 
-    pub fn delete(&self, path: &str) -> Response {
+    pub(crate) fn delete(&self, path: &str) -> Response {
         self.client.delete(format!("{}{path}", self.address)).send().unwrap()
     }
 
     /// Uploads a module under a name.
-    pub fn push(&self, file: &Path, name: &str) -> Value {
+    pub(crate) fn push(&self, file: &Path, name: &str) -> Value {
         let push = self.post(&format!("/v1/modules?name={name}")).header("content-type", "application/wasm");
         let response = push.body(std::fs::read(file).unwrap()).send().unwrap();
         let status = response.status();
@@ -147,40 +147,40 @@ impl Host {
     }
 
     /// Submits a job document.
-    pub fn submit(&self, document: &str) -> Value {
+    pub(crate) fn submit(&self, document: &str) -> Value {
         let (status, answer) = self.try_submit(document);
         assert!(status < 300, "submitting: {answer}");
         answer
     }
 
     /// Submits a job document; gives the status and the answer.
-    pub fn try_submit(&self, document: &str) -> (u16, Value) {
+    pub(crate) fn try_submit(&self, document: &str) -> (u16, Value) {
         let submit = self.post("/v1/jobs").header("content-type", "application/yaml").body(document.to_owned());
         let response = submit.send().unwrap();
         (response.status().as_u16(), response.json().unwrap())
     }
 
     /// Posts events, one a line, into the source `events` of a job; gives the answer.
-    pub fn offer(&self, job: &str, lines: &str) -> Response {
+    pub(crate) fn offer(&self, job: &str, lines: &str) -> Response {
         let post = self.post(&format!("/v1/jobs/{job}/sources/events/events"));
         post.header("content-type", "application/x-ndjson").body(lines.to_owned()).send().unwrap()
     }
 
     /// The same, expected to be taken.
-    pub fn feed(&self, job: &str, lines: &str) {
+    pub(crate) fn feed(&self, job: &str, lines: &str) {
         let answer = self.offer(job, lines);
         assert_eq!(answer.status(), 202, "{}", answer.text().unwrap());
     }
 
     /// Stops a job and waits until it has stopped.
-    pub fn stop(&self, job: &str) -> Value {
+    pub(crate) fn stop(&self, job: &str) -> Value {
         let answer = self.post(&format!("/v1/jobs/{job}/stop")).send().unwrap();
         assert_eq!(answer.status(), 202, "{}", answer.text().unwrap());
         self.wait_for(job, "STOPPED")
     }
 
     /// Waits until a number of a job is at least this; gives the job.
-    pub fn wait_until(&self, job: &str, number: &str, at_least: u64) -> Value {
+    pub(crate) fn wait_until(&self, job: &str, number: &str, at_least: u64) -> Value {
         eventually(&format!("{number} of job {job} is {at_least}"), || {
             let seen = self.json(&format!("/v1/jobs/{job}"));
             assert_ne!(seen["state"], "FAILED", "{}", seen["cause"]);
@@ -189,18 +189,18 @@ impl Host {
     }
 
     /// The first thousand dead letters of a job.
-    pub fn letters(&self, job: &str) -> Vec<Value> {
+    pub(crate) fn letters(&self, job: &str) -> Vec<Value> {
         let page = self.json(&format!("/v1/jobs/{job}/dead-letters?limit=1000"));
         page["letters"].as_array().unwrap().clone()
     }
 
     /// Whatever was done to it, the host is up.
-    pub fn assert_up(&self) {
+    pub(crate) fn assert_up(&self) {
         assert_eq!(self.json("/healthz")["status"], "ok");
     }
 
     /// Waits until a job is in a state; gives it.
-    pub fn wait_for(&self, job: &str, state: &str) -> Value {
+    pub(crate) fn wait_for(&self, job: &str, state: &str) -> Value {
         eventually(&format!("job {job} is {state}"), || {
             let seen = self.json(&format!("/v1/jobs/{job}"));
             let now = seen["state"].as_str().unwrap().to_owned();
@@ -212,7 +212,7 @@ impl Host {
 }
 
 /// Looks again until there is something, at most [`PATIENCE`] long.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(seen) = look() {
@@ -224,6 +224,6 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Bytes as text.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

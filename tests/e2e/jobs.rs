@@ -16,7 +16,7 @@ fn host_with_job() -> Host {
 }
 
 /// Waits until an operation is done; gives it.
-pub fn done(host: &Host, operation: &Value) -> Value {
+pub(crate) fn done(host: &Host, operation: &Value) -> Value {
     let id = operation["id"].as_str().unwrap().to_owned();
     eventually("the operation is done", || {
         let seen = host.json(&format!("/v1/operations/{id}"));

@@ -45,7 +45,11 @@ fn actual() -> BTreeMap<String, BTreeSet<String>> {
 fn every_import_between_our_crates_stands_in_the_table() {
     let (declared, actual) = (declared(), actual());
     let names = |table: &BTreeMap<String, _>| table.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&declared), names(&actual), "the table of docs/ARCHITECTURE.md lists other crates than the workspace");
+    assert_eq!(
+        names(&declared),
+        names(&actual),
+        "the table of docs/ARCHITECTURE.md lists other crates than the workspace"
+    );
     for (name, imports) in &actual {
         let extra: Vec<_> = imports.difference(&declared[name]).collect();
         assert!(extra.is_empty(), "{name} imports {extra:?}, which docs/ARCHITECTURE.md does not allow");
@@ -56,13 +60,19 @@ fn every_import_between_our_crates_stands_in_the_table() {
 
 #[test]
 fn the_deciding_floors_do_no_io_and_know_no_clock() {
-    let forbidden = ["std::fs", "std::net", "SystemTime", "Instant::now", "thread::sleep", "async fn", "tokio::", "rand::"];
+    let forbidden =
+        ["std::fs", "std::net", "SystemTime", "Instant::now", "thread::sleep", "async fn", "tokio::", "rand::"];
     for floor in ["types", "dataflow", "ports"] {
         for file in sources(&root().join("host/crates").join(floor).join("src")) {
             let text = std::fs::read_to_string(&file).expect("readable");
             for word in forbidden {
                 let found = text.lines().position(|line| line.contains(word) && !line.trim_start().starts_with("//"));
-                assert!(found.is_none(), "{}:{}: `{word}` on a floor that only decides", file.display(), found.unwrap_or(0) + 1);
+                assert!(
+                    found.is_none(),
+                    "{}:{}: `{word}` on a floor that only decides",
+                    file.display(),
+                    found.unwrap_or(0) + 1
+                );
             }
         }
     }

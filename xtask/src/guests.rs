@@ -51,7 +51,8 @@ fn guests_of(workspace: &Path) -> Result<Vec<Guest>> {
 }
 
 fn guest_of(package: &Value) -> Option<Guest> {
-    let is_module = |target: &&Value| target["crate_types"].as_array().is_some_and(|types| types.contains(&"cdylib".into()));
+    let is_module =
+        |target: &&Value| target["crate_types"].as_array().is_some_and(|types| types.contains(&"cdylib".into()));
     let target = package["targets"].as_array()?.iter().find(is_module)?;
     Some(Guest { package: package["name"].as_str()?.to_owned(), library: target["name"].as_str()?.replace('-', "_") })
 }

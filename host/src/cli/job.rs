@@ -140,7 +140,13 @@ async fn logs(job: &str, follow: bool, api: &Api, out: &Output) -> anyhow::Resul
     let answer = api.get(&path(job, "/logs")).await?;
     out.result(&answer, |answer| {
         let line = |line: &Value| {
-            format!("{} {:5} [{}] {}", field(line, "at"), field(line, "level"), field(line, "operator"), field(line, "message"))
+            format!(
+                "{} {:5} [{}] {}",
+                field(line, "at"),
+                field(line, "level"),
+                field(line, "operator"),
+                field(line, "message")
+            )
         };
         answer["lines"].as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("\n")
     });
@@ -173,7 +179,9 @@ async fn tap(
     let port = port.map(|port| format!("?port={port}")).unwrap_or_default();
     let mut seen = 0;
     api.follow(&path(job, &format!("/operators/{operator}/tap{port}")), |event| {
-        out.item(&event, |event| format!("{} {} {}", field(event, "timestamp"), payload(&event["key"]), payload(&event["value"])));
+        out.item(&event, |event| {
+            format!("{} {} {}", field(event, "timestamp"), payload(&event["key"]), payload(&event["value"]))
+        });
         seen += 1;
         limit.is_none_or(|limit| seen < limit)
     })
@@ -192,7 +200,11 @@ fn payload(value: &Value) -> String {
 fn letters(answer: &Value) -> String {
     let letter = |letter: &Value| {
         let origin = field(letter, "origin");
-        let place = if origin.is_empty() { field(letter, "operator") } else { format!("{} {origin}", field(letter, "operator")) };
+        let place = if origin.is_empty() {
+            field(letter, "operator")
+        } else {
+            format!("{} {origin}", field(letter, "operator"))
+        };
         let replayed = if letter["replayed"].as_bool() == Some(true) { " (replayed)" } else { "" };
         format!(
             "#{}{replayed} {place}: {}: {}\n  key {} value {}",
@@ -238,7 +250,9 @@ fn inspected(job: &Value) -> String {
         let total = &node["total"];
         let out: u64 = total["events_out"].as_array().into_iter().flatten().filter_map(Value::as_u64).sum();
         let mut cells = vec![field(node, "id"), field(node, "kind"), field(total, "events_in"), out.to_string()];
-        cells.extend(["calls", "faults", "dead_letters", "busy_ms", "blocked_ms", "state_keys"].map(|name| field(total, name)));
+        cells.extend(
+            ["calls", "faults", "dead_letters", "busy_ms", "blocked_ms", "state_keys"].map(|name| field(total, name)),
+        );
         cells
     };
     let rows: Vec<_> = job["report"]["nodes"].as_array().into_iter().flatten().map(row).collect();

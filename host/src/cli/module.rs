@@ -64,7 +64,12 @@ pub(crate) async fn perform(command: ModuleCommand, api: &Api, out: &Output) -> 
 }
 
 /// Uploads a file; gives the host's answer.
-pub(crate) async fn push(api: &Api, file: &std::path::Path, name: Option<&str>, dry_run: bool) -> anyhow::Result<Value> {
+pub(crate) async fn push(
+    api: &Api,
+    file: &std::path::Path,
+    name: Option<&str>,
+    dry_run: bool,
+) -> anyhow::Result<Value> {
     let metadata = std::fs::metadata(file).with_context(|| format!("reading {}", file.display()))?;
     if !metadata.is_file() {
         bail!("{} is not a file", file.display());
@@ -105,7 +110,9 @@ fn described(hash: &Value, admission: &Value) -> String {
         Some(true) => format!("{} (keyed)", field(input, "name")),
         _ => field(input, "name"),
     };
-    let state = |state: &Value| format!("{} ({}, version {})", field(state, "name"), field(state, "kind"), field(state, "version"));
+    let state = |state: &Value| {
+        format!("{} ({}, version {})", field(state, "name"), field(state, "kind"), field(state, "version"))
+    };
     let mut lines = vec![
         format!("hash     {}", hash.as_str().unwrap_or_default()),
         format!("form     {}, {} bytes", field(admission, "form"), field(admission, "size_bytes")),
@@ -127,7 +134,13 @@ fn listed(answer: &Value) -> String {
     let short = |hash: String| hash.chars().take(12).collect::<String>();
     let row = |module: &Value| {
         let admission = &module["admission"];
-        vec![names(module), short(field(module, "hash")), field(admission, "form"), field(admission, "size_bytes"), field(module, "created_at")]
+        vec![
+            names(module),
+            short(field(module, "hash")),
+            field(admission, "form"),
+            field(admission, "size_bytes"),
+            field(module, "created_at"),
+        ]
     };
     let rows: Vec<_> = answer["modules"].as_array().into_iter().flatten().map(row).collect();
     table(&["NAME", "HASH", "FORM", "BYTES", "CREATED"], &rows)

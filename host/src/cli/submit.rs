@@ -56,7 +56,9 @@ pub(crate) async fn submit(options: SubmitOptions, api: &Api, out: &Output) -> a
     if options.wait {
         return wait(job, api, out).await;
     }
-    out.result(&answer, |answer| format!("job {job} is {}\n{}", field(answer, "state"), field(answer, "rendering").trim_end()));
+    out.result(&answer, |answer| {
+        format!("job {job} is {}\n{}", field(answer, "state"), field(answer, "rendering").trim_end())
+    });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -108,7 +110,12 @@ fn dry_run_in_words(answer: &Value, text: &str) -> String {
         lines.push(problem_line(&finding));
     }
     for operator in answer["operators"].as_array().into_iter().flatten() {
-        lines.push(format!("{}: module {}, parameters {}", field(operator, "operator"), field(operator, "module"), operator["parameters"]));
+        lines.push(format!(
+            "{}: module {}, parameters {}",
+            field(operator, "operator"),
+            field(operator, "module"),
+            operator["parameters"]
+        ));
     }
     lines.push(field(answer, "rendering").trim_end().to_owned());
     lines.push(if answer["ok"].as_bool() == Some(true) { "would run".to_owned() } else { "would not run".to_owned() });
@@ -149,6 +156,11 @@ impl Progress {
         let (events, elapsed_ms) = (number("events_read"), number("elapsed_ms"));
         let rate = (events.saturating_sub(self.events)) * 1000 / elapsed_ms.saturating_sub(self.elapsed_ms).max(1);
         (self.events, self.elapsed_ms) = (events, elapsed_ms);
-        format!("{} {}: {events} events in, {} out, {rate} events/s", field(job, "job"), field(job, "state"), number("events_written"))
+        format!(
+            "{} {}: {events} events in, {} out, {rate} events/s",
+            field(job, "job"),
+            field(job, "state"),
+            number("events_written")
+        )
     }
 }

@@ -79,8 +79,7 @@ pub fn load(file: &Path, cache: Option<&Path>) -> anyhow::Result<LoadedJob> {
     let text = read_document(file)?;
     let bad = |problems| anyhow::Error::from(BadJob::new(file, &text, problems));
     let document = JobDocument::parse(&text).map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    let problems: Vec<_> =
-        validate_offline(&document).into_iter().filter(Problem::is_error).collect();
+    let problems: Vec<_> = validate_offline(&document).into_iter().filter(Problem::is_error).collect();
     if !problems.is_empty() {
         return Err(bad(problems));
     }
@@ -100,8 +99,11 @@ fn read_modules(document: &JobDocument, base: &Path) -> Result<HashMap<OperatorI
         let at = format!("operators.{id}.module");
         match &spec.module {
             ModuleSource::Named(_) | ModuleSource::Hash(_) => problems.push(
-                Problem::error(at, format!("`{}` is a module of a host, but `run` has none", String::from(spec.module.clone())))
-                    .hint("give the path of the Wasm file, such as ./filter.wasm, or submit the job to a host".to_owned()),
+                Problem::error(
+                    at,
+                    format!("`{}` is a module of a host, but `run` has none", String::from(spec.module.clone())),
+                )
+                .hint("give the path of the Wasm file, such as ./filter.wasm, or submit the job to a host".to_owned()),
             ),
             ModuleSource::File(path) => match std::fs::read(base.join(path)) {
                 Ok(bytes) => {

@@ -74,7 +74,9 @@ pub async fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     Ok(match state {
         JobState::Finished | JobState::Stopped => ExitCode::SUCCESS,
         JobState::Cancelled => ExitCode::from(130),
-        JobState::Starting | JobState::Running | JobState::Paused | JobState::Stopping | JobState::Failed => ExitCode::FAILURE,
+        JobState::Starting | JobState::Running | JobState::Paused | JobState::Stopping | JobState::Failed => {
+            ExitCode::FAILURE
+        }
     })
 }
 

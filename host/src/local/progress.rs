@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use gristmill_runtime::{JobEventKind, JobHandle, JobReport};
 use gristmill_ports::telemetry::LogLevel;
+use gristmill_runtime::{JobEventKind, JobHandle, JobReport};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 
 /// How progress is shown.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// What becomes of a guest, and the words that its user must read.
-pub enum Fate {
+pub(crate) enum Fate {
     /// Refused at upload, with this code.
     Refused(&'static str, &'static [&'static str]),
     /// Admitted, but its job does not start.
@@ -20,7 +20,7 @@ pub enum Fate {
 use Fate::{AllOut, AllSetAside, Fails, NotStarted, PoisonSetAside, Refused};
 
 /// The guests of `tests/guests/README.md`, each with what is asked of the host and its fate.
-pub fn guests() -> Vec<(&'static str, Value, Fate)> {
+pub(crate) fn guests() -> Vec<(&'static str, Value, Fate)> {
     let plain = || json!({});
     let small_output = || json!({"limits": {"memory": "256MiB", "output": "1MiB"}});
     vec![

@@ -10,14 +10,14 @@ use reqwest::blocking::Client;
 use crate::host::{Host, PATIENCE};
 
 /// Asks for `/healthz` again and again, and keeps the slowest answer.
-pub struct Watch {
+pub(crate) struct Watch {
     slowest_us: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
-    pub fn over(host: &Host) -> Self {
+    pub(crate) fn over(host: &Host) -> Self {
         let (slowest_us, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (slowest, end, url) = (Arc::clone(&slowest_us), Arc::clone(&over), format!("{}/healthz", host.address));
         let thread = std::thread::spawn(move || {
@@ -33,11 +33,11 @@ impl Watch {
     }
 
     /// The slowest answer since the last time that this was asked.
-    pub fn slowest(&self) -> Duration {
+    pub(crate) fn slowest(&self) -> Duration {
         Duration::from_micros(self.slowest_us.swap(0, Relaxed))
     }
 
-    pub fn end(mut self) {
+    pub(crate) fn end(mut self) {
         self.over.store(true, Relaxed);
         self.thread.take().unwrap().join().expect("every answer was well");
     }

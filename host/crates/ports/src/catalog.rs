@@ -15,7 +15,12 @@ pub trait Catalog: Send + Sync {
     /// Keeps the bytes and the report of a module, and points its name at it if it has one.
     ///
     /// A name that already points at other bytes is refused: a version is never changed.
-    fn put_module(&self, name: Option<&ModuleName>, bytes: &[u8], admission: &Admission) -> Result<PutModule, PortError>;
+    fn put_module(
+        &self,
+        name: Option<&ModuleName>,
+        bytes: &[u8],
+        admission: &Admission,
+    ) -> Result<PutModule, PortError>;
     /// The hash behind a name.
     fn resolve(&self, name: &ModuleName) -> Result<Option<ModuleHash>, PortError>;
     /// One module.

@@ -287,7 +287,14 @@ impl StateBackend for Stateless {
     fn map_clear(&mut self, state: StateIndex, _: &[u32]) -> Result<(), StateError> {
         Self::refuse(state)
     }
-    fn map_scan(&mut self, state: StateIndex, _: u32, _: &[u8], _: Option<&[u8]>, _: u32) -> Result<ScanPage, StateError> {
+    fn map_scan(
+        &mut self,
+        state: StateIndex,
+        _: u32,
+        _: &[u8],
+        _: Option<&[u8]>,
+        _: u32,
+    ) -> Result<ScanPage, StateError> {
         Self::refuse(state)
     }
     fn freeze(&mut self) -> bool {

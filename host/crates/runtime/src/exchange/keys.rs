@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use gristmill_dataflow::document::KeyBy;
+use gristmill_ports::Parts;
 use gristmill_ports::error::PortError;
 use gristmill_ports::format::{KeySelector, SelectedKeys};
-use gristmill_ports::Parts;
 use gristmill_types::EventBatch;
 
 /// Keys the events that pass a keyed edge.
@@ -44,8 +44,10 @@ impl Keying {
             }
         };
         let refused = without_key.iter().map(|(row, _)| *row).collect::<Vec<_>>();
-        let set_aside =
-            without_key.into_iter().map(|(row, reason)| (batch.slice(row as usize..row as usize + 1), reason)).collect();
+        let set_aside = without_key
+            .into_iter()
+            .map(|(row, reason)| (batch.slice(row as usize..row as usize + 1), reason))
+            .collect();
         let mut events = Arc::unwrap_or_clone(batch);
         if let Some(keys) = selected {
             events = events.with_keys(keys).expect("a key selector gives one key, or null, for each event");

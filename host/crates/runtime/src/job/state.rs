@@ -60,10 +60,9 @@ pub(crate) fn wished(state: JobState, wish: Wish) -> Result<Option<JobState>, Il
         | (Wish::Cancel, JobState::Cancelled) => Ok(None),
         (Wish::Pause, JobState::Stopping)
         | (Wish::Resume, JobState::Stopping)
-        | (
-            _,
-            JobState::Starting | JobState::Finished | JobState::Stopped | JobState::Cancelled | JobState::Failed,
-        ) => Err(IllegalTransition { state, wish }),
+        | (_, JobState::Starting | JobState::Finished | JobState::Stopped | JobState::Cancelled | JobState::Failed) => {
+            Err(IllegalTransition { state, wish })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gristmill_dataflow::JobPlan;
-use gristmill_runtime::{JobEvent, JobEventKind};
+use gristmill_runtime::{JobEvent, JobEventKind, JobReport, JobStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -41,7 +41,7 @@ impl From<&JobView> for JobSummary {
     fn from(job: &JobView) -> Self {
         let status = job.status();
         let report = job.report();
-        let count = |of: fn(&gristmill_runtime::JobReport) -> u64| report.as_ref().map_or(0, of);
+        let count = |of: fn(&JobReport) -> u64| report.as_ref().map_or(0, of);
         Self {
             job: job.record.id.to_string(),
             state: status.state.to_string(),
@@ -91,8 +91,8 @@ impl JobDetails {
             plan: plan.map(json),
             rendering: plan.map(gristmill_dataflow::describe),
             report: job.report().map(|report| {
-                let cause = job.status().cause;
-                json(&gristmill_runtime::JobReport { cause, ..report })
+                let JobStatus { state, cause } = job.status();
+                json(&JobReport { state, cause, ..report })
             }),
         }
     }

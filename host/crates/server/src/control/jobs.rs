@@ -21,14 +21,11 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// Where the job is right now.
+    /// Where the job is, as it was last written down.
     #[must_use]
     pub fn status(&self) -> JobStatus {
         match &self.live {
-            Some(live) => {
-                let status = live.handle().status();
-                JobStatus { cause: status.cause.map(|cause| live.hide_secrets(&cause)), ..status }
-            }
+            Some(live) => live.status(),
             None => JobStatus { state: self.record.state, cause: self.record.cause.clone() },
         }
     }
@@ -170,8 +167,7 @@ impl Control {
         let control = Arc::clone(self);
         let begun = operation.clone();
         tokio::spawn(async move {
-            live.until_recorded().await;
-            let JobStatus { state, cause } = JobView { record: job.record, live: Some(live) }.status();
+            let JobStatus { state, cause } = live.until_recorded().await;
             let detail = json!({"state": state, "cause": cause});
             control.end(begun, if state == JobState::Failed { Err(detail) } else { Ok(detail) }).await;
         });
@@ -188,7 +184,7 @@ impl Control {
             return Err(wrong_state(id, JobState::Starting, "deleted"));
         }
         let job = self.job(id).await?;
-        if let Some(live) = job.live.as_ref().filter(|live| live.state().is_final()) {
+        if let Some(live) = job.live.as_ref().filter(|live| live.has_ended()) {
             live.until_recorded().await;
         } else if job.is_active() {
             return Err(wrong_state(id, job.status().state, "deleted before it is stopped or cancelled"));
@@ -216,8 +212,9 @@ impl JobView {
     /// The job itself, if it is not over.
     pub(super) fn running(&self, action: &'static str) -> Result<&Arc<LiveJob>, ControlError> {
         match &self.live {
-            Some(live) if !live.state().is_final() => Ok(live),
-            Some(_) | None => Err(wrong_state(&self.record.id, self.status().state, action)),
+            Some(live) if !live.has_ended() => Ok(live),
+            Some(live) => Err(wrong_state(&self.record.id, live.handle().status().state, action)),
+            None => Err(wrong_state(&self.record.id, self.record.state, action)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use gristmill_ports::catalog::JobState;
-use gristmill_runtime::JobHandle;
+use gristmill_runtime::{JobHandle, JobStatus};
 use gristmill_types::JobId;
 use tokio::sync::watch;
 
@@ -16,15 +16,19 @@ const ENDED_KEPT: usize = 32;
 pub(crate) const MOST_RUNNING: usize = 512;
 
 /// A job of this process.
+///
+/// Two truths about where it is: the engine's, and the one that stands in the catalog. Users are told the second, so
+/// that what they were told is still so after the host was killed.
 pub struct LiveJob {
     handle: JobHandle,
     secrets: Arc<Secrets>,
-    recorded: watch::Sender<bool>,
+    recorded: watch::Sender<JobStatus>,
 }
 
 impl LiveJob {
     pub(crate) fn new(handle: JobHandle, secrets: Arc<Secrets>) -> Self {
-        Self { handle, secrets, recorded: watch::Sender::new(false) }
+        let recorded = watch::Sender::new(JobStatus { state: JobState::Starting, cause: None });
+        Self { handle, secrets, recorded }
     }
 
     /// The way into the job.
@@ -33,10 +37,15 @@ impl LiveJob {
         &self.handle
     }
 
-    /// Where the job is.
+    /// Where the job is, as it was last written down; the cause is without secrets.
     #[must_use]
-    pub fn state(&self) -> JobState {
-        self.handle.status().state
+    pub fn status(&self) -> JobStatus {
+        self.recorded.borrow().clone()
+    }
+
+    /// Whether the engine is done with it; its end may not be written down yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.handle.status().state.is_final()
     }
 
     /// A text of the job with what its placeholders stand for put back.
@@ -45,15 +54,16 @@ impl LiveJob {
         self.secrets.hide(text)
     }
 
-    /// Says that the end of the job stands in the catalog, or cannot be written there.
-    pub(crate) fn mark_recorded(&self) {
-        self.recorded.send_replace(true);
+    /// Says what stands in the catalog now, or could not be written there in any number of tries.
+    pub(crate) fn mark_recorded(&self, status: JobStatus) {
+        self.recorded.send_replace(status);
     }
 
     /// Waits until the job has ended and its end stands in the catalog.
-    pub(crate) async fn until_recorded(&self) {
-        let waited = self.recorded.subscribe().wait_for(|recorded| *recorded).await.map(drop);
-        waited.expect("the sender lives in `self`");
+    pub(crate) async fn until_recorded(&self) -> JobStatus {
+        let mut recorded = self.recorded.subscribe();
+        let waited = recorded.wait_for(|status| status.state.is_final()).await.map(|status| status.clone());
+        waited.expect("the sender lives in `self`")
     }
 }
 

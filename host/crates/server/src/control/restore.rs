@@ -60,7 +60,7 @@ impl Control {
     /// Asks every job to stop, waits, cancels those that have not; used when the host ends.
     pub async fn drain(&self, grace: Duration) {
         self.close();
-        let running = || self.live.all().into_iter().filter(|live| !live.state().is_final());
+        let running = || self.live.all().into_iter().filter(|live| !live.has_ended());
         // A job that ends by itself in between refuses, which is as good.
         for live in running() {
             let _ = live.handle().stop();

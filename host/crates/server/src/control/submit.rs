@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gristmill_dataflow::canonical_json;
 use gristmill_ports::catalog::{JobRecord, JobState};
+use gristmill_runtime::JobStatus;
 use gristmill_types::JobId;
 
 use super::assess::{PreparedJob, ReadJob};
@@ -136,21 +137,22 @@ impl Control {
     async fn record(self: Arc<Self>, live: Arc<LiveJob>, mut record: JobRecord) {
         let mut states = live.handle().watch();
         loop {
-            let status = states.borrow_and_update().clone();
+            let JobStatus { state, cause } = states.borrow_and_update().clone();
+            let status = JobStatus { state, cause: cause.map(|cause| live.hide_secrets(&cause)) };
             record.changed_ms = self.now_ms();
-            record.state = status.state;
-            record.cause = status.cause.map(|cause| live.hide_secrets(&cause));
-            if record.state.is_final() {
+            record.state = state;
+            record.cause.clone_from(&status.cause);
+            if state.is_final() {
                 record.final_report = final_report(&live);
             }
             self.write_down(&record).await;
-            // The handle's sender outlives this loop; should it ever go, the job has gone too.
-            if record.state.is_final() || states.changed().await.is_err() {
+            live.mark_recorded(status);
+            if state.is_final() {
                 break;
             }
+            states.changed().await.expect("the handle in `live` holds the sender");
         }
         tracing::info!(job = %record.id, state = %record.state, cause = record.cause, "job ended");
-        live.mark_recorded();
         self.live.ended(&record.id);
     }
 

@@ -20,7 +20,7 @@ proptest! {
     #[test]
     fn a_column_reads_back_what_was_pushed(values in values()) {
         let column = column(&values);
-        prop_assert_eq!(model(&column), values.clone());
+        prop_assert_eq!(&model(&column), &values);
         for (row, value) in values.iter().enumerate() {
             prop_assert_eq!(column.get(row), value.as_deref());
         }
@@ -63,7 +63,8 @@ proptest! {
 
 #[test]
 fn each_broken_rule_is_named() {
-    let check = |ends: &[u32], data: usize, nulls: &[u32]| Column::from_parts(ends.to_vec(), vec![0; data], nulls.to_vec());
+    let check =
+        |ends: &[u32], data: usize, nulls: &[u32]| Column::from_parts(ends.to_vec(), vec![0; data], nulls.to_vec());
     assert_eq!(check(&[2, 1, 3], 3, &[]), Err(ColumnError::EndsGoBack { row: 1, before: 2, after: 1 }));
     assert_eq!(check(&[2], 3, &[]), Err(ColumnError::EndsMissData { end: 2, bytes: 3 }));
     assert_eq!(check(&[0, 0], 0, &[1, 1]), Err(ColumnError::NullsNotAscending { place: 1 }));
