@@ -21,7 +21,7 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// Where the job is, as it was last written down.
+    /// Where the job is; its end only when that is written down.
     #[must_use]
     pub fn status(&self) -> JobStatus {
         match &self.live {

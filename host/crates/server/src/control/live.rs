@@ -17,18 +17,17 @@ pub(crate) const MOST_RUNNING: usize = 512;
 
 /// A job of this process.
 ///
-/// Two truths about where it is: the engine's, and the one that stands in the catalog. Users are told the second, so
-/// that what they were told is still so after the host was killed.
+/// Its end is told only once it stands in the catalog: what a user was told is still so after the host was killed.
 pub struct LiveJob {
     handle: JobHandle,
     secrets: Arc<Secrets>,
-    recorded: watch::Sender<JobStatus>,
+    told: watch::Sender<JobStatus>,
 }
 
 impl LiveJob {
     pub(crate) fn new(handle: JobHandle, secrets: Arc<Secrets>) -> Self {
-        let recorded = watch::Sender::new(JobStatus { state: JobState::Starting, cause: None });
-        Self { handle, secrets, recorded }
+        let told = watch::Sender::new(JobStatus { state: JobState::Starting, cause: None });
+        Self { handle, secrets, told }
     }
 
     /// The way into the job.
@@ -37,10 +36,11 @@ impl LiveJob {
         &self.handle
     }
 
-    /// Where the job is, as it was last written down; the cause is without secrets.
+    /// Where the job is; its end only when that is written down. The cause is without secrets.
     #[must_use]
     pub fn status(&self) -> JobStatus {
-        self.recorded.borrow().clone()
+        let now = self.handle.status();
+        if now.state.is_final() { self.told.borrow().clone() } else { now }
     }
 
     /// Whether the engine is done with it; its end may not be written down yet.
@@ -54,15 +54,15 @@ impl LiveJob {
         self.secrets.hide(text)
     }
 
-    /// Says what stands in the catalog now, or could not be written there in any number of tries.
-    pub(crate) fn mark_recorded(&self, status: JobStatus) {
-        self.recorded.send_replace(status);
+    /// Says where the job is; of its end, that it stands in the catalog or cannot be written there.
+    pub(crate) fn tell(&self, status: JobStatus) {
+        self.told.send_replace(status);
     }
 
     /// Waits until the job has ended and its end stands in the catalog.
     pub(crate) async fn until_recorded(&self) -> JobStatus {
-        let mut recorded = self.recorded.subscribe();
-        let waited = recorded.wait_for(|status| status.state.is_final()).await.map(|status| status.clone());
+        let mut told = self.told.subscribe();
+        let waited = told.wait_for(|status| status.state.is_final()).await.map(|status| status.clone());
         waited.expect("the sender lives in `self`")
     }
 }

@@ -144,12 +144,12 @@ impl Control {
             record.cause.clone_from(&status.cause);
             if state.is_final() {
                 record.final_report = final_report(&live);
-            }
-            self.write_down(&record).await;
-            live.mark_recorded(status);
-            if state.is_final() {
+                self.write_down(&record).await;
+                live.tell(status);
                 break;
             }
+            live.tell(status);
+            self.write_down(&record).await;
             states.changed().await.expect("the handle in `live` holds the sender");
         }
         tracing::info!(job = %record.id, state = %record.state, cause = record.cause, "job ended");
