@@ -59,5 +59,6 @@ check: ## Format, lints, documentation, licences, floors
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
 	@command -v cargo-deny >/dev/null || { scripts/say.sh "installing cargo-deny (about 5 minutes, once)"; cargo install --quiet --locked cargo-deny@0.20.2; }
+	cargo fetch --quiet --locked
 	cargo deny --offline check bans licenses sources
 	cargo test --release --quiet --package gristmill --test floors
