@@ -10,6 +10,7 @@ pub mod report;
 pub mod event;
 mod tap;
 mod watermark;
+mod control;
 mod exchange;
 mod failure;
 mod task;

@@ -12,46 +12,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::{Duration, Instant};
 
-use gristmill_types::{CheckpointBarrier, EventBatch, InputIndex, StreamElement, Watermark};
+use gristmill_types::{CheckpointBarrier, EventBatch, InputIndex, StreamElement};
 
-use crate::task::control::Control;
-
-/// Everything a subtask can ever hear.
-#[derive(Debug)]
-pub(crate) enum Heard {
-    /// A wish from outside the stream.
-    Control(Control),
-    /// Events for an input.
-    Batch(InputIndex, Arc<EventBatch>),
-    /// A channel's watermark.
-    Watermark(usize, Watermark),
-    /// A channel has nothing to say for now.
-    Idle(usize),
-    /// A channel has ended.
-    End,
-    /// All channels have delivered this barrier.
-    Barrier(CheckpointBarrier),
-    /// Nothing within the time given.
-    Quiet,
-    /// The job is over; leave at once.
-    Closed,
-}
-
-/// The inbox of a subtask is closed: the job is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the job is over")]
-pub(crate) struct Closed;
-
-/// Bounds of what one hearing may bring together from what has queued up.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GatherBounds {
-    /// Batches are brought together until this many events.
-    pub(crate) rows: usize,
-    /// Or this many bytes.
-    pub(crate) bytes: usize,
-    /// How long a small batch may wait for company.
-    pub(crate) delay: Duration,
-}
+use crate::control::Control;
+use crate::exchange::channel::Channel;
+use crate::exchange::heard::{Closed, GatherBounds, Heard};
 
 /// The inbox of one subtask. Heard by one thread, fed by many.
 pub(crate) struct Inbox {
@@ -78,16 +43,6 @@ struct State {
     waiting_senders: usize,
 }
 
-struct Channel {
-    input: InputIndex,
-    queue: VecDeque<StreamElement>,
-    bytes: usize,
-    credit_bytes: usize,
-    /// Has delivered the barrier that others still owe.
-    aligned: Option<CheckpointBarrier>,
-    ended: bool,
-}
-
 impl Inbox {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { state: Mutex::default(), news: Condvar::new(), room: Condvar::new() })
@@ -100,8 +55,7 @@ impl Inbox {
     /// Adds a channel that leads to an input. Before the job runs.
     pub(crate) fn add_channel(self: &Arc<Self>, input: InputIndex, credit_bytes: usize) -> ChannelSender {
         let mut state = self.lock();
-        let queue = VecDeque::new();
-        state.channels.push(Channel { input, queue, bytes: 0, credit_bytes, aligned: None, ended: false });
+        state.channels.push(Channel::new(input, credit_bytes));
         ChannelSender { inbox: Arc::clone(self), channel: state.channels.len() - 1 }
     }
 
@@ -260,7 +214,7 @@ impl Inbox {
                 batches.push(batch);
                 continue;
             }
-            let worth_waiting = state.channels[channel].queue.is_empty() && state.control.is_empty() && !state.closed;
+            let worth_waiting = state.channels[channel].is_empty() && state.control.is_empty() && !state.closed;
             let Some(deadline) = deadline.filter(|_| worth_waiting) else { break };
             self.make_room(&state);
             match self.wait(state, Some(deadline)) {
@@ -343,37 +297,6 @@ impl State {
     }
 }
 
-impl Channel {
-    fn pop(&mut self) -> Option<StreamElement> {
-        if self.aligned.is_some() {
-            return None;
-        }
-        let element = self.queue.pop_front()?;
-        self.bytes -= element.bytes();
-        Some(element)
-    }
-
-    fn pop_small_batch(&mut self, rows: usize, bytes: usize) -> Option<Arc<EventBatch>> {
-        match self.queue.front() {
-            Some(StreamElement::Batch(batch)) if batch.len() <= rows && batch.bytes() <= bytes => {}
-            _ => return None,
-        }
-        match self.pop() {
-            Some(StreamElement::Batch(batch)) => Some(batch),
-            _ => None,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.queue = VecDeque::new();
-        self.bytes = 0;
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        bytes == 0 || self.bytes == 0 || self.bytes + bytes <= self.credit_bytes
-    }
-}
-
 impl Wake for Inbox {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
@@ -412,9 +335,7 @@ impl ChannelSender {
         if state.closed {
             return Err(Closed);
         }
-        let channel = &mut state.channels[self.channel];
-        channel.bytes += bytes;
-        channel.queue.push_back(element);
+        state.channels[self.channel].push(element);
         let listening = state.listening;
         drop(state);
         if listening {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gristmill_types::{EventBatch, MaxParallelism, Parallelism, StreamElement, SubtaskIndex};
 
-use crate::exchange::inbox::{ChannelSender, Closed};
+use crate::exchange::heard::Closed;
+use crate::exchange::inbox::ChannelSender;
 use crate::exchange::keys::Keying;
 
 /// How a writer spreads events over the receiving subtasks.
@@ -100,7 +101,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::exchange::inbox::{GatherBounds, Heard, Inbox};
+    use crate::exchange::heard::{GatherBounds, Heard};
+    use crate::exchange::inbox::Inbox;
 
     const ALL: GatherBounds = GatherBounds { rows: usize::MAX, bytes: usize::MAX, delay: Duration::ZERO };
 

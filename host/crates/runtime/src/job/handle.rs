@@ -8,6 +8,7 @@ use gristmill_dataflow::plan::NodeKind;
 use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, OperatorId, PortIndex, SubtaskIndex};
 use tokio::sync::{broadcast, mpsc, watch};
 
+use crate::control::Control;
 use crate::event::JobEvent;
 use crate::exchange::inbox::Inbox;
 use crate::exchange::keys::Keying;
@@ -15,7 +16,6 @@ use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::state::{IllegalTransition, JobStatus, Wish, wished};
 use crate::report::JobReport;
 use crate::tap::TapEvent;
-use crate::task::control::Control;
 use crate::task::surroundings::NO_KEY;
 
 /// A running job. Cheap to clone; dropping it changes nothing.

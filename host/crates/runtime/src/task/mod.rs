@@ -3,7 +3,6 @@
 //! [`source_task`] and [`operator_task`] are the two loops; [`chain`] moves elements through the nodes; an
 //! [`operator_node`] makes every call a transaction; a [`sink_node`] writes.
 
-pub(crate) mod control;
 pub(crate) mod surroundings;
 pub(crate) mod operator_node;
 pub(crate) mod sink_node;

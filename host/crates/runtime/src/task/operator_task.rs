@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use gristmill_types::Watermark;
 
-use crate::exchange::inbox::{GatherBounds, Heard};
+use crate::control::Control;
+use crate::exchange::heard::{GatherBounds, Heard};
 use crate::task::chain::Chain;
-use crate::task::control::Control;
 use crate::task::surroundings::TaskEnd;
 use crate::watermark::WatermarkCombiner;
 

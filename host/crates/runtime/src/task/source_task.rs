@@ -9,11 +9,11 @@ use gristmill_ports::{ErrorKind, PortError, SourceBatch, SourceReader};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{DeadLetter, EventBatch, OperatorId, Watermark};
 
+use crate::control::Control;
 use crate::event::JobEventKind;
 use crate::failure::reaction::backoff;
 use crate::report::NodeCounters;
 use crate::task::chain::Chain;
-use crate::task::control::Control;
 use crate::task::surroundings::{TaskEnd, ns_since};
 
 /// One subtask of a source, with the chain behind it.

@@ -9,7 +9,8 @@ use gristmill_types::dead_letter::Reason;
 use gristmill_types::{DeadLetter, EventBatch, JobId, OperatorId, SubtaskIndex};
 
 use crate::event::{EventLog, JobEventKind};
-use crate::exchange::inbox::{Closed, Inbox};
+use crate::exchange::heard::Closed;
+use crate::exchange::inbox::Inbox;
 
 /// The kind of reason of an event that has no key for a keyed input.
 pub(crate) const NO_KEY: &str = "no-key";

@@ -1,4 +1,4 @@
-use gristmill_types::{CheckpointId, CheckpointKind};
+use gristmill_types::{CheckpointId, CheckpointKind, Watermark};
 
 use super::*;
 
@@ -157,4 +157,21 @@ fn a_job_that_is_over_keeps_no_batches() {
     one.send(StreamElement::Batch(Arc::clone(&kept))).unwrap();
     inbox.close();
     assert_eq!(Arc::strong_count(&kept), 1);
+}
+
+#[test]
+fn what_is_said_of_event_time_does_not_pile_up_before_a_busy_receiver() {
+    let (inbox, one, _two) = two_channels(1 << 20);
+    for time in 0..1000 {
+        one.send(StreamElement::Watermark(Watermark(time))).unwrap();
+        one.send(StreamElement::Idle).unwrap();
+        one.send(StreamElement::Idle).unwrap();
+    }
+    one.send(batch(&["a"])).unwrap();
+    one.send(StreamElement::Watermark(Watermark(2000))).unwrap();
+    assert_eq!(heard(&inbox, AT_ONCE), "Watermark(0, Watermark(999))");
+    assert_eq!(heard(&inbox, AT_ONCE), "Idle(0)");
+    assert_eq!(heard(&inbox, AT_ONCE), "0:a", "event time never overtakes events");
+    assert_eq!(heard(&inbox, AT_ONCE), "Watermark(0, Watermark(2000))");
+    assert_eq!(heard(&inbox, AT_ONCE), "Quiet");
 }

@@ -2,38 +2,46 @@
 
 use std::sync::Arc;
 
-use gristmill_types::{InputIndex, StreamElement};
+use gristmill_types::{EventBatch, InputIndex, StreamElement};
 
 use super::*;
 use crate::exchange::inbox::Inbox;
 use crate::report::NodeCounters;
-use crate::task::chain::{ChainNode, Work};
+use crate::task::chain::{ChainNode, Way, Work};
 use crate::task::fixture::{outlet, surroundings};
 
 const BOUNDS: GatherBounds = GatherBounds { rows: 1, bytes: 1, delay: Duration::ZERO };
 
-/// What a task with two channels hands on, if these elements come through them.
+/// What a task with two channels hands on of event time, if these elements come through them. An event precedes
+/// each: unheard words on event time that stand side by side would become one.
 fn handed_on(told: [&[StreamElement]; 2]) -> Vec<String> {
     let (own, next) = (Inbox::new(), Inbox::new());
     for elements in told {
         let channel = own.add_channel(InputIndex(0), 1 << 20);
         for element in elements {
+            let mut event = EventBatch::default();
+            event.push(0, None, None);
+            channel.send(StreamElement::Batch(Arc::new(event))).unwrap();
             channel.send(element.clone()).unwrap();
         }
     }
     let work = Work::Source { counters: Arc::new(NodeCounters::new(1, &[])), tap: Arc::default() };
-    let nodes = vec![ChainNode { work, ports: vec![Vec::new()] }];
+    let nodes = vec![ChainNode { work, ports: vec![vec![Way::Exchange(0)]] }];
     let chain = Chain { nodes, exchanges: vec![outlet(&next)], around: surroundings(&own).0 };
     OperatorTask { chain, bounds: BOUNDS }.run().unwrap();
-    std::iter::from_fn(|| match next.hear(BOUNDS, Some(Duration::ZERO)) {
+    let heard = std::iter::from_fn(|| match next.hear(BOUNDS, Some(Duration::ZERO)) {
+        Heard::Quiet => None,
+        heard => Some(heard),
+    });
+    let said = heard.filter_map(|heard| match heard {
         Heard::Watermark(_, Watermark::END) => Some("complete".to_owned()),
         Heard::Watermark(_, Watermark(time)) => Some(time.to_string()),
         Heard::Idle(_) => Some("idle".to_owned()),
         Heard::End => Some("end".to_owned()),
-        Heard::Quiet => None,
+        Heard::Batch(..) => None,
         other => panic!("nobody said {other:?}"),
-    })
-    .collect()
+    });
+    said.collect()
 }
 
 fn at(time: i64) -> StreamElement {

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::exchange::inbox::{GatherBounds, Heard, Inbox};
+use crate::exchange::heard::{GatherBounds, Heard};
+use crate::exchange::inbox::Inbox;
 use crate::task::chain::{ChainNode, Way, Work};
 use crate::task::fixture::{outlet, surroundings};
 

@@ -1,28 +1,31 @@
 //! Putting a job together: plan and parts go in, chains ready to run come out.
 
+mod log_lines;
+mod seats;
+mod ways;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use gristmill_dataflow::document::KeyBy;
-use gristmill_dataflow::plan::{ExchangePlan, NodeKind, NodePlan, Partitioning, Route};
-use gristmill_dataflow::{JobDocument, JobPlan};
+use gristmill_dataflow::JobPlan;
+use gristmill_dataflow::plan::{NodeKind, NodePlan};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::telemetry::{GuestLog, LogLevel};
 use gristmill_ports::{OperatorContext, Parts, PortError};
-use gristmill_types::{CallFailure, Descriptor, InputIndex, OperatorId, SubtaskIndex, Watermark, key_hash};
+use gristmill_types::{CallFailure, OperatorId, SubtaskIndex, Watermark, key_hash};
 use tokio::sync::watch;
 
-use crate::event::{EventLog, JobEventKind};
-use crate::exchange::inbox::{ChannelSender, GatherBounds, Inbox};
-use crate::exchange::keys::Keying;
-use crate::exchange::writer::{ExchangeWriter, Spread};
+use crate::event::EventLog;
+use crate::exchange::heard::GatherBounds;
+use crate::exchange::inbox::Inbox;
+use crate::job::assemble::log_lines::LogLines;
+use crate::job::assemble::seats::seats;
 use crate::job::launch::{JobSpec, OperatorParts, StartError};
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::state::JobStatus;
 use crate::report::NodeCounters;
-use crate::task::chain::{Chain, ChainNode, Outlet, Receiver, Way, Work};
+use crate::task::chain::{Chain, ChainNode, Work};
 use crate::task::operator_node::OperatorNode;
 use crate::task::operator_task::OperatorTask;
 use crate::task::sink_node::SinkNode;
@@ -86,44 +89,6 @@ pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assemble
         parts,
     };
     Ok(Assembled { shared: Arc::new(shared), subtasks })
-}
-
-/// What can be known of each node before anything is opened.
-fn seats(spec: &JobSpec) -> Vec<NodeSeat> {
-    let JobSpec { document, plan, operators } = spec;
-    let mut seats = Vec::new();
-    for (task, task_plan) in plan.tasks.iter().enumerate() {
-        for (place, node) in task_plan.nodes.iter().enumerate() {
-            let descriptor = operators.get(&node.id).map(|parts| parts.prepared.factory.descriptor());
-            let (inputs, ports, metrics) = match descriptor {
-                None => (Vec::new(), node.ports.iter().map(|_| "out".to_owned()).collect::<Vec<_>>(), &[][..]),
-                Some(descriptor) => (
-                    keyed_inputs(document, &node.id, descriptor),
-                    descriptor.outputs.iter().map(|output| output.name.clone()).collect(),
-                    descriptor.metrics.as_slice(),
-                ),
-            };
-            let counters = task_plan.parallelism.subtasks().map(|_| Arc::new(NodeCounters::new(ports.len(), metrics)));
-            seats.push(NodeSeat {
-                id: node.id.clone(),
-                kind: node.kind,
-                task,
-                place,
-                parallelism: task_plan.parallelism,
-                counters: counters.collect(),
-                tap: Arc::default(),
-                inputs,
-                ports,
-            });
-        }
-    }
-    seats
-}
-
-fn keyed_inputs(document: &JobDocument, id: &OperatorId, descriptor: &Descriptor) -> Vec<(String, Option<KeyBy>)> {
-    let declared = &document.operators[id].inputs;
-    let key_by = |name: &String| declared.get(name).and_then(|input| input.key_by.clone());
-    descriptor.inputs.iter().map(|input| (input.name.clone(), key_by(&input.name))).collect()
 }
 
 struct Builder<'a> {
@@ -191,66 +156,6 @@ impl Builder<'_> {
             events: Arc::clone(self.events),
             dead_letters: self.parts.dead_letters(),
             jitter: seed(&[job.as_str(), &task.to_string(), &subtask.to_string()]),
-        }
-    }
-
-    fn way(
-        &self,
-        task: usize,
-        place: usize,
-        subtask: SubtaskIndex,
-        route: &Route,
-        exchanges: &mut Vec<Outlet>,
-    ) -> Result<Way, StartError> {
-        match route {
-            Route::Chained { node, input, key_by } => {
-                let target = &self.plan().tasks[task].nodes[*node];
-                let keying = key_by.as_ref().map(|key_by| self.keying(key_by, &target.id)).transpose()?;
-                Ok(Way::Node { node: *node, input: *input, keying, to: self.receiver(&target.id, *input, subtask) })
-            }
-            Route::Exchange(exchange) => {
-                let plan = &self.plan().exchanges[*exchange];
-                let sender = &self.plan().tasks[task].nodes[place].id;
-                let target = &self.plan().tasks[plan.to].nodes[0].id;
-                exchanges.push(Outlet {
-                    writer: self.writer(plan, subtask, target)?,
-                    sender: Arc::clone(&self.seat(sender).counters[subtask.at()]),
-                    to: self.receiver(target, plan.input, SubtaskIndex(0)),
-                });
-                Ok(Way::Exchange(exchanges.len() - 1))
-            }
-        }
-    }
-
-    fn writer(
-        &self,
-        plan: &ExchangePlan,
-        subtask: SubtaskIndex,
-        target: &OperatorId,
-    ) -> Result<ExchangeWriter, StartError> {
-        let credit = usize::try_from(self.plan().batch.channel_bytes.as_u64()).unwrap_or(usize::MAX);
-        let receivers = &self.inboxes[plan.to];
-        let all =
-            || -> Vec<ChannelSender> { receivers.iter().map(|inbox| inbox.add_channel(plan.input, credit)).collect() };
-        let (spread, channels) = match &plan.partitioning {
-            Partitioning::KeyBy(key_by) => (Spread::ByKey(self.keying(key_by, target)?), all()),
-            Partitioning::Forward => (Spread::Forward, vec![receivers[subtask.at()].add_channel(plan.input, credit)]),
-            Partitioning::Rebalance => (Spread::Rebalance(subtask.at()), all()),
-            Partitioning::Broadcast => (Spread::Broadcast, all()),
-        };
-        Ok(ExchangeWriter::new(spread, channels, self.plan().max_parallelism))
-    }
-
-    fn keying(&self, key_by: &KeyBy, target: &OperatorId) -> Result<Keying, StartError> {
-        Keying::new(key_by, self.parts).map_err(at(target))
-    }
-
-    fn receiver(&self, target: &OperatorId, input: InputIndex, subtask: SubtaskIndex) -> Receiver {
-        let seat = self.seat(target);
-        Receiver {
-            operator: target.clone(),
-            input: seat.inputs.get(input.at()).map(|(name, _)| name.clone()).unwrap_or_default(),
-            counters: Arc::clone(&seat.counters[subtask.at()]),
         }
     }
 
@@ -337,24 +242,4 @@ fn at(node: &OperatorId) -> impl FnOnce(PortError) -> StartError + '_ {
 /// The same for the same names, so that a job behaves the same when it is started again.
 fn seed(names: &[&str]) -> u64 {
     key_hash(names.join("/").as_bytes())
-}
-
-/// Takes a guest's log lines into the job's event log.
-struct LogLines {
-    events: Arc<EventLog>,
-    operator: OperatorId,
-    subtask: SubtaskIndex,
-    counters: Arc<NodeCounters>,
-}
-
-impl GuestLog for LogLines {
-    fn line(&self, level: LogLevel, row: Option<u32>, message: &str) {
-        let kind = JobEventKind::Log { level, row, message: message.to_owned() };
-        self.events.say(Some(&self.operator), Some(self.subtask), kind);
-    }
-
-    fn dropped(&self, lines: u64) {
-        self.counters.log_lines_dropped.add(lines);
-        self.events.say(Some(&self.operator), Some(self.subtask), JobEventKind::LogDropped { lines });
-    }
 }
