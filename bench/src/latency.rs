@@ -19,7 +19,7 @@ use gristmill_ports::sink::SinkSummary;
 use gristmill_ports::source::ReadBounds;
 use gristmill_ports::{Clock, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend};
 use gristmill_runtime::{ModuleBytes, prepare, start};
-use gristmill_types::{Descriptor, EventBatch, ModuleHash, OperatorId};
+use gristmill_types::{Descriptor, EventBatch, ModuleHash, NodeId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 use serde_json::json;
 
@@ -43,7 +43,7 @@ pub(crate) fn run() -> anyhow::Result<serde_json::Value> {
          operators: {echo: {module: ./x.wasm, parallelism: 2, inputs: {in: {from: in, key_by: key}}}}, \
          sinks: {out: {inputs: [echo], parallelism: 2, to: {blackhole: {}}}}}",
     )?;
-    let id: OperatorId = "echo".parse().expect("an id");
+    let id: NodeId = "echo".parse().expect("an id");
     let hash = ModuleHash(*blake3::hash(&bytes).as_bytes());
     let modules = HashMap::from([(id, ModuleBytes { hash, bytes: Arc::from(bytes) })]);
     let spec = prepare(document, &modules, &wasm).map_err(|problems| anyhow!("{}", problems[0]))?;

@@ -10,7 +10,7 @@ use gristmill_dataflow::JobDocument;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::ModuleRegistry;
 use gristmill_runtime::{JobReport, ModuleBytes, prepare, start};
-use gristmill_types::{ModuleHash, OperatorId};
+use gristmill_types::{ModuleHash, NodeId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 use serde_json::json;
 
@@ -124,7 +124,7 @@ fn round(bench: &Bench, registry: &dyn ModuleRegistry, module: &[u8]) -> anyhow:
     );
     let document = JobDocument::parse(&text)?;
     let hash = ModuleHash(*blake3::hash(module).as_bytes());
-    let id: OperatorId = "op".parse().expect("an id");
+    let id: NodeId = "op".parse().expect("an id");
     let modules = HashMap::from([(id, ModuleBytes { hash, bytes: Arc::from(module) })]);
     let spec = prepare(document, &modules, registry).map_err(|problems| anyhow!("{}", problems[0]))?;
     let started = Instant::now();

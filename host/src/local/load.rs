@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use gristmill_dataflow::document::ModuleSource;
 use gristmill_dataflow::{JobDocument, Problem, environment, place, validate_offline};
 use gristmill_runtime::{JobSpec, ModuleBytes, prepare};
-use gristmill_types::{ModuleHash, OperatorId};
+use gristmill_types::{ModuleHash, NodeId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 
 /// A job ready to start.
@@ -92,7 +92,7 @@ pub fn load(file: &Path, cache: Option<&Path>) -> anyhow::Result<LoadedJob> {
     Ok(LoadedJob { spec, base })
 }
 
-fn read_modules(document: &JobDocument, base: &Path) -> Result<HashMap<OperatorId, ModuleBytes>, Vec<Problem>> {
+fn read_modules(document: &JobDocument, base: &Path) -> Result<HashMap<NodeId, ModuleBytes>, Vec<Problem>> {
     let mut modules = HashMap::new();
     let mut problems = Vec::new();
     for (id, spec) in &document.operators {

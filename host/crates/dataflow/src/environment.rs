@@ -190,7 +190,7 @@ fn visit_texts(at: &str, value: &mut Value, with: &mut dyn FnMut(&str, &mut Stri
 
 #[cfg(test)]
 mod tests {
-    use gristmill_types::OperatorId;
+    use gristmill_types::NodeId;
 
     use super::*;
 
@@ -279,6 +279,6 @@ sinks:
         let Encode::Csv(csv) = &file.encode else { panic!("not a table: {file:?}") };
         let columns: Vec<_> = csv.columns.keys().map(String::as_str).collect();
         assert_eq!((file.path.as_str(), columns), ("/tmp/t.csv", vec!["id", "at"]));
-        assert_eq!(resolved.sources.keys().map(OperatorId::as_str).collect::<Vec<_>>(), ["z", "a"]);
+        assert_eq!(resolved.sources.keys().map(NodeId::as_str).collect::<Vec<_>>(), ["z", "a"]);
     }
 }

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use gristmill_types::{OperatorId, Parallelism};
+use gristmill_types::{NodeId, Parallelism};
 
 use crate::document::{JobDocument, KeyBy, PartitioningSpec, SinkKind, SinkSpec, SourceKind, SourceSpec};
 use crate::names::suggest;
@@ -22,7 +22,7 @@ pub(crate) struct Graph<'a> {
 /// A source, an operator or a sink.
 #[derive(Debug)]
 pub(crate) struct Node<'a> {
-    pub(crate) id: &'a OperatorId,
+    pub(crate) id: &'a NodeId,
     pub(crate) kind: NodeKind,
     pub(crate) parallelism: Parallelism,
 }

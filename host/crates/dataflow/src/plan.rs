@@ -3,7 +3,7 @@
 //! Nodes that need no exchange between them share a task and call each other directly. An exchange stands only where
 //! keys, parallelism or inputs change.
 
-use gristmill_types::{InputIndex, MaxParallelism, OperatorId, Parallelism};
+use gristmill_types::{InputIndex, MaxParallelism, NodeId, Parallelism};
 use serde::Serialize;
 
 use crate::document::{BatchBounds, KeyBy};
@@ -34,7 +34,7 @@ pub struct TaskPlan {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NodePlan {
     /// Its id in the job document.
-    pub id: OperatorId,
+    pub id: NodeId,
     /// What it is.
     pub kind: NodeKind,
     /// For each output port, where its events go. A source has one port, a sink none.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use gristmill_types::{Descriptor, InputIndex, OperatorId};
+use gristmill_types::{Descriptor, InputIndex, NodeId};
 
 use crate::document::JobDocument;
 use crate::graph::{Edge, Graph};
@@ -11,7 +11,7 @@ use crate::plan::NodeKind;
 use crate::problem::Problem;
 
 /// What the module of each operator declares.
-pub type Descriptors = HashMap<OperatorId, Descriptor>;
+pub type Descriptors = HashMap<NodeId, Descriptor>;
 
 /// The two ends of an edge, as places in descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +52,13 @@ pub(crate) fn wire(
     wired.into_iter().collect()
 }
 
-fn unknown_module(id: &OperatorId, module: &str) -> Problem {
+fn unknown_module(id: &NodeId, module: &str) -> Problem {
     Problem::error(format!("operators.{id}.module"), format!("the module `{module}` is not here"))
         .hint("see `gristmill module list` for those that are, and `gristmill module push` to add one".to_owned())
 }
 
 /// Inputs of an operator against those of its module: none unknown, none left out.
-fn inputs<S>(id: &OperatorId, given: &indexmap::IndexMap<String, S>, module: &Descriptor, problems: &mut Vec<Problem>) {
+fn inputs<S>(id: &NodeId, given: &indexmap::IndexMap<String, S>, module: &Descriptor, problems: &mut Vec<Problem>) {
     let declared = || module.inputs.iter().map(|input| input.name.as_str());
     for name in given.keys().filter(|name| module.input(name).is_none()) {
         let message = format!("the module has no input `{name}`");
@@ -89,7 +89,7 @@ fn port(graph: &Graph<'_>, edge: &Edge<'_>, descriptors: &Descriptors, problems:
 }
 
 /// The place of a port, or what is wrong with its name and what to do about it.
-fn find_port(id: &OperatorId, port: Option<&str>, module: &Descriptor) -> Result<usize, (String, Option<String>)> {
+fn find_port(id: &NodeId, port: Option<&str>, module: &Descriptor) -> Result<usize, (String, Option<String>)> {
     let names = || module.outputs.iter().map(|output| output.name.as_str());
     match (port, module.outputs.len()) {
         (_, 0) => Err((format!("the module of `{id}` has no output ports"), None)),

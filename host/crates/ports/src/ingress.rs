@@ -1,11 +1,11 @@
 //! The way of posted events from the REST API into a source.
 
-use gristmill_types::{JobId, OperatorId};
+use gristmill_types::{JobId, NodeId};
 
 /// Offers events to the `http` sources of running jobs. Never blocks.
 pub trait Ingress: Send + Sync {
     /// Puts raw events, all or none, into the source's bounded buffer.
-    fn offer(&self, job: &JobId, source: &OperatorId, events: Vec<Vec<u8>>) -> IngressAnswer;
+    fn offer(&self, job: &JobId, source: &NodeId, events: Vec<Vec<u8>>) -> IngressAnswer;
 }
 
 /// What became of an offer.

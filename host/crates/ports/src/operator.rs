@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gristmill_types::{
-    CallFailure, Descriptor, EventBatch, InputIndex, JobId, KeyGroupRange, MaxParallelism, OperatorId, Outcome,
+    CallFailure, Descriptor, EventBatch, InputIndex, JobId, KeyGroupRange, MaxParallelism, NodeId, Outcome,
     Parallelism, SubtaskIndex, Watermark,
 };
 
@@ -62,7 +62,7 @@ pub struct OperatorContext {
     /// The job.
     pub job: JobId,
     /// The operator.
-    pub operator: OperatorId,
+    pub operator: NodeId,
     /// Which subtask.
     pub subtask: SubtaskIndex,
     /// Of how many.

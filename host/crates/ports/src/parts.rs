@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
-use gristmill_types::{Descriptor, JobId, KeyGroupRange, MaxParallelism, OperatorId, Parallelism, SubtaskIndex};
+use gristmill_types::{Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, SubtaskIndex};
 
 use crate::clock::Clock;
 use crate::dead_letters::DeadLetterStore;
@@ -19,7 +19,7 @@ pub struct PartContext {
     /// The job.
     pub job: JobId,
     /// The node.
-    pub node: OperatorId,
+    pub node: NodeId,
     /// Which subtask.
     pub subtask: SubtaskIndex,
     /// Of how many.

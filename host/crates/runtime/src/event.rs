@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_ports::Clock;
 use gristmill_ports::telemetry::LogLevel;
-use gristmill_types::{OperatorId, SubtaskIndex};
+use gristmill_types::{NodeId, SubtaskIndex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -23,7 +23,7 @@ pub struct JobEvent {
     pub at_ms: i64,
     /// Which operator, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub operator: Option<OperatorId>,
+    pub operator: Option<NodeId>,
     /// Which subtask, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subtask: Option<SubtaskIndex>,
@@ -98,7 +98,7 @@ impl EventLog {
         Self { clock, ring: Mutex::default(), live: broadcast::Sender::new(RECENT) }
     }
 
-    pub(crate) fn say(&self, operator: Option<&OperatorId>, subtask: Option<SubtaskIndex>, kind: JobEventKind) {
+    pub(crate) fn say(&self, operator: Option<&NodeId>, subtask: Option<SubtaskIndex>, kind: JobEventKind) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let event =
             JobEvent { number: ring.next, at_ms: self.clock.now_ms(), operator: operator.cloned(), subtask, kind };

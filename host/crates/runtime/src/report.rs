@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::sink::SinkSummary;
 use gristmill_ports::state::StateSize;
-use gristmill_types::{JobId, MetricUpdate, OperatorId, SubtaskIndex};
+use gristmill_types::{JobId, MetricUpdate, NodeId, SubtaskIndex};
 use serde::{Deserialize, Serialize};
 
 /// A count that many threads may read and one thread adds to.
@@ -181,7 +181,7 @@ impl JobReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeReport {
     /// Its id.
-    pub id: OperatorId,
+    pub id: NodeId,
     /// `source`, `operator` or `sink`.
     pub kind: String,
     /// Names of its output ports.

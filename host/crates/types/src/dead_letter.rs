@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ModuleHash, OperatorId};
+use crate::id::{ModuleHash, NodeId};
 
 /// An event set aside. Replaying it puts it back in front of the operator that refused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The source, operator or sink that could not process it.
-    pub operator: OperatorId,
+    pub operator: NodeId,
     /// The input of that operator; empty for a source.
     pub input: String,
     /// Which module refused it; `None` for sources and sinks.

@@ -73,7 +73,7 @@ text_ids! {
     /// One submitted dataflow.
     JobId;
     /// A vertex of a job's graph: a source, an operator or a sink. Unique within its job; state is mapped by it.
-    OperatorId;
+    NodeId;
 }
 
 /// Indices share one shape; the macro lists them and nothing more.

@@ -10,7 +10,7 @@ use gristmill_dataflow::document::{HttpSource, SourceSpec};
 use gristmill_ports::ingress::{Ingress, IngressAnswer};
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::{PortError, SourceReader};
-use gristmill_types::{JobId, OperatorId};
+use gristmill_types::{JobId, NodeId};
 
 use super::arriving::ArrivingReader;
 use crate::arrivals::{Arrivals, Item, cost_of};
@@ -19,7 +19,7 @@ use crate::format::event_reader::EventReader;
 /// The open `http` sources of a host.
 #[derive(Default)]
 pub(crate) struct OpenSources {
-    sources: Mutex<HashMap<(JobId, OperatorId), OpenSource>>,
+    sources: Mutex<HashMap<(JobId, NodeId), OpenSource>>,
 }
 
 struct OpenSource {
@@ -29,13 +29,13 @@ struct OpenSource {
 }
 
 impl OpenSources {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(JobId, OperatorId), OpenSource>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(JobId, NodeId), OpenSource>> {
         self.sources.lock().expect("nothing panics while it holds this lock")
     }
 }
 
 impl Ingress for OpenSources {
-    fn offer(&self, job: &JobId, source: &OperatorId, events: Vec<Vec<u8>>) -> IngressAnswer {
+    fn offer(&self, job: &JobId, source: &NodeId, events: Vec<Vec<u8>>) -> IngressAnswer {
         let open =
             self.lock().get(&(job.clone(), source.clone())).map(|open| (Arc::clone(&open.arrivals), open.buffer_bytes));
         let Some((arrivals, buffer_bytes)) = open else { return IngressAnswer::NoSuchSource };
@@ -86,7 +86,7 @@ pub(crate) fn open(
 /// Keeps a source known while its reader lives.
 struct Registration {
     sources: Arc<OpenSources>,
-    id: (JobId, OperatorId),
+    id: (JobId, NodeId),
 }
 
 impl Drop for Registration {

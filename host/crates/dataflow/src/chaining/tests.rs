@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use gristmill_types::descriptor::{InputSpec, OutputSpec};
-use gristmill_types::{Descriptor, InputIndex, OperatorId};
+use gristmill_types::{Descriptor, InputIndex, NodeId};
 use proptest::prelude::*;
 
 use super::*;
@@ -204,7 +204,7 @@ fn write(sources: usize, parallelism: u32, operators: &[AnyNode], sinks: &[AnyNo
 }
 
 /// The edges of a plan, each as sender, port, receiver, input; once for each time it is there.
-fn edges_of(plan: &JobPlan) -> Vec<(OperatorId, usize, OperatorId, InputIndex)> {
+fn edges_of(plan: &JobPlan) -> Vec<(NodeId, usize, NodeId, InputIndex)> {
     let mut edges = Vec::new();
     for (task_place, task) in plan.tasks.iter().enumerate() {
         for (place, node) in task.nodes.iter().enumerate() {

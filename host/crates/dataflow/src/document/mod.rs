@@ -10,7 +10,7 @@ pub mod source;
 pub mod operator;
 pub mod sink;
 
-use gristmill_types::id::OperatorId;
+use gristmill_types::id::NodeId;
 use gristmill_types::{JobId, MaxParallelism, Parallelism};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -42,12 +42,12 @@ pub struct JobDocument {
     #[serde(default)]
     pub batch: BatchBounds,
     /// Where events come from.
-    pub sources: IndexMap<OperatorId, SourceSpec>,
+    pub sources: IndexMap<NodeId, SourceSpec>,
     /// What is done with them.
     #[serde(default)]
-    pub operators: IndexMap<OperatorId, OperatorSpec>,
+    pub operators: IndexMap<NodeId, OperatorSpec>,
     /// Where they go.
-    pub sinks: IndexMap<OperatorId, SinkSpec>,
+    pub sinks: IndexMap<NodeId, SinkSpec>,
 }
 
 fn one() -> Parallelism {

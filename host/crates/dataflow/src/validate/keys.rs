@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use gristmill_types::{Descriptor, OperatorId};
+use gristmill_types::{Descriptor, NodeId};
 
 use crate::document::{InputSpec, JobDocument, KeyBy, SourceKind, SourceSpec};
 use crate::json_path::FixedPath;
@@ -75,7 +75,7 @@ pub(super) fn check_modules(document: &JobDocument, descriptors: &Descriptors, p
     }
 }
 
-fn missing_key(id: &OperatorId, name: &str, module: &Descriptor) -> Option<Problem> {
+fn missing_key(id: &NodeId, name: &str, module: &Descriptor) -> Option<Problem> {
     let input = &module.inputs[module.input(name)?.at()];
     // Where a module declares keyed inputs, its keyed state belongs to those, and its other inputs may come as they are.
     let owns_state = module.is_stateful() && !module.inputs.iter().any(|input| input.keyed);

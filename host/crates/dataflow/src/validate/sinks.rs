@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
-use gristmill_types::OperatorId;
+use gristmill_types::NodeId;
 
 use crate::document::sink::{Encode, HttpSink};
 use crate::document::{JobDocument, SinkKind, SourceKind};
@@ -67,7 +67,7 @@ fn check_http(at: &str, http: &HttpSink, problems: &mut Vec<Problem>) {
 
 /// A file is written by one sink, and not read by a source of the same job.
 fn files(document: &JobDocument, problems: &mut Vec<Problem>) {
-    let mut written: HashMap<PathBuf, &OperatorId> = HashMap::new();
+    let mut written: HashMap<PathBuf, &NodeId> = HashMap::new();
     for (id, spec) in &document.sinks {
         let SinkKind::File(file) = &spec.to else { continue };
         let at = format!("sinks.{id}.to.file.path");

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use gristmill_types::OperatorId;
+use gristmill_types::NodeId;
 
 use crate::document::source::{CsvDecode, FileSource, GeneratedValues, GeneratorSource, SocketSource};
 use crate::document::{Decode, JobDocument, SourceKind, SourceSpec};
@@ -108,7 +108,7 @@ fn check_socket(at: &str, socket: &SocketSource, problems: &mut Vec<Problem>) {
 }
 
 /// Requests and connections come in at one place, and are spread from there.
-fn parallelism(at: &str, id: &OperatorId, spec: &SourceSpec, problems: &mut Vec<Problem>) {
+fn parallelism(at: &str, id: &NodeId, spec: &SourceSpec, problems: &mut Vec<Problem>) {
     let kind = match spec.from {
         SourceKind::File(_) | SourceKind::Generator(_) => return,
         SourceKind::Http(_) => "http",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gristmill_dataflow::plan::NodeKind;
-use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, OperatorId, PortIndex, SubtaskIndex};
+use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, NodeId, PortIndex, SubtaskIndex};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::control::Control;
@@ -36,7 +36,7 @@ pub enum ReplayError {
         /// The job.
         job: JobId,
         /// Where the letter comes from.
-        operator: OperatorId,
+        operator: NodeId,
         /// Its input.
         input: String,
     },
@@ -46,7 +46,7 @@ pub enum ReplayError {
         /// The letter's place among those given.
         place: usize,
         /// The operator.
-        operator: OperatorId,
+        operator: NodeId,
         /// Its input.
         input: String,
         /// Why.
@@ -60,7 +60,7 @@ pub enum ReplayError {
         /// The job.
         job: JobId,
         /// Where the letter comes from.
-        operator: OperatorId,
+        operator: NodeId,
     },
 }
 
@@ -162,7 +162,7 @@ impl JobHandle {
     ///
     /// # Errors
     /// If there is no such node or port, in a sentence.
-    pub fn tap(&self, node: &OperatorId, port: PortIndex) -> Result<mpsc::Receiver<TapEvent>, String> {
+    pub fn tap(&self, node: &NodeId, port: PortIndex) -> Result<mpsc::Receiver<TapEvent>, String> {
         let seat = self.seat(node).ok_or_else(|| format!("job `{}` has no operator `{node}`", self.shared.id))?;
         if seat.ports.is_empty() {
             return Err(format!("`{node}` is a sink, which has no output port; tap what feeds it"));
@@ -182,8 +182,8 @@ impl JobHandle {
         if self.shared.is_over() {
             return Err(ReplayError::NotRunning(self.shared.id.clone()));
         }
-        let mut told: Vec<(&OperatorId, &Inbox, Control)> = Vec::new();
-        let mut batches: BTreeMap<(&OperatorId, InputIndex, SubtaskIndex), EventBatch> = BTreeMap::new();
+        let mut told: Vec<(&NodeId, &Inbox, Control)> = Vec::new();
+        let mut batches: BTreeMap<(&NodeId, InputIndex, SubtaskIndex), EventBatch> = BTreeMap::new();
         for (place, letter) in letters.iter().enumerate() {
             let seat = self.seat(&letter.operator).ok_or_else(|| self.no_such_input(letter))?;
             if seat.kind == NodeKind::Source {
@@ -259,7 +259,7 @@ impl JobHandle {
         &self.shared.inboxes[seat.task][subtask.at()]
     }
 
-    fn seat(&self, node: &OperatorId) -> Option<&NodeSeat> {
+    fn seat(&self, node: &NodeId) -> Option<&NodeSeat> {
         self.shared.nodes.iter().find(|seat| seat.id == *node)
     }
 }

@@ -8,7 +8,7 @@ use gristmill_dataflow::{JobDocument, JobPlan};
 use gristmill_ports::Parts;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::Prepared;
-use gristmill_types::{ModuleHash, OperatorId, SubtaskIndex};
+use gristmill_types::{ModuleHash, NodeId, SubtaskIndex};
 
 use crate::job::assemble::{Assembled, Subtask, assemble};
 use crate::job::handle::JobHandle;
@@ -26,7 +26,7 @@ pub struct JobSpec {
     /// Its plan.
     pub plan: JobPlan,
     /// For each operator, its module.
-    pub operators: HashMap<OperatorId, OperatorParts>,
+    pub operators: HashMap<NodeId, OperatorParts>,
 }
 
 /// The module of one operator, prepared.
@@ -43,7 +43,7 @@ pub struct OperatorParts {
 #[error("`{node}` cannot be opened: {message}")]
 pub struct StartError {
     /// Which source, operator or sink.
-    pub node: OperatorId,
+    pub node: NodeId,
     /// Why.
     pub message: String,
 }

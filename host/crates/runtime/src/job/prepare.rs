@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use gristmill_dataflow::document::Limits;
 use gristmill_dataflow::{Descriptors, JobDocument, Problem, plan};
 use gristmill_ports::module_registry::{ModuleRegistry, PrepareOptions};
-use gristmill_types::{ModuleHash, OperatorId};
+use gristmill_types::{ModuleHash, NodeId};
 
 use crate::job::launch::{JobSpec, OperatorParts};
 
@@ -27,7 +27,7 @@ pub struct ModuleBytes {
 /// If `modules` lacks an operator of the document.
 pub fn prepare(
     document: JobDocument,
-    modules: &HashMap<OperatorId, ModuleBytes>,
+    modules: &HashMap<NodeId, ModuleBytes>,
     registry: &dyn ModuleRegistry,
 ) -> Result<JobSpec, Vec<Problem>> {
     let mut operators = HashMap::new();

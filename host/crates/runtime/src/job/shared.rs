@@ -8,7 +8,7 @@ use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::Parts;
 use gristmill_ports::catalog::JobState;
-use gristmill_types::{JobId, MaxParallelism, OperatorId, Parallelism, SubtaskIndex};
+use gristmill_types::{JobId, MaxParallelism, NodeId, Parallelism, SubtaskIndex};
 use tokio::sync::watch;
 
 use crate::event::{EventLog, JobEventKind};
@@ -37,7 +37,7 @@ pub(crate) struct JobShared {
 
 /// Where a node of the plan sits, and what is known of it from outside.
 pub(crate) struct NodeSeat {
-    pub(crate) id: OperatorId,
+    pub(crate) id: NodeId,
     pub(crate) kind: NodeKind,
     pub(crate) task: usize,
     pub(crate) place: usize,

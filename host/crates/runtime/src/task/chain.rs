@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{CheckpointBarrier, EventBatch, InputIndex, OperatorId, PortIndex, StreamElement, Watermark};
+use gristmill_types::{CheckpointBarrier, EventBatch, InputIndex, NodeId, PortIndex, StreamElement, Watermark};
 
 use crate::exchange::keys::Keying;
 use crate::exchange::writer::ExchangeWriter;
@@ -61,7 +61,7 @@ pub(crate) struct Outlet {
 /// Whom events without a key were meant for.
 #[derive(Clone)]
 pub(crate) struct Receiver {
-    pub(crate) operator: OperatorId,
+    pub(crate) operator: NodeId,
     pub(crate) input: String,
     /// The sending subtask's counters of dead letters made on the way.
     pub(crate) counters: Arc<NodeCounters>,

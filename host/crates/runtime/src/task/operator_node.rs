@@ -9,8 +9,7 @@ use gristmill_dataflow::document::FailurePolicy;
 use gristmill_ports::{Call, Operator, StateBackend};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{
-    CallFailure, Emission, EventBatch, InputIndex, ModuleHash, OperatorId, Outcome, PortIndex, Rejection, Rows,
-    Watermark,
+    CallFailure, Emission, EventBatch, InputIndex, ModuleHash, NodeId, Outcome, PortIndex, Rejection, Rows, Watermark,
 };
 
 use crate::event::JobEventKind;
@@ -23,7 +22,7 @@ use crate::task::surroundings::{Address, Surroundings, TaskEnd, ns_since};
 
 /// One subtask's operator with its state.
 pub(crate) struct OperatorNode {
-    pub(crate) id: OperatorId,
+    pub(crate) id: NodeId,
     pub(crate) module: ModuleHash,
     /// Names of the inputs, for dead letters.
     pub(crate) inputs: Vec<String>,

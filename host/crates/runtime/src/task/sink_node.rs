@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gristmill_ports::{ErrorKind, PortError, Sink};
-use gristmill_types::{EventBatch, OperatorId};
+use gristmill_types::{EventBatch, NodeId};
 
 use crate::event::JobEventKind;
 use crate::failure::reaction::backoff;
@@ -13,7 +13,7 @@ use crate::task::surroundings::{Surroundings, TaskEnd, ns_since};
 
 /// One subtask's sink.
 pub(crate) struct SinkNode {
-    pub(crate) id: OperatorId,
+    pub(crate) id: NodeId,
     pub(crate) sink: Box<dyn Sink>,
     pub(crate) counters: Arc<NodeCounters>,
     /// Something was written since the last flush.

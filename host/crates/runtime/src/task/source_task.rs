@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gristmill_ports::source::{ReadBounds, Undecodable};
 use gristmill_ports::{ErrorKind, PortError, SourceBatch, SourceReader};
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{DeadLetter, EventBatch, OperatorId, Watermark};
+use gristmill_types::{DeadLetter, EventBatch, NodeId, Watermark};
 
 use crate::control::Control;
 use crate::event::JobEventKind;
@@ -18,7 +18,7 @@ use crate::task::surroundings::{TaskEnd, ns_since};
 
 /// One subtask of a source, with the chain behind it.
 pub(crate) struct SourceTask {
-    pub(crate) id: OperatorId,
+    pub(crate) id: NodeId,
     pub(crate) reader: Box<dyn SourceReader>,
     pub(crate) chain: Chain,
     pub(crate) counters: Arc<NodeCounters>,

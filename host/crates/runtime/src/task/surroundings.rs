@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::{Clock, PortError};
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{DeadLetter, EventBatch, JobId, OperatorId, SubtaskIndex};
+use gristmill_types::{DeadLetter, EventBatch, JobId, NodeId, SubtaskIndex};
 
 use crate::event::{EventLog, JobEventKind};
 use crate::exchange::heard::Closed;
@@ -46,7 +46,7 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     /// Says something in the job's event log.
-    pub(crate) fn say(&self, node: &OperatorId, kind: JobEventKind) {
+    pub(crate) fn say(&self, node: &NodeId, kind: JobEventKind) {
         self.events.say(Some(node), Some(self.subtask), kind);
     }
 
@@ -94,7 +94,7 @@ impl Surroundings {
 
 /// The operator and input at which an event was set aside.
 pub(crate) struct Address<'a> {
-    pub(crate) operator: &'a OperatorId,
+    pub(crate) operator: &'a NodeId,
     pub(crate) input: &'a str,
     pub(crate) module: Option<gristmill_types::ModuleHash>,
 }

@@ -11,7 +11,7 @@ use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Catalog, ModuleRecord};
 use gristmill_ports::module_registry::ModuleRegistry;
 use gristmill_runtime::{JobSpec, ModuleBytes, OperatorParts};
-use gristmill_types::{JobId, ModuleHash, OperatorId};
+use gristmill_types::{JobId, ModuleHash, NodeId};
 use serde_json::Value;
 
 use super::ControlError;
@@ -48,7 +48,7 @@ impl Assessment {
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperatorAssessment {
     /// The operator.
-    pub operator: OperatorId,
+    pub operator: NodeId,
     /// Its module, as the document names it.
     pub module: String,
     /// The bytes behind that name; they stay the operator's for the life of the job.
@@ -62,7 +62,7 @@ pub(super) struct ReadJob {
     pub(super) document: JobDocument,
     /// Warnings so far.
     pub(super) problems: Vec<DocumentProblem>,
-    modules: HashMap<OperatorId, ModuleRecord>,
+    modules: HashMap<NodeId, ModuleRecord>,
     text: String,
 }
 
@@ -130,7 +130,7 @@ impl ReadJob {
             };
             refuse(found.into_iter().map(hidden).collect(), &text)
         })?;
-        let assess = |(id, written): (&OperatorId, &OperatorSpec)| assess(id, written, &spec.operators[id]);
+        let assess = |(id, written): (&NodeId, &OperatorSpec)| assess(id, written, &spec.operators[id]);
         let assessment = Assessment {
             job: Some(document.job.clone()),
             problems,
@@ -147,14 +147,14 @@ fn module_bytes(module: &ModuleRecord, catalog: &dyn Catalog) -> Result<ModuleBy
     Ok(ModuleBytes { hash, bytes: catalog.module_bytes(hash)?.ok_or_else(lost)?.into() })
 }
 
-fn assess(id: &OperatorId, written: &OperatorSpec, parts: &OperatorParts) -> OperatorAssessment {
+fn assess(id: &NodeId, written: &OperatorSpec, parts: &OperatorParts) -> OperatorAssessment {
     let mut parameters = serde_json::from_str(&parts.prepared.parameters).unwrap_or(Value::Null);
     put_back(written.parameters.as_ref().unwrap_or(&Value::Null), &mut parameters);
     OperatorAssessment { operator: id.clone(), module: written.module.clone().into(), hash: parts.module, parameters }
 }
 
 fn find_module(
-    id: &OperatorId,
+    id: &NodeId,
     spec: &OperatorSpec,
     catalog: &dyn Catalog,
 ) -> Result<Result<ModuleRecord, DocumentProblem>, PortError> {

@@ -4,7 +4,7 @@ use gristmill_dataflow::Problem as DocumentProblem;
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::Refusal;
-use gristmill_types::{JobId, ModuleHash, ModuleName, OperatorId};
+use gristmill_types::{JobId, ModuleHash, ModuleName, NodeId};
 
 /// The sorts of things that can be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Thing {
     /// A job.
     Job,
     /// A source, operator or sink of a job.
-    Operator,
+    Node,
     /// An output port of an operator.
     Port,
     /// A source that takes posted events.
@@ -28,7 +28,7 @@ impl std::fmt::Display for Thing {
         f.write_str(match self {
             Self::Module => "module",
             Self::Job => "job",
-            Self::Operator => "operator",
+            Self::Node => "source, operator or sink",
             Self::Port => "output port",
             Self::HttpSource => "http source",
             Self::Operation => "operation",
@@ -110,7 +110,7 @@ pub enum ControlError {
         /// The job.
         job: JobId,
         /// The source.
-        source_id: OperatorId,
+        source_id: NodeId,
         /// A guess at when there will be room.
         retry_after_ms: u64,
     },
@@ -118,7 +118,7 @@ pub enum ControlError {
     #[error("these events have more bytes than source `{source_id}` can hold ({buffer_bytes})")]
     EventsTooLarge {
         /// The source.
-        source_id: OperatorId,
+        source_id: NodeId,
         /// Bytes of its buffer.
         buffer_bytes: u64,
     },
@@ -213,7 +213,7 @@ fn listing_of(what: Thing) -> Option<&'static str> {
     Some(match what {
         Thing::Module => "GET /v1/modules lists the modules that there are; POST /v1/modules uploads one",
         Thing::Job => "GET /v1/jobs lists the jobs that there are",
-        Thing::Operator | Thing::Port | Thing::HttpSource => "GET /v1/jobs/{job} shows the job's parts",
+        Thing::Node | Thing::Port | Thing::HttpSource => "GET /v1/jobs/{job} shows the job's parts",
         Thing::Operation => "GET /v1/operations lists the newest ones",
     })
 }

@@ -1,7 +1,7 @@
 //! Posted events on their way into a source.
 
 use gristmill_ports::ingress::IngressAnswer;
-use gristmill_types::{JobId, OperatorId};
+use gristmill_types::{JobId, NodeId};
 
 use super::jobs::{http_sources, wrong_state};
 use super::{Control, ControlError, Thing};
@@ -12,7 +12,7 @@ impl Control {
     /// # Errors
     /// No room, more than there can ever be room for, no such job or source, a job that is over.
     pub async fn offer(&self, job: &JobId, source: &str, events: Vec<Vec<u8>>) -> Result<(), ControlError> {
-        let Ok(source_id) = source.parse::<OperatorId>() else {
+        let Ok(source_id) = source.parse::<NodeId>() else {
             return Err(self.no_such_source(job, source).await);
         };
         match self.parts.ingress.offer(job, &source_id, events) {

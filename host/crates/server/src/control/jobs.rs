@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gristmill_dataflow::{JobDocument, JobPlan};
 use gristmill_ports::catalog::{Catalog, JobRecord, JobState, OperationRecord};
 use gristmill_runtime::{IllegalTransition, JobHandle, JobReport, JobStatus};
-use gristmill_types::{JobId, ModuleHash, OperatorId};
+use gristmill_types::{JobId, ModuleHash, NodeId};
 use serde_json::json;
 
 use super::live::LiveJob;
@@ -95,7 +95,7 @@ impl Control {
             let Ok(document) = serde_json::from_value::<JobDocument>(record.document) else { return Ok(None) };
             let mut descriptors = std::collections::HashMap::new();
             for (operator, hash) in record.modules {
-                let (Ok(operator), Some(module)) = (operator.parse::<OperatorId>(), catalog.module(hash)?) else {
+                let (Ok(operator), Some(module)) = (operator.parse::<NodeId>(), catalog.module(hash)?) else {
                     return Ok(None);
                 };
                 descriptors.insert(operator, module.admission.descriptor);

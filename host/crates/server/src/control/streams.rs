@@ -24,7 +24,7 @@ impl Control {
         let live = job.running("tapped")?;
         let report = live.handle().report();
         let node = report.nodes.iter().find(|node| node.id.as_str() == operator).ok_or_else(|| {
-            ControlError::missing_in(id, Thing::Operator, operator, report.nodes.iter().map(|node| node.id.as_str()))
+            ControlError::missing_in(id, Thing::Node, operator, report.nodes.iter().map(|node| node.id.as_str()))
         })?;
         let place = match port {
             None => Some(0).filter(|_| !node.ports.is_empty()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gristmill_ports::telemetry::{GuestLog, LogLevel};
-use gristmill_types::{OperatorId, SubtaskIndex};
+use gristmill_types::{NodeId, SubtaskIndex};
 
 use crate::event::{EventLog, JobEventKind};
 use crate::report::NodeCounters;
@@ -11,7 +11,7 @@ use crate::report::NodeCounters;
 /// Takes a guest's log lines into the job's event log.
 pub(crate) struct LogLines {
     pub(crate) events: Arc<EventLog>,
-    pub(crate) operator: OperatorId,
+    pub(crate) operator: NodeId,
     pub(crate) subtask: SubtaskIndex,
     pub(crate) counters: Arc<NodeCounters>,
 }

@@ -13,7 +13,7 @@ use gristmill_dataflow::plan::{NodeKind, NodePlan};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::{OperatorContext, Parts, PortError};
-use gristmill_types::{CallFailure, OperatorId, SubtaskIndex, Watermark, key_hash};
+use gristmill_types::{CallFailure, NodeId, SubtaskIndex, Watermark, key_hash};
 use tokio::sync::watch;
 
 use crate::event::EventLog;
@@ -48,7 +48,7 @@ pub(crate) struct Assembled {
 pub(crate) enum Subtask {
     Source(SourceTask),
     /// With the name of its head.
-    Operator(OperatorTask, OperatorId),
+    Operator(OperatorTask, NodeId),
 }
 
 impl Subtask {
@@ -220,7 +220,7 @@ impl Builder<'_> {
         })
     }
 
-    fn context(&self, task: usize, node: &OperatorId, subtask: SubtaskIndex) -> PartContext {
+    fn context(&self, task: usize, node: &NodeId, subtask: SubtaskIndex) -> PartContext {
         PartContext {
             job: self.spec.document.job.clone(),
             node: node.clone(),
@@ -230,12 +230,12 @@ impl Builder<'_> {
         }
     }
 
-    fn seat(&self, id: &OperatorId) -> &NodeSeat {
+    fn seat(&self, id: &NodeId) -> &NodeSeat {
         self.nodes.iter().find(|seat| seat.id == *id).expect("every node of the plan has a seat")
     }
 }
 
-fn at(node: &OperatorId) -> impl FnOnce(PortError) -> StartError + '_ {
+fn at(node: &NodeId) -> impl FnOnce(PortError) -> StartError + '_ {
     |error| StartError { node: node.clone(), message: error.message }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gristmill_dataflow::JobDocument;
 use gristmill_dataflow::document::KeyBy;
-use gristmill_types::{Descriptor, OperatorId};
+use gristmill_types::{Descriptor, NodeId};
 
 use crate::job::launch::JobSpec;
 use crate::job::shared::NodeSeat;
@@ -42,7 +42,7 @@ pub(crate) fn seats(spec: &JobSpec) -> Vec<NodeSeat> {
     seats
 }
 
-fn keyed_inputs(document: &JobDocument, id: &OperatorId, descriptor: &Descriptor) -> Vec<(String, Option<KeyBy>)> {
+fn keyed_inputs(document: &JobDocument, id: &NodeId, descriptor: &Descriptor) -> Vec<(String, Option<KeyBy>)> {
     let declared = &document.operators[id].inputs;
     let key_by = |name: &String| declared.get(name).and_then(|input| input.key_by.clone());
     descriptor.inputs.iter().map(|input| (input.name.clone(), key_by(&input.name))).collect()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::{ExchangePlan, Partitioning, Route};
-use gristmill_types::{InputIndex, OperatorId, SubtaskIndex};
+use gristmill_types::{InputIndex, NodeId, SubtaskIndex};
 
 use super::{Builder, at};
 use crate::exchange::inbox::ChannelSender;
@@ -46,7 +46,7 @@ impl Builder<'_> {
         &self,
         plan: &ExchangePlan,
         subtask: SubtaskIndex,
-        target: &OperatorId,
+        target: &NodeId,
     ) -> Result<ExchangeWriter, StartError> {
         let credit = usize::try_from(self.plan().batch.channel_bytes.as_u64()).unwrap_or(usize::MAX);
         let receivers = &self.inboxes[plan.to];
@@ -61,11 +61,11 @@ impl Builder<'_> {
         Ok(ExchangeWriter::new(spread, channels, self.plan().max_parallelism))
     }
 
-    fn keying(&self, key_by: &KeyBy, target: &OperatorId) -> Result<Keying, StartError> {
+    fn keying(&self, key_by: &KeyBy, target: &NodeId) -> Result<Keying, StartError> {
         Keying::new(key_by, self.parts).map_err(at(target))
     }
 
-    fn receiver(&self, target: &OperatorId, input: InputIndex, subtask: SubtaskIndex) -> Receiver {
+    fn receiver(&self, target: &NodeId, input: InputIndex, subtask: SubtaskIndex) -> Receiver {
         let seat = self.seat(target);
         Receiver {
             operator: target.clone(),

@@ -12,7 +12,7 @@ use gristmill_ports::format::{KeySelector, SelectedKeys};
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::{Clock, Parts, PortError, Sink, SourceReader, StateBackend};
 use gristmill_runtime::{JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OperatorParts, StartError, start};
-use gristmill_types::{Column, Descriptor, EventBatch, ModuleHash, OperatorId};
+use gristmill_types::{Column, Descriptor, EventBatch, ModuleHash, NodeId};
 
 use super::letters::Letters;
 use super::state::NaiveState;
@@ -24,7 +24,7 @@ type OpenSource = Box<dyn Fn(&PartContext) -> Result<Box<dyn SourceReader>, Port
 #[derive(Default)]
 pub(crate) struct World {
     sources: HashMap<String, OpenSource>,
-    operators: HashMap<OperatorId, Native>,
+    operators: HashMap<NodeId, Native>,
     shelves: HashMap<String, Shelf>,
     letters: Arc<Letters>,
     state_breaks: bool,

@@ -14,7 +14,7 @@ use gristmill_ports::sink::SinkSummary;
 use gristmill_ports::source::ReadBounds;
 use gristmill_ports::{Clock, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend};
 use gristmill_state::MemoryBackend;
-use gristmill_types::{Descriptor, EventBatch, JobId, OperatorId};
+use gristmill_types::{Descriptor, EventBatch, JobId, NodeId};
 
 use super::MemoryCatalog;
 
@@ -52,7 +52,7 @@ impl MemoryParts {
 }
 
 impl Ingress for MemoryParts {
-    fn offer(&self, job: &JobId, source: &OperatorId, events: Vec<Vec<u8>>) -> IngressAnswer {
+    fn offer(&self, job: &JobId, source: &NodeId, events: Vec<Vec<u8>>) -> IngressAnswer {
         let mut posted = self.posted.lock().unwrap();
         if source.as_str() != "in" || posted.job.as_ref() != Some(job) {
             return IngressAnswer::NoSuchSource;
