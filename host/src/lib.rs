@@ -1,6 +1,6 @@
 //! The Gristmill host: configuration, wiring, signals, and the command line.
 //!
-//! [`wiring`] is the only place where traits meet concrete types. [`serve`] is the host as a server, [`local`] one job
+//! [`wiring`] is the only place that builds the parts of other crates. [`serve`] is the host as a server, [`local`] one job
 //! in one process, [`cli`] a client of the REST API.
 
 pub mod clock;

@@ -7,17 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use gristmill_catalog::FileCatalog;
-use gristmill_connectors::Connectors;
-use gristmill_ports::Parts;
-use gristmill_server::{Control, ControlParts, ServerOptions, router};
-use gristmill_wasm::{WasmModules, WasmOptions};
+use gristmill_server::{ServerOptions, router};
 use tokio::net::TcpListener;
 
-use crate::clock::SystemClock;
 use crate::shutdown::Signals;
 use crate::telemetry::LogFormat;
-use crate::wiring::HostParts;
+use crate::wiring;
 
 /// How long jobs may take to flow out at a signal, before they are cancelled.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
@@ -54,7 +49,11 @@ pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Resu
         ..ServerOptions::default()
     };
     server_options.check()?;
-    let control = open(&options).await?;
+    let control = tokio::task::spawn_blocking({
+        let data_dir = options.data_dir.clone();
+        move || wiring::control(&data_dir)
+    })
+    .await??;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr().context("asking for the address listened at")?;
     let mut signals = Signals::listen().context("listening to signals")?;
@@ -78,33 +77,6 @@ pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Resu
     gristmill_server::serve(listener, router, shutdown).await.context("serving the API")?;
     tracing::info!("gristmill has shut down");
     Ok(ExitCode::SUCCESS)
-}
-
-/// Opens the catalog and puts the parts together.
-async fn open(options: &ServeOptions) -> anyhow::Result<Arc<Control>> {
-    let data_dir = options.data_dir.clone();
-    let catalog = tokio::task::spawn_blocking(move || FileCatalog::open(&data_dir)).await??;
-    let catalog = Arc::new(catalog);
-    let registry = WasmModules::new(&WasmOptions { cache_dir: options.data_dir.join("compiled") })
-        .map_err(anyhow::Error::msg)
-        .context("preparing to run Wasm")?;
-    let connectors = Arc::new(Connectors::new(tokio::runtime::Handle::current()));
-    let clock = Arc::new(SystemClock::default());
-    let parts = HostParts {
-        connectors: Arc::clone(&connectors),
-        base: std::env::current_dir().context("asking for the working directory")?,
-        dead_letters: catalog.clone(),
-        clock: clock.clone(),
-    };
-    Ok(Control::new(ControlParts {
-        catalog: catalog.clone(),
-        registry: Arc::new(registry),
-        dead_letters: catalog,
-        ingress: connectors.ingress(),
-        clock,
-        parts_for: Arc::new(move |_| Arc::new(parts.clone()) as Arc<dyn Parts>),
-        environment: Arc::new(|name| std::env::var(name).ok()),
-    }))
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {

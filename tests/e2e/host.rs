@@ -30,7 +30,7 @@ pub(crate) fn gristmill() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
     command.env_remove("GRISTMILL_HOST").env_remove("GRISTMILL_TOKEN").env("RUST_BACKTRACE", "0");
     // `run` compiles each guest once for all tests; a host keeps its own cache.
-    command.env("GRISTMILL_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled"));
+    command.env("GRISTMILL_CACHE", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

@@ -11,7 +11,8 @@ use gristmill_dataflow::document::ModuleSource;
 use gristmill_dataflow::{JobDocument, Problem, environment, place, validate_offline};
 use gristmill_runtime::{JobSpec, ModuleBytes, prepare};
 use gristmill_types::{ModuleHash, NodeId};
-use gristmill_wasm::{WasmModules, WasmOptions};
+
+use crate::wiring;
 
 /// A job ready to start.
 pub struct LoadedJob {
@@ -71,7 +72,8 @@ pub fn base_of(file: &Path) -> PathBuf {
     }
 }
 
-/// Loads a job: document, modules, parameters, plan. Blocks while modules compile.
+/// Loads a job: document, modules, parameters, plan. Blocks while modules compile. Compiled code is kept in `cache`, or in
+/// the cache of this user.
 ///
 /// # Errors
 /// A [`BadJob`], or what could not be read.
@@ -86,8 +88,7 @@ pub fn load(file: &Path, cache: Option<&Path>) -> anyhow::Result<LoadedJob> {
     let document = environment::resolve(&document, |name| std::env::var(name).ok()).map_err(bad)?;
     let base = base_of(file);
     let modules = read_modules(&document, &base).map_err(bad)?;
-    let options = WasmOptions { cache_dir: cache.map_or_else(default_cache, Path::to_owned) };
-    let registry = WasmModules::new(&options).map_err(anyhow::Error::msg).context("preparing to run Wasm")?;
+    let registry = wiring::modules(&cache.map_or_else(default_cache, Path::to_owned))?;
     let spec = prepare(document, &modules, &registry).map_err(bad)?;
     Ok(LoadedJob { spec, base })
 }
@@ -120,9 +121,10 @@ fn read_modules(document: &JobDocument, base: &Path) -> Result<HashMap<NodeId, M
     if problems.is_empty() { Ok(modules) } else { Err(problems) }
 }
 
+/// The cache of this user: that of the build scripts, too.
 fn default_cache() -> PathBuf {
     let home = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
-    home.unwrap_or_else(std::env::temp_dir).join("gristmill").join("compiled")
+    home.unwrap_or_else(std::env::temp_dir).join("gristmill")
 }

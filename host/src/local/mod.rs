@@ -10,11 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gristmill_connectors::Connectors;
 use gristmill_ports::catalog::JobState;
 use gristmill_runtime::{JobHandle, start};
 
-use crate::clock::SystemClock;
 use crate::shutdown::Signals;
 use crate::wiring::HostParts;
 use dead_letter_file::DeadLetterFile;
@@ -36,7 +34,7 @@ pub struct RunOptions {
     /// How progress is shown on standard error.
     #[arg(long, value_enum, default_value_t = ProgressStyle::Auto)]
     pub progress: ProgressStyle,
-    /// Where compiled code is kept between runs.
+    /// Where compiled code is kept between runs, in a folder `compiled`. Default: gristmill in the user's cache directory.
     #[arg(long, value_name = "DIR", env = "GRISTMILL_CACHE")]
     pub cache: Option<PathBuf>,
     /// Prints the final report as one JSON object on standard error.
@@ -57,13 +55,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let job = loaded.spec.document.job.clone();
     let letters = options.dead_letters.clone().unwrap_or_else(|| PathBuf::from(format!("{job}.dead-letters.jsonl")));
     let dead_letters = Arc::new(DeadLetterFile::new(letters));
-    let connectors = Arc::new(Connectors::new(tokio::runtime::Handle::current()));
-    let parts = HostParts {
-        connectors: Arc::clone(&connectors),
-        base: loaded.base,
-        dead_letters: dead_letters.clone(),
-        clock: Arc::new(SystemClock::default()),
-    };
+    let parts = HostParts::new(loaded.base, dead_letters.clone());
     let handle = tokio::task::spawn_blocking(move || start(loaded.spec, Arc::new(parts))).await??;
     let state = follow(&handle, options.progress).await?;
     let report = handle.report();
