@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
-use gristmill_types::{Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, SubtaskIndex};
+use gristmill_types::{Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, RunId, SubtaskIndex};
 
 use crate::clock::Clock;
 use crate::dead_letters::DeadLetterStore;
@@ -18,6 +18,8 @@ use crate::state::StateBackend;
 pub struct PartContext {
     /// The job.
     pub job: JobId,
+    /// Which run of it.
+    pub run: RunId,
     /// The node.
     pub node: NodeId,
     /// Which subtask.

@@ -76,6 +76,18 @@ text_ids! {
     NodeId;
 }
 
+/// One life of a job: from its submission until it is over. Another submission of the same job is another run; what is
+/// sent out under the name of a run is never mistaken for what an earlier one sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// Indices share one shape; the macro lists them and nothing more.
 macro_rules! indices {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(

@@ -95,13 +95,14 @@ impl Sink for FileWriter {
 mod tests {
     use std::num::NonZeroU32;
 
-    use gristmill_types::{MaxParallelism, Parallelism, SubtaskIndex};
+    use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
     use super::*;
 
     fn open_in(directory: &Path, path: &str, subtask: u32, parallelism: u32) -> Result<Box<dyn Sink>, PortError> {
         let context = PartContext {
             job: "job".parse().expect("an id"),
+            run: RunId(1),
             node: "out".parse().expect("an id"),
             subtask: SubtaskIndex(subtask),
             parallelism: Parallelism(NonZeroU32::new(parallelism).expect("not zero")),

@@ -107,7 +107,7 @@ mod tests {
     use std::task::{Context, Poll, Wake, Waker};
 
     use gristmill_ports::source::ReadBounds;
-    use gristmill_types::{MaxParallelism, Parallelism, SubtaskIndex};
+    use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
     use super::*;
 
@@ -122,6 +122,7 @@ mod tests {
     fn open_source(sources: &Arc<OpenSources>, source: &str) -> Box<dyn SourceReader> {
         let context = PartContext {
             job: "job".parse().expect("an id"),
+            run: RunId(1),
             node: "posted".parse().expect("an id"),
             subtask: SubtaskIndex(0),
             parallelism: Parallelism::ONE,

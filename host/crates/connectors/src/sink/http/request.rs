@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 
 use gristmill_ports::parts::PartContext;
 use gristmill_types::EventBatch;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::format::encode::write_lines;
 
@@ -23,7 +22,7 @@ pub(super) struct Request {
 
 /// Requests in the order in which they are sent; the last may still be filled.
 pub(super) struct Requests {
-    /// Job, sink and subtask: what a key begins with.
+    /// Job, run, sink and subtask: what a key begins with.
     name: String,
     rows_each: usize,
     ready: VecDeque<Request>,
@@ -35,7 +34,7 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(context: &PartContext, rows_each: usize) -> Self {
-        let name = format!("{}/{}/{}", context.job, context.node, context.subtask);
+        let name = format!("{}/{}/{}/{}", context.job, context.run, context.node, context.subtask);
         Self { name, rows_each, ready: VecDeque::new(), open: Vec::new(), open_rows: 0, sequence: 0 }
     }
 
@@ -66,8 +65,7 @@ impl Requests {
             return;
         }
         let body = std::mem::take(&mut self.open);
-        // The hash tells apart requests of two runs of a job, which count from zero alike.
-        let idempotency_key = format!("{}/{}/{:016x}", self.name, self.sequence, xxh3_64(&body));
+        let idempotency_key = format!("{}/{}", self.name, self.sequence);
         self.ready.push_back(Request { body, idempotency_key });
         self.sequence += 1;
         self.open_rows = 0;

@@ -3,7 +3,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
 use gristmill_ports::ErrorKind;
-use gristmill_types::{MaxParallelism, Parallelism, SubtaskIndex};
+use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
 
@@ -55,6 +55,7 @@ fn open_to(url: &str, rest: &str) -> Result<Opened, PortError> {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let context = PartContext {
         job: "job".parse().expect("an id"),
+        run: RunId(1),
         node: "hook".parse().expect("an id"),
         subtask: SubtaskIndex(0),
         parallelism: Parallelism::ONE,
@@ -84,7 +85,9 @@ fn events_are_posted_in_batches_of_lines() {
     let got: Vec<Got> = told.iter().collect();
     assert_eq!(got.iter().map(|got| got.body.as_str()).collect::<Vec<_>>(), ["0\n1\n", "2\n3\n", "4\n"]);
     assert!(got[0].head.contains("x-who: me") && got[0].head.contains("content-type: application/x-ndjson"));
-    assert!(got[0].key.starts_with("job/hook/0/0/") && got[1].key.starts_with("job/hook/0/1/"), "{got:?}");
+    let keys: Vec<&str> = got.iter().map(|got| got.key.as_str()).collect();
+    let run = "job/0000000000000001/hook/0";
+    assert_eq!(keys, [0, 1, 2].map(|request| format!("{run}/{request}")), "another run has other keys");
 }
 
 #[test]

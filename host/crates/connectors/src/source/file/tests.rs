@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::task::{Wake, Waker};
 
 use gristmill_dataflow::document::SourceKind;
-use gristmill_types::{MaxParallelism, Parallelism, SubtaskIndex};
+use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
 
@@ -22,6 +22,7 @@ fn spec(from: &str, rest: &str) -> SourceSpec {
 fn open_one(spec: &SourceSpec, base: &Path, subtask: u32, of: u32) -> Result<Box<dyn SourceReader>, PortError> {
     let context = PartContext {
         job: "job".parse().expect("an id"),
+        run: RunId(1),
         node: "files".parse().expect("an id"),
         subtask: SubtaskIndex(subtask),
         parallelism: Parallelism(NonZeroU32::new(of).expect("not zero")),

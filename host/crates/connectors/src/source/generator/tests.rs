@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 use std::task::Waker;
 
-use gristmill_types::{MaxParallelism, Parallelism, SubtaskIndex};
+use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,6 +13,7 @@ fn bounds(max_rows: usize) -> ReadBounds {
 fn open_one(spec: &SourceSpec, subtask: u32, parallelism: u32) -> Result<Box<dyn SourceReader>, PortError> {
     let context = PartContext {
         job: "job".parse().expect("an id"),
+        run: RunId(1),
         node: "made".parse().expect("an id"),
         subtask: SubtaskIndex(subtask),
         parallelism: Parallelism(NonZeroU32::new(parallelism).expect("not zero")),

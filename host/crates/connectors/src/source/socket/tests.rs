@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use gristmill_dataflow::document::SourceKind;
 use gristmill_ports::SourceBatch;
 use gristmill_ports::source::ReadBounds;
-use gristmill_types::{MaxParallelism, Parallelism, SubtaskIndex};
+use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
 
@@ -30,6 +30,7 @@ fn open_to(address: &str, rest: &str) -> Result<Opened, PortError> {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let context = PartContext {
         job: "job".parse().expect("an id"),
+        run: RunId(1),
         node: "lines".parse().expect("an id"),
         subtask: SubtaskIndex(0),
         parallelism: Parallelism::ONE,

@@ -4,6 +4,7 @@ mod log_lines;
 mod seats;
 mod ways;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -13,7 +14,7 @@ use gristmill_dataflow::plan::{NodeKind, NodePlan};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::{OperatorContext, Parts, PortError};
-use gristmill_types::{CallFailure, NodeId, SubtaskIndex, Watermark, key_hash};
+use gristmill_types::{CallFailure, NodeId, RunId, SubtaskIndex, Watermark, key_hash};
 use tokio::sync::watch;
 
 use crate::event::EventLog;
@@ -67,7 +68,7 @@ pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assemble
     let inboxes: Vec<Vec<Arc<Inbox>>> =
         spec.plan.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Inbox::new()).collect()).collect();
     let nodes = seats(spec);
-    let builder = Builder { spec, parts: &*parts, events: &events, inboxes: &inboxes, nodes: &nodes };
+    let builder = Builder { spec, run: new_run(), parts: &*parts, events: &events, inboxes: &inboxes, nodes: &nodes };
     let mut subtasks = Vec::new();
     for (task, plan) in spec.plan.tasks.iter().enumerate() {
         for subtask in plan.parallelism.subtasks() {
@@ -93,6 +94,7 @@ pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assemble
 
 struct Builder<'a> {
     spec: &'a JobSpec,
+    run: RunId,
     parts: &'a dyn Parts,
     events: &'a Arc<EventLog>,
     inboxes: &'a [Vec<Arc<Inbox>>],
@@ -223,6 +225,7 @@ impl Builder<'_> {
     fn context(&self, task: usize, node: &NodeId, subtask: SubtaskIndex) -> PartContext {
         PartContext {
             job: self.spec.document.job.clone(),
+            run: self.run,
             node: node.clone(),
             subtask,
             parallelism: self.plan().tasks[task].parallelism,
@@ -237,6 +240,11 @@ impl Builder<'_> {
 
 fn at(node: &NodeId) -> impl FnOnce(PortError) -> StartError + '_ {
     |error| StartError { node: node.clone(), message: error.message }
+}
+
+/// A number that no other run has: the standard library seeds its hashers with 128 random bits.
+fn new_run() -> RunId {
+    RunId(RandomState::new().build_hasher().finish())
 }
 
 /// The same for the same names, so that a job behaves the same when it is started again.
