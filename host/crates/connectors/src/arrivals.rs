@@ -40,9 +40,15 @@ pub(crate) enum Taken {
     Items(Vec<Item>),
     /// Nothing is at hand; the waker will be woken when there is.
     Nothing,
+    /// Nothing is at hand, and here is why; the waker will be woken when there is.
+    Trouble(PortError),
     /// Nothing is at hand, and nothing will ever be.
     Ended(Result<(), PortError>),
 }
+
+/// The queue has ended and takes nothing in any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Over;
 
 /// The queue.
 pub(crate) struct Arrivals {
@@ -57,8 +63,8 @@ struct State {
     /// Readers that found nothing.
     waiting: Vec<Waker>,
     end: Option<Result<(), PortError>>,
-    /// Some items came by [`Arrivals::offer`], whose sender was told that they were taken.
-    promised: bool,
+    /// What keeps events from coming, not told yet.
+    trouble: Option<PortError>,
     drain: DrainRate,
 }
 
@@ -70,7 +76,7 @@ impl Arrivals {
             cost: 0,
             waiting: Vec::new(),
             end: None,
-            promised: false,
+            trouble: None,
             drain: DrainRate { since: Instant::now(), cost: 0, cost_per_ms: 0.0 },
         };
         Self { state: Mutex::new(state), room: Notify::new(), capacity }
@@ -86,43 +92,70 @@ impl Arrivals {
         if state.cost + cost > self.capacity {
             return Err(state.drain.ms_for(state.cost + cost - self.capacity));
         }
-        state.promised = true;
         state.cost += cost;
         state.items.extend(items);
         wake_all(state);
         Ok(())
     }
 
-    /// Puts the items in, waiting while the queue is full. Items that are larger than the whole queue go in alone.
-    pub(crate) async fn push(&self, items: Vec<Item>) {
-        let cost = cost_of(&items);
+    /// Waits while the queue is full. Whoever waits before it reads needs no room for what it has read: so nothing that
+    /// was read is ever outside the queue. Then the queue holds at most one such reading more than its bound.
+    pub(crate) async fn room(&self) {
         loop {
             let room = self.room.notified();
-            {
-                let mut state = self.lock();
-                if state.cost + cost <= self.capacity || state.cost == 0 {
-                    state.cost += cost;
-                    state.items.extend(items);
-                    wake_all(state);
-                    return;
-                }
+            if self.has_room() {
+                return;
             }
             room.await;
         }
     }
 
-    /// Nothing more will come.
-    pub(crate) fn end(&self, how: Result<(), PortError>) {
+    fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.cost < self.capacity || state.end.is_some()
+    }
+
+    /// Puts the items in, for which [`Self::room`] was waited.
+    pub(crate) fn push(&self, items: Vec<Item>) -> Result<(), Over> {
         let mut state = self.lock();
-        state.end = Some(how);
+        if state.end.is_some() {
+            return Err(Over);
+        }
+        if !items.is_empty() {
+            state.cost += cost_of(&items);
+            state.items.extend(items);
+            wake_all(state);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is taken in any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    /// Nothing comes for now, and this is why. Told once, behind all that came before.
+    pub(crate) fn complain(&self, trouble: PortError) {
+        let mut state = self.lock();
+        state.trouble = Some(trouble);
         wake_all(state);
     }
 
-    /// Takes nothing in any more by [`Self::offer`]. Whether something that came so is still here.
+    /// Nothing more will come.
+    pub(crate) fn end(&self, how: Result<(), PortError>) {
+        let mut state = self.lock();
+        state.end.get_or_insert(how);
+        wake_all(state);
+    }
+
+    /// Takes nothing in any more. Whether something that came before is still here.
     pub(crate) fn close(&self) -> bool {
         let mut state = self.lock();
         state.end.get_or_insert(Ok(()));
-        state.promised && !state.items.is_empty()
+        let something_is_left = !state.items.is_empty();
+        drop(state);
+        self.room.notify_one();
+        something_is_left
     }
 
     /// Takes what is at hand: at least one item, then as long as the bounds permit.
@@ -135,7 +168,7 @@ impl Arrivals {
             if !state.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
                 state.waiting.push(waker.clone());
             }
-            return Taken::Nothing;
+            return state.trouble.take().map_or(Taken::Nothing, Taken::Trouble);
         }
         let mut items = Vec::new();
         let (mut bytes, mut cost) = (0, 0);
@@ -204,11 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_promised_is_still_given_after_the_close_and_nothing_new_comes_in() {
+    fn what_came_in_is_still_given_after_the_close_and_nothing_new_comes_in() {
         let arrivals = Arrivals::new(1000);
-        arrivals.offer(events(&[1, 2])).expect("room");
-        assert!(arrivals.close());
+        arrivals.offer(events(&[1])).expect("room");
+        arrivals.push(events(&[2])).expect("open");
+        assert!(arrivals.close(), "something is left");
         arrivals.offer(events(&[3])).expect_err("closed");
+        assert_eq!(arrivals.push(events(&[3])), Err(Over));
         assert_eq!(arrivals.take(10, 1000, Waker::noop()), Taken::Items(events(&[1, 2])));
         assert_eq!(arrivals.take(10, 1000, Waker::noop()), Taken::Ended(Ok(())));
         assert!(!arrivals.close(), "nothing is left");
@@ -217,7 +252,7 @@ mod tests {
     fn take(arrivals: &Arrivals, max_items: usize, max_bytes: usize) -> Vec<usize> {
         match arrivals.take(max_items, max_bytes, Waker::noop()) {
             Taken::Items(items) => items.iter().map(|item| item.cost() - EVENT_COST).collect(),
-            Taken::Nothing | Taken::Ended(_) => Vec::new(),
+            Taken::Nothing | Taken::Trouble(_) | Taken::Ended(_) => Vec::new(),
         }
     }
 
@@ -258,18 +293,35 @@ mod tests {
         assert_eq!(arrivals.take(10, 10, Waker::noop()), Taken::Ended(Ok(())));
     }
 
+    #[test]
+    fn trouble_is_told_once_behind_what_came_before_it() {
+        let arrivals = Arrivals::new(1000);
+        arrivals.push(events(&[1])).expect("open");
+        arrivals.complain(PortError::retry("the line is dead"));
+        assert_eq!(take(&arrivals, 10, 10), [1]);
+        let trouble = Taken::Trouble(PortError::retry("the line is dead"));
+        assert_eq!(arrivals.take(10, 10, Waker::noop()), trouble);
+        assert_eq!(arrivals.take(10, 10, Waker::noop()), Taken::Nothing);
+    }
+
     #[tokio::test]
-    async fn a_push_waits_until_there_is_room() {
+    async fn a_full_queue_has_no_room_until_something_is_taken_or_it_ends() {
+        let wait = |arrivals: &std::sync::Arc<Arrivals>| {
+            let arrivals = std::sync::Arc::clone(arrivals);
+            tokio::spawn(async move { arrivals.room().await })
+        };
         let arrivals = std::sync::Arc::new(Arrivals::new(200));
-        arrivals.push(events(&[100])).await;
-        let pusher = tokio::spawn({
-            let arrivals = std::sync::Arc::clone(&arrivals);
-            async move { arrivals.push(events(&[90])).await }
-        });
+        arrivals.room().await;
+        arrivals.push(events(&[500])).expect("open");
+        let waiting = wait(&arrivals);
         tokio::task::yield_now().await;
-        assert!(!pusher.is_finished());
-        assert_eq!(take(&arrivals, 10, 1000), [100]);
-        pusher.await.expect("it goes on");
-        assert_eq!(take(&arrivals, 10, 1000), [90]);
+        assert!(!waiting.is_finished());
+        assert_eq!(take(&arrivals, 10, 1000), [500]);
+        waiting.await.expect("it goes on");
+        arrivals.push(events(&[500])).expect("open");
+        let waiting = wait(&arrivals);
+        tokio::task::yield_now().await;
+        arrivals.close();
+        waiting.await.expect("it goes on");
     }
 }

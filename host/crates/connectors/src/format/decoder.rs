@@ -8,7 +8,6 @@ use gristmill_ports::source::{SourceBatch, Undecodable};
 
 use super::event_time::read_event_time;
 use super::json::Places;
-use super::json_path::{PathStep, parse_fixed_path};
 use super::key::write_key;
 
 /// The end of an origin of which only the beginning of the event was kept. Such a letter cannot be replayed.
@@ -90,22 +89,19 @@ impl Decoder {
 
 impl JsonDecoder {
     fn new(spec: &SourceSpec) -> Result<Self, PortError> {
-        let mut paths: Vec<Vec<PathStep>> = Vec::new();
-        let mut number_of = |path: &str| -> Result<usize, PortError> {
-            paths.push(parse_fixed_path(path)?);
-            Ok(paths.len() - 1)
+        let mut paths = Vec::new();
+        let mut number_of = |path| {
+            paths.push(path);
+            paths.len() - 1
         };
-        let time = match &spec.event_time {
-            Some(EventTimeSpec { path, unit }) => {
-                Some(TimeField { number: number_of(path)?, path: path.clone(), unit: *unit, read: None })
-            }
-            None => None,
-        };
-        let key = match &spec.key {
-            Some(path) => Some(KeyField { number: number_of(path)?, read: None, bytes: Vec::new() }),
-            None => None,
-        };
-        Ok(Self { places: Places::new(paths.iter().map(Vec::as_slice)), time, key })
+        let time = spec.event_time.as_ref().map(|EventTimeSpec { path, unit }| TimeField {
+            number: number_of(path),
+            path: path.clone(),
+            unit: *unit,
+            read: None,
+        });
+        let key = spec.key.as_ref().map(|path| KeyField { number: number_of(path), read: None, bytes: Vec::new() });
+        Ok(Self { places: Places::at(paths)?, time, key })
     }
 
     /// Checks the value, keeps its key, and gives its time.

@@ -8,7 +8,6 @@ use gristmill_ports::PortError;
 use gristmill_types::EventBatch;
 
 use super::json::{Places, unescape};
-use super::json_path::parse_fixed_path;
 
 /// Writes events as a sink asks for it.
 pub(crate) enum Encoder {
@@ -133,7 +132,7 @@ impl CsvRows {
                 "$key" => Cell::Key,
                 "$event_time" => Cell::EventTime,
                 path => {
-                    paths.push(parse_fixed_path(path)?);
+                    paths.push(path);
                     Cell::Value(paths.len() - 1)
                 }
             });
@@ -141,8 +140,7 @@ impl CsvRows {
         if cells.is_empty() {
             return Err(PortError::fatal("csv needs `columns`: name each, with the json path of its field"));
         }
-        let places = Places::new(paths.iter().map(Vec::as_slice));
-        Ok(Self { names: spec.columns.keys().cloned().collect(), cells, places })
+        Ok(Self { names: spec.columns.keys().cloned().collect(), cells, places: Places::at(paths)? })
     }
 
     fn header(&self) -> Vec<u8> {

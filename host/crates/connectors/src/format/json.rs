@@ -8,10 +8,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use gristmill_dataflow::json_path::{FixedPath, PathStep};
+use gristmill_ports::PortError;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-
-use super::json_path::PathStep;
 
 /// Fixed places to look for, each known by its number in the order of the paths.
 #[derive(Debug, Default)]
@@ -29,13 +29,17 @@ struct Place {
 }
 
 impl Places {
-    /// The places at the ends of these paths.
-    pub(crate) fn new<'a>(paths: impl IntoIterator<Item = &'a [PathStep]>) -> Self {
+    /// The places at the ends of these paths, which are read as a check of the job document reads them.
+    ///
+    /// # Errors
+    /// `Fatal` for a text that is no path, or one that may lead to several values.
+    pub(crate) fn at<P: AsRef<str>>(paths: impl IntoIterator<Item = P>) -> Result<Self, PortError> {
         let mut root = Place::default();
         for (number, path) in paths.into_iter().enumerate() {
-            path.iter().fold(&mut root, Place::child).wanted.push(number);
+            let path = FixedPath::parse(path.as_ref()).map_err(|error| PortError::fatal(error.to_string()))?;
+            path.steps().iter().fold(&mut root, Place::child).wanted.push(number);
         }
-        Self { root }
+        Ok(Self { root })
     }
 
     /// Checks a whole JSON text and calls `found` with the number and the JSON text of each place that it has.
@@ -57,14 +61,14 @@ impl Places {
 impl Place {
     fn child(&mut self, step: &PathStep) -> &mut Self {
         match step {
-            PathStep::Field(name) => {
+            PathStep::Name(name) => {
                 let at = self.fields.iter().position(|(field, _)| **field == **name).unwrap_or_else(|| {
                     self.fields.push((name.as_str().into(), Self::default()));
                     self.fields.len() - 1
                 });
                 &mut self.fields[at].1
             }
-            PathStep::Element(index) => {
+            PathStep::Index(index) => {
                 let at = self.elements.iter().position(|(element, _)| element == index).unwrap_or_else(|| {
                     self.elements.push((*index, Self::default()));
                     self.elements.len() - 1

@@ -9,7 +9,6 @@ use gristmill_ports::format::{KeySelector, SelectedKeys};
 use gristmill_types::{Column, EventBatch};
 
 use super::json::{Places, unescape};
-use super::json_path::parse_fixed_path;
 
 /// Makes the selector that a `key_by` asks for.
 ///
@@ -55,8 +54,7 @@ struct PathKey {
 
 impl PathKey {
     fn new(paths: &[String]) -> Result<Self, PortError> {
-        let steps = paths.iter().map(|path| parse_fixed_path(path)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { places: Places::new(steps.iter().map(Vec::as_slice)), paths: paths.to_vec() })
+        Ok(Self { places: Places::at(paths)?, paths: paths.to_vec() })
     }
 
     /// Appends the key of one value to `key`; on an error there may be some bytes of it. `parts` has room for what

@@ -1,6 +1,5 @@
 //! How the bytes of an event are read, and where its time and key stand.
 
-pub(crate) mod json_path;
 pub(crate) mod json;
 pub(crate) mod event_time;
 pub(crate) mod key;
@@ -8,3 +7,6 @@ pub(crate) mod decoder;
 pub(crate) mod csv;
 pub(crate) mod event_reader;
 pub(crate) mod encode;
+
+#[cfg(test)]
+mod tests;

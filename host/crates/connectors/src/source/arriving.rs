@@ -32,6 +32,7 @@ impl<G: Send> SourceReader for ArrivingReader<G> {
         match self.arrivals.take(bounds.max_rows, bounds.max_bytes, context.waker()) {
             Taken::Items(items) => Poll::Ready(Ok(Some(self.decode(&items)))),
             Taken::Nothing => Poll::Pending,
+            Taken::Trouble(error) => Poll::Ready(Err(error)),
             Taken::Ended(how) => Poll::Ready(how.map(|()| None)),
         }
     }

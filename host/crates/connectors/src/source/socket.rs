@@ -51,7 +51,6 @@ pub(crate) fn open(
     let arrivals = Arc::new(Arrivals::new(QUEUE));
     let connection = Connection {
         address: socket.connect.clone(),
-        node: context.node.to_string(),
         longest,
         reconnect: socket.reconnect.map(|span| span.0),
         arrivals: Arc::clone(&arrivals),
@@ -79,7 +78,6 @@ impl Drop for Hangup {
 /// The task that reads.
 struct Connection {
     address: String,
-    node: String,
     longest: usize,
     reconnect: Option<Duration>,
     arrivals: Arc<Arrivals>,
@@ -94,15 +92,18 @@ impl Connection {
                 self.arrivals.end(how);
                 return;
             };
+            if self.arrivals.is_over() {
+                return;
+            }
             if let Err(error) = how {
-                tracing::warn!(source = self.node, address = self.address, %error, "connecting again");
+                self.arrivals.complain(error);
             }
             failures = if came { 0 } else { failures + 1 };
             tokio::time::sleep(backoff(wait, failures)).await;
         }
     }
 
-    /// Reads one connection to its end. Also says whether anything came through it.
+    /// Reads one connection to its end, or to that of the queue. Also says whether anything came through it.
     async fn read_once(&self) -> (Result<(), PortError>, bool) {
         let mut stream = match TcpStream::connect(&self.address).await {
             Ok(stream) => stream,
@@ -113,34 +114,37 @@ impl Connection {
         let mut lines = LineBuffer::new(self.longest);
         let mut came = false;
         loop {
+            self.arrivals.room().await;
             match stream.read(lines.room()).await {
                 Ok(bytes) => {
                     lines.filled(bytes);
-                    let items = items(&mut lines);
-                    if !items.is_empty() {
-                        self.arrivals.push(items).await;
-                    }
-                    if bytes == 0 {
+                    came |= bytes > 0;
+                    if self.arrivals.push(items(&mut lines)).is_err() || bytes == 0 {
                         return (Ok(()), came);
                     }
-                    came = true;
                 }
-                Err(error) => {
-                    if let Some(head) = lines.unfinished() {
-                        let reason = "the connection broke within the event".to_owned();
-                        self.arrivals.push(vec![Item::Cut { head: head.to_vec(), reason }]).await;
-                    }
-                    return (
-                        Err(self.error("lost the connection", &error, "set `reconnect` to go on by itself")),
-                        came,
-                    );
-                }
+                Err(error) => return (Err(self.broken(&lines, &error)), came),
             }
         }
     }
 
+    /// The connection broke: the beginning of an event may be here, and its rest will not come.
+    fn broken(&self, lines: &LineBuffer, error: &std::io::Error) -> PortError {
+        if let Some(head) = lines.unfinished() {
+            let reason = "the connection broke within the event".to_owned();
+            // After a stop, nobody waits for what came half.
+            self.arrivals.push(vec![Item::Cut { head: head.to_vec(), reason }]).ok();
+        }
+        self.error("lost the connection", error, "set `reconnect` to go on by itself")
+    }
+
+    /// Final, unless the job says when to connect again.
     fn error(&self, what: &str, error: &std::io::Error, hint: &str) -> PortError {
-        PortError::fatal(format!("source `{}`: {what} to `{}`: {error}; {hint}", self.node, self.address))
+        let message = format!("{what} to `{}`: {error}", self.address);
+        match self.reconnect {
+            Some(_) => PortError::retry(format!("{message}; connecting again, as `reconnect` says")),
+            None => PortError::fatal(format!("{message}; {hint}")),
+        }
     }
 }
 

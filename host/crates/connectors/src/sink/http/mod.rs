@@ -14,7 +14,8 @@ use gristmill_ports::parts::PartContext;
 use gristmill_ports::sink::SinkSummary;
 use gristmill_ports::{PortError, Sink};
 use gristmill_types::EventBatch;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::runtime::Handle;
 
@@ -45,6 +46,8 @@ pub(crate) fn open(context: &PartContext, spec: &HttpSink, runtime: Handle) -> R
     let client = Client::builder()
         .default_headers(headers)
         .timeout(spec.timeout.0)
+        // A redirected post goes on as a get without its body, whose 200 would pass for the events being taken.
+        .redirect(Policy::none())
         .user_agent(concat!("gristmill/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| refuse(format!("cannot make an http client: {}", whole(&error))))?;
@@ -166,7 +169,7 @@ async fn try_once(client: &Client, url: &Url, request: &Request) -> Verdict {
         .await;
     match sent {
         Ok(answer) => judge(answer).await,
-        Err(error) if error.is_builder() || error.is_redirect() => Verdict::Refused(whole(&error.without_url())),
+        Err(error) if error.is_builder() => Verdict::Refused(whole(&error.without_url())),
         Err(error) if error.is_timeout() => Verdict::Again("did not answer in time".to_owned(), None),
         Err(error) => Verdict::Again(format!("cannot be reached: {}", whole(&error.without_url())), None),
     }
@@ -182,12 +185,28 @@ async fn judge(answer: Response) -> Verdict {
     if may_pass {
         return Verdict::Again(format!("answered {status}"), retry_after(&answer));
     }
+    if status.is_redirection() {
+        return Verdict::Refused(format!("answered {status}{}", moved_to(&answer)));
+    }
     let body = beginning(answer).await;
     Verdict::Refused(if body.is_empty() {
         format!("answered {status}")
     } else {
         format!("answered {status}: `{body}`")
     })
+}
+
+/// Where a peer that has moved wants to be found. Nothing is posted there unasked: the URL may hold a secret, and
+/// another host is for the job's author to trust.
+fn moved_to(answer: &Response) -> String {
+    let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    // It may stand relative to the URL that was asked.
+    match location.and_then(|location| answer.url().join(location).ok()) {
+        Some(there) => {
+            format!(" and points to `{}`; write the URL that takes the events as `url`", without_secrets(there))
+        }
+        None => "; write the URL that takes the events as `url`".to_owned(),
+    }
 }
 
 /// `Retry-After` in seconds. Dates are not read: the runtime's own backoff serves for them.

@@ -141,6 +141,25 @@ fn a_refusal_is_final_and_says_what_the_peer_said() {
 }
 
 #[test]
+fn a_peer_that_has_moved_is_named_and_nothing_passes_for_taken() {
+    for (status, location, words) in [
+        ("301 Moved Permanently", "location: /new/hook?token=secret\r\n", "/new/hook`; write the URL"),
+        ("307 Temporary Redirect", "location: https://b.example/x\r\n", "points to `https://b.example/x`"),
+        ("304 Not Modified", "", "answered 304 Not Modified; write the URL"),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\n{location}content-length: 0\r\n\r\n");
+        // Whoever follows finds a peer that takes everything.
+        let (url, told) = serve(vec![answer.leak(), OK]);
+        let mut opened = open_to(&url, "").expect("good");
+        opened.sink.write(&batch(0..1)).expect("taken");
+        let error = opened.sink.flush().expect_err("nobody took the event");
+        assert_eq!(error.kind, ErrorKind::Fatal);
+        assert!(error.message.contains(words) && !error.message.contains("secret"), "{error}");
+        assert_eq!(told.try_iter().count(), 1, "nothing goes where the job does not say");
+    }
+}
+
+#[test]
 fn a_peer_that_is_not_there_may_come_back() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("bound"));

@@ -3,6 +3,8 @@
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
+use gristmill_types::{Parallelism, SubtaskIndex};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +13,14 @@ pub(super) struct Listed {
     pub(super) shown: String,
     /// Where it is.
     pub(super) path: PathBuf,
+}
+
+impl Listed {
+    /// The subtask that reads it. Depends on its path alone, not on which other files are there.
+    pub(super) fn owner(&self, parallelism: Parallelism) -> SubtaskIndex {
+        let owner = xxh3_64(self.shown.as_bytes()) % u64::from(parallelism.get());
+        SubtaskIndex(u32::try_from(owner).expect("it is below the parallelism"))
+    }
 }
 
 /// Characters that make a path a glob.

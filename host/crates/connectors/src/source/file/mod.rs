@@ -1,7 +1,8 @@
 //! Reads files: lines or CSV rows, packed or not, one file after the other.
 //!
-//! Files are dealt out: subtask `s` of `n` reads the files `s`, `s + n`, `s + 2n` and so on, in the order of names.
-//! Blocks for the disk and for nothing else. With a replay speed, each subtask paces the files it reads.
+//! Each file belongs to one subtask, by a hash of its path, and each subtask reads its own in the order of names. Subtasks
+//! list the files each for itself; since a file's place in the list does not matter, one that appears in between is
+//! read once or not at all, and no other changes hands. Blocks for the disk and for nothing else. With a replay speed, each subtask paces the files it reads.
 
 mod listing;
 mod records;
@@ -54,8 +55,8 @@ pub(crate) fn open(
         Some(speed) if speed.is_finite() && speed > 0.0 => Some(ReplayClock::new(speed)),
         Some(speed) => return Err(refuse(format!("`replay_speed` is {speed}, but must be above zero"))),
     };
-    let files = list(&file.path, base).map_err(refuse)?.into_iter();
-    let mine = files.skip(context.subtask.at()).step_by(context.parallelism.get() as usize).collect();
+    let is_mine = |file: &Listed| file.owner(context.parallelism) == context.subtask;
+    let mine = list(&file.path, base).map_err(refuse)?.into_iter().filter(is_mine).collect();
     Ok(Box::new(FileReader {
         node: context.node.to_string(),
         base: base.to_owned(),

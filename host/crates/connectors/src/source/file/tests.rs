@@ -189,17 +189,49 @@ fn a_packed_file_that_was_cut_off_fails_after_its_last_event() {
     assert!(error.expect("damaged").message.contains("cannot be unpacked"));
 }
 
+/// A directory of files named by two digits, each with its number in it.
+fn numbered(files: std::ops::Range<u32>) -> tempfile::TempDir {
+    let directory = directory(&[]);
+    files.for_each(|file| write_numbered(&directory, file));
+    directory
+}
+
+fn write_numbered(directory: &tempfile::TempDir, file: u32) {
+    std::fs::write(directory.path().join(format!("{file:02}.txt")), format!("{file:02}")).expect("written");
+}
+
 #[test]
-fn files_are_dealt_out_to_subtasks() {
-    let directory = directory(&[("a", b"1"), ("b", b"2"), ("c", b"3")]);
-    let spec = spec(r#"{"path": "[a-c]"}"#, "");
-    let of_each: Vec<Vec<String>> = (0..4)
-        .map(|subtask| {
-            let mut reader = open_one(&spec, directory.path(), subtask, 4).expect("it opens");
-            values(&drain(&mut *reader, 10, 100).0)
-        })
-        .collect();
-    assert_eq!(of_each, [vec!["1"], vec!["2"], vec!["3"], vec![]]);
+fn each_file_is_read_by_one_subtask_in_the_order_of_names() {
+    let directory = numbered(0..40);
+    let spec = spec(r#"{"path": "*.txt"}"#, "");
+    let mut all = Vec::new();
+    for subtask in 0..4 {
+        let mut reader = open_one(&spec, directory.path(), subtask, 4).expect("it opens");
+        let mine = values(&drain(&mut *reader, 10, 100).0);
+        assert!(mine.is_sorted() && (1..20).contains(&mine.len()), "{mine:?}");
+        all.extend(mine);
+    }
+    all.sort();
+    assert_eq!(all, (0..40).map(|file| format!("{file:02}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_that_appears_while_subtasks_open_takes_no_other_from_them() {
+    let directory = numbered(10..50);
+    let spec = spec(r#"{"path": "*.txt"}"#, "");
+    let mut readers = Vec::new();
+    for subtask in 0..4 {
+        readers.push(open_one(&spec, directory.path(), subtask, 4).expect("it opens"));
+        // Before all others in the order of names.
+        write_numbered(&directory, subtask);
+    }
+    let mut all: Vec<String> = readers.iter_mut().flat_map(|reader| values(&drain(&mut **reader, 10, 100).0)).collect();
+    all.sort();
+    let old: Vec<String> = (10..50).map(|file| format!("{file:02}")).collect();
+    assert_eq!(all.iter().filter(|value| value.as_str() >= "10").cloned().collect::<Vec<_>>(), old);
+    let read = all.len();
+    all.dedup();
+    assert_eq!(all.len(), read, "nothing twice");
 }
 
 #[test]

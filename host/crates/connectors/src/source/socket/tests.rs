@@ -56,6 +56,14 @@ impl Opened {
         }
     }
 
+    /// Waits until the reader finds something; asks for nothing.
+    fn wait_for_news(&mut self) {
+        let bounds = ReadBounds { max_rows: 0, max_bytes: 0, now_ms: 1 };
+        if self.reader.poll_next(&mut Context::from_waker(&self.waker), bounds).is_pending() {
+            self.rung.recv_timeout(Duration::from_secs(20)).expect("woken");
+        }
+    }
+
     /// So many values, or all until the end.
     fn values(&mut self, count: usize) -> Vec<String> {
         let mut values = Vec::new();
@@ -144,6 +152,34 @@ fn a_peer_that_is_not_there_is_a_sentence() {
     for address in ["nowhere", "host:port", "host:99999"] {
         assert!(open_to(address, "").err().expect(address).message.contains("is not an address"));
     }
+}
+
+#[test]
+fn a_job_that_stops_still_gives_every_line_that_was_read() {
+    let (listener, address) = listen();
+    let mut opened = open_to(&address, "").expect("a good address");
+    let (mut peer, _) = listener.accept().expect("connected");
+    peer.write_all(b"1\n2\n3\n").expect("sent");
+    opened.wait_for_news();
+    assert!(opened.reader.stop(), "lines are left");
+    let values = opened.values(usize::MAX);
+    assert!(values.starts_with(&["1".to_owned()]), "{values:?}");
+    assert!(!opened.reader.stop(), "nothing is left");
+}
+
+#[test]
+fn a_peer_that_cannot_be_reached_is_told_and_called_again() {
+    let (listener, address) = listen();
+    drop(listener);
+    let mut opened = open_to(&address, r#", "reconnect": "1ms""#).expect("a good address");
+    let error = opened.next().expect_err("nobody listens");
+    assert_eq!(error.kind, gristmill_ports::ErrorKind::Retry);
+    assert!(error.message.contains("cannot connect") && error.message.contains("connecting again"), "{error}");
+    let listener = TcpListener::bind(&address).expect("the port is free again");
+    let (mut peer, _) = listener.accept().expect("connected");
+    peer.write_all(b"back\n").expect("sent");
+    let came = std::iter::repeat_with(|| opened.next()).find_map(Result::ok).flatten().expect("a batch");
+    assert_eq!(came.events.values().get(0), Some(&b"back"[..]));
 }
 
 #[test]
