@@ -54,7 +54,7 @@ impl Connectors {
     /// `Fatal` with a sentence if the sink cannot be had as it is asked for.
     pub fn sink(&self, context: &PartContext, spec: &SinkSpec, base: &Path) -> Result<Box<dyn Sink>, PortError> {
         match &spec.to {
-            SinkKind::File(file) => sink::file::open(context, file, base),
+            SinkKind::File(file) => sink::file::open(context, file, base, &self.runtime),
             SinkKind::Stdout(stdout) => sink::stdout::open(stdout),
             SinkKind::Http(http) => sink::http::open(context, http, self.runtime.clone()),
             SinkKind::Blackhole(blackhole) => Ok(sink::blackhole::open(blackhole)),

@@ -54,8 +54,8 @@ impl<W: Write> Outlet<W> {
         self.writer.flush().map_err(|error| self.error(&error))
     }
 
-    pub(super) fn writer(&self) -> &W {
-        &self.writer
+    pub(super) fn writer(&mut self) -> &mut W {
+        &mut self.writer
     }
 
     /// The error in words.
