@@ -23,10 +23,10 @@ pub trait SourceReader: Send {
         bounds: ReadBounds,
     ) -> Poll<Result<Option<SourceBatch>, PortError>>;
 
-    /// The job stops: nothing new is taken in from now on. Whether something is left whose sender was told that it was
-    /// taken: then [`Self::poll_next`] is called on until it ends.
+    /// The job stops: nothing new is taken in from now on. Whether something is left that cannot be read again, such as
+    /// a post that was accepted: then [`Self::poll_next`] is called on until it ends.
     ///
-    /// Most sources promise nothing to anybody, and are simply not polled again.
+    /// Sources that can be read again leave nothing, and are simply not polled again.
     fn stop(&mut self) -> bool {
         false
     }

@@ -58,7 +58,6 @@ pub(crate) fn open(
     let is_mine = |file: &Listed| file.owner(context.parallelism) == context.subtask;
     let mine = list(&file.path, base).map_err(refuse)?.into_iter().filter(is_mine).collect();
     Ok(Box::new(FileReader {
-        node: context.node.to_string(),
         base: base.to_owned(),
         waiting: mine,
         current: None,
@@ -74,7 +73,6 @@ pub(crate) fn open(
 }
 
 struct FileReader {
-    node: String,
     base: PathBuf,
     /// Files of this subtask that were not opened yet.
     waiting: VecDeque<Listed>,
@@ -103,7 +101,7 @@ impl SourceReader for FileReader {
             match self.read(bounds, &mut batch) {
                 Ok(Progress::Ended) => return Poll::Ready(Ok(None)),
                 Ok(Progress::Paused) => {}
-                Err(reason) => return Poll::Ready(Err(PortError::fatal(format!("source `{}`: {reason}", self.node)))),
+                Err(reason) => return Poll::Ready(Err(PortError::fatal(reason))),
             }
         }
         self.keep_back(&mut batch, context);
