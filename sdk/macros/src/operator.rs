@@ -112,19 +112,60 @@ fn field_static(part: &Member, parts: &[&Member]) -> TokenStream {
     }
 }
 
+/// The implementation of `Operator`: what the operator is made of, how it is built, and who does its work.
 fn implementation(name: &Ident, parts: &[&Member], locals: &[&Member], per_batch: bool) -> TokenStream {
-    let part = quote!(::gristmill_sdk::part::Part);
-    let idents: Vec<_> = parts.iter().map(|part| &part.ident).collect();
-    let statics: Vec<_> = parts.iter().map(|part| static_name(&part.ident)).collect();
-    let local_idents = locals.iter().map(|local| &local.ident);
-    let declares: Vec<_> = parts
-        .iter()
-        .zip(&statics)
-        .map(|(member, constant)| {
-            let ty = &member.ty;
-            quote_spanned!(ty.span()=> <#ty as ::gristmill_sdk::part::Part>::declare(&#constant, &mut descriptor))
-        })
-        .collect();
+    let declares: Vec<_> = parts.iter().map(|part| declaration(part)).collect();
+    let declare = declare(&declares);
+    let build = build(parts, locals, &declares);
+    let to_behaviour = delegate_to_behaviour(per_batch);
+    let to_parts = delegate_to_parts(parts);
+    quote! {
+        impl ::gristmill_sdk::operator::Operator for #name {
+            #declare
+            #build
+            #to_behaviour
+            #to_parts
+        }
+    }
+}
+
+/// The expression that adds a part to `descriptor` and gives its index there.
+fn declaration(part: &Member) -> TokenStream {
+    let (ty, constant) = (&part.ty, static_name(&part.ident));
+    quote_spanned!(ty.span()=> <#ty as ::gristmill_sdk::part::Part>::declare(&#constant, &mut descriptor))
+}
+
+fn declare(declares: &[TokenStream]) -> TokenStream {
+    quote! {
+        fn declare() -> ::gristmill_sdk::operator::Descriptor {
+            let mut descriptor = ::gristmill_sdk::operator::empty_descriptor();
+            #(#declares;)*
+            descriptor
+        }
+    }
+}
+
+/// Parts are declared once more, for the sake of their indices.
+fn build(parts: &[&Member], locals: &[&Member], declares: &[TokenStream]) -> TokenStream {
+    let idents = parts.iter().map(|part| &part.ident);
+    let statics = parts.iter().map(|part| static_name(&part.ident));
+    let locals = locals.iter().map(|local| &local.ident);
+    quote! {
+        fn build(parameters: &str) -> ::core::result::Result<Self, ::gristmill_sdk::Failure> {
+            let mut descriptor = ::gristmill_sdk::operator::empty_descriptor();
+            ::core::result::Result::Ok(Self {
+                #(#idents: {
+                    let index = #declares;
+                    ::gristmill_sdk::part::Part::build(&#statics, index, parameters)?
+                },)*
+                #(#locals: ::core::default::Default::default(),)*
+            })
+        }
+    }
+}
+
+/// `open` and `handle`: the author's `PerEvent` or `PerBatch`.
+fn delegate_to_behaviour(per_batch: bool) -> TokenStream {
     let (behaviour, handle) = if per_batch {
         let behaviour = quote!(::gristmill_sdk::operator::PerBatch);
         (behaviour.clone(), quote!(<Self as #behaviour>::on_batch(self, batch, rejected)))
@@ -133,52 +174,43 @@ fn implementation(name: &Ident, parts: &[&Member], locals: &[&Member], per_batch
         (behaviour, quote!(::gristmill_sdk::operator::each_event(self, batch, rejected)))
     };
     quote! {
-        impl ::gristmill_sdk::operator::Operator for #name {
-            fn declare() -> ::gristmill_sdk::operator::Descriptor {
-                let mut descriptor = ::gristmill_sdk::operator::empty_descriptor();
-                #(#declares;)*
-                descriptor
-            }
+        fn open(
+            &mut self,
+            context: &::gristmill_sdk::operator::Context,
+        ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
+            <Self as #behaviour>::open(self, context)
+        }
 
-            fn build(parameters: &str) -> ::core::result::Result<Self, ::gristmill_sdk::Failure> {
-                let mut descriptor = ::gristmill_sdk::operator::empty_descriptor();
-                ::core::result::Result::Ok(Self {
-                    #(#idents: { let index = #declares; #part::build(&#statics, index, parameters)? },)*
-                    #(#local_idents: ::core::default::Default::default(),)*
-                })
-            }
+        #[inline]
+        fn handle(
+            &mut self,
+            batch: &::gristmill_sdk::Batch,
+            rejected: &mut ::gristmill_sdk::operator::Rejected,
+        ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
+            #handle
+        }
+    }
+}
 
-            fn open(
-                &mut self,
-                context: &::gristmill_sdk::operator::Context,
-            ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
-                <Self as #behaviour>::open(self, context)
-            }
+/// `begin`, `roll_back` and `finish`: each part's own.
+fn delegate_to_parts(parts: &[&Member]) -> TokenStream {
+    let part = quote!(::gristmill_sdk::part::Part);
+    let idents: Vec<_> = parts.iter().map(|part| &part.ident).collect();
+    quote! {
+        fn begin(&mut self, batch: &::gristmill_sdk::Batch) {
+            #(#part::begin(&mut self.#idents, batch);)*
+        }
 
-            #[inline]
-            fn handle(
-                &mut self,
-                batch: &::gristmill_sdk::Batch,
-                rejected: &mut ::gristmill_sdk::operator::Rejected,
-            ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
-                #handle
-            }
+        fn roll_back(&mut self, row: u32) {
+            #(#part::roll_back(&mut self.#idents, row);)*
+        }
 
-            fn begin(&mut self, batch: &::gristmill_sdk::Batch) {
-                #(#part::begin(&mut self.#idents, batch);)*
-            }
-
-            fn roll_back(&mut self, row: u32) {
-                #(#part::roll_back(&mut self.#idents, row);)*
-            }
-
-            fn finish(
-                &mut self,
-                done: &mut ::gristmill_sdk::part::Done<'_>,
-            ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
-                #(#part::finish(&mut self.#idents, done)?;)*
-                ::core::result::Result::Ok(())
-            }
+        fn finish(
+            &mut self,
+            done: &mut ::gristmill_sdk::part::Done<'_>,
+        ) -> ::core::result::Result<(), ::gristmill_sdk::Failure> {
+            #(#part::finish(&mut self.#idents, done)?;)*
+            ::core::result::Result::Ok(())
         }
     }
 }

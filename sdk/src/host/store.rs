@@ -1,4 +1,4 @@
-//! The state of a harness: plain ordered maps.
+//! The state on a stage: plain ordered maps.
 
 use std::collections::BTreeMap;
 

@@ -4,8 +4,10 @@
 //! call to call while the state's generation stays the same, up to a bound. Writes wait for the end of the call, or for
 //! a scan, which must see them.
 
+mod entries;
+mod known;
+
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::marker::PhantomData;
 
 use serde::Serialize;
@@ -15,16 +17,12 @@ use crate::bindings::gristmill::operator::types::{Column, Descriptor, StateKind}
 use crate::codec;
 use crate::event::{Batch, Event};
 use crate::failure::Failure;
-use crate::host::{self, Page};
+use crate::host;
 use crate::map_key::{EncodeKey, MapKey};
 use crate::part::{Done, Field, Part, Role};
-use crate::state::{NO_ROW, PAGE_BYTES, declare};
-
-/// Entries kept from one call to the next; with more, all are forgotten.
-const KEPT_ENTRIES: usize = 16 * 1024;
-
-/// Bytes, as stored, of entries kept from one call to the next; with more, all are forgotten.
-const KEPT_BYTES: usize = 4 * 1024 * 1024;
+use crate::state::{NO_ROW, declare};
+pub use entries::MapEntries;
+use known::Known;
 
 /// An ordered map for each key of the stream. Scans go by the order of [`MapKey`]'s bytes, which is that of the keys.
 #[derive(Debug)]
@@ -34,28 +32,14 @@ pub struct Map<K, V> {
     /// Entries with a time to live may vanish at any moment and are not kept.
     keeps: bool,
     generation: u64,
-    /// Key and map key, see `place`, to the entry.
-    places: HashMap<Box<[u8]>, usize>,
-    entries: Vec<Entry<V>>,
-    kept_bytes: usize,
+    known: Known<V>,
     /// Entries that were written since the last sending.
     written: Vec<usize>,
     undo: Vec<Undo<V>>,
     undo_row: u32,
     /// Whether the host has seen something that `undo` would take back.
     undo_sent: bool,
-    place: Vec<u8>,
     key: PhantomData<K>,
-}
-
-/// What is known of one entry.
-#[derive(Debug)]
-struct Entry<V> {
-    map_key: Box<[u8]>,
-    value: Option<V>,
-    written: bool,
-    /// A row of this call under whose key the entry stands.
-    row: u32,
 }
 
 /// How to take back one write of the event being handled.
@@ -77,7 +61,7 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
         Q: EncodeKey + ?Sized,
     {
         let at = self.touch(event, map_key)?;
-        Ok(self.entries[at].value.as_ref())
+        Ok(self.known.entries[at].value.as_ref())
     }
 
     /// The value under `map_key`, to be changed in place; made by `V::default()` if there is none.
@@ -137,37 +121,18 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
 
     fn scan(&mut self, event: Event<'_>, prefix: Vec<u8>) -> Result<MapEntries<'_, K, V>, Failure> {
         self.send()?;
-        Ok(MapEntries {
-            state: self.state,
-            name: self.name,
-            row: event.row(),
-            prefix,
-            page: Page { keys: Column::empty(), values: Column::empty(), next: None },
-            at: 0,
-            more: true,
-            map: PhantomData,
-        })
+        Ok(MapEntries::new(self.state, self.name, event, prefix))
     }
 
     /// The place of an entry, fetched if it is not known yet.
     fn touch<Q: EncodeKey + ?Sized>(&mut self, event: Event<'_>, map_key: &Q) -> Result<usize, Failure> {
-        let key = event.key().unwrap_or_default();
-        self.place.clear();
-        self.place.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        self.place.extend_from_slice(key);
-        let prefix = self.place.len();
-        map_key.encode(&mut self.place);
-        if let Some(&at) = self.places.get(self.place.as_slice()) {
-            return Ok(at);
-        }
-        let map_key = &self.place[prefix..];
-        let found = host::map_get(self.state, &[event.row()], &[Some(map_key)].into_iter().collect());
-        let stored = found.get(0);
-        let value = stored.map(|bytes| codec::decode(bytes, self.name)).transpose()?;
-        self.kept_bytes += self.place.len() + stored.map_or(0, <[u8]>::len);
-        self.entries.push(Entry { map_key: map_key.into(), value, written: false, row: event.row() });
-        self.places.insert(self.place.as_slice().into(), self.entries.len() - 1);
-        Ok(self.entries.len() - 1)
+        let (state, name) = (self.state, self.name);
+        self.known.place_of(event, map_key, |map_key| {
+            let found = host::map_get(state, &[event.row()], &[Some(map_key)].into_iter().collect());
+            let stored = found.get(0);
+            let value = stored.map(|bytes| codec::decode(bytes, name)).transpose()?;
+            Ok((value, stored.map_or(0, <[u8]>::len)))
+        })
     }
 
     /// The value of an entry, noted as written, with its old self kept in case the event is rejected.
@@ -181,15 +146,15 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
             self.undo_sent = false;
             self.undo.clear();
         }
-        let entry = &mut self.entries[at];
+        let entry = &mut self.known.entries[at];
         entry.row = event.row();
         self.undo.push(Undo { entry: at, value: entry.value.clone(), written: entry.written });
         self.note_written(at);
-        Ok(&mut self.entries[at].value)
+        Ok(&mut self.known.entries[at].value)
     }
 
     fn note_written(&mut self, at: usize) {
-        if !std::mem::replace(&mut self.entries[at].written, true) {
+        if !std::mem::replace(&mut self.known.entries[at].written, true) {
             self.written.push(at);
         }
     }
@@ -202,7 +167,7 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
         self.undo_sent = true;
         let mut changed = host::Entries { rows: Vec::new(), keys: Column::empty(), values: Column::empty() };
         for at in self.written.drain(..) {
-            let entry = &mut self.entries[at];
+            let entry = &mut self.known.entries[at];
             entry.written = false;
             changed.rows.push(entry.row);
             changed.keys.push(Some(&entry.map_key));
@@ -216,12 +181,6 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
         }
         host::map_put(self.state, &changed);
         Ok(())
-    }
-
-    fn forget(&mut self) {
-        self.places.clear();
-        self.entries.clear();
-        self.kept_bytes = 0;
     }
 }
 
@@ -254,22 +213,19 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Part for Map<K, V> {
             name: field.name,
             keeps: field.ttl_ms.is_none(),
             generation: 0,
-            places: HashMap::new(),
-            entries: Vec::new(),
-            kept_bytes: 0,
+            known: Known::default(),
             written: Vec::new(),
             undo: Vec::new(),
             undo_row: NO_ROW,
             undo_sent: false,
-            place: Vec::new(),
             key: PhantomData,
         })
     }
 
     fn begin(&mut self, batch: &Batch) {
         let void = !self.keeps || self.generation != batch.state_generation();
-        if void || !self.written.is_empty() || self.entries.len() > KEPT_ENTRIES || self.kept_bytes > KEPT_BYTES {
-            self.forget();
+        if void || !self.written.is_empty() || self.known.is_too_much() {
+            self.known.forget();
         }
         self.generation = batch.state_generation();
         self.written.clear();
@@ -282,12 +238,12 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Part for Map<K, V> {
             return;
         }
         while let Some(undo) = self.undo.pop() {
-            self.entries[undo.entry].value = undo.value;
+            self.known.entries[undo.entry].value = undo.value;
             if self.undo_sent {
                 // A scan has shown the host the new value: the old one is sent after it.
                 self.note_written(undo.entry);
             } else if !undo.written {
-                self.entries[undo.entry].written = false;
+                self.known.entries[undo.entry].written = false;
                 self.written.pop().expect("the last entry written for the first time is this one");
             }
         }
@@ -295,41 +251,5 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Part for Map<K, V> {
 
     fn finish(&mut self, _: &mut Done<'_>) -> Result<(), Failure> {
         self.send()
-    }
-}
-
-/// The entries of one key's map, in order.
-#[derive(Debug)]
-pub struct MapEntries<'a, K, V> {
-    state: u32,
-    name: &'static str,
-    row: u32,
-    prefix: Vec<u8>,
-    page: Page,
-    /// The next entry of the page.
-    at: usize,
-    more: bool,
-    /// Nothing may be written while it is read: the scan would not see it.
-    map: PhantomData<&'a mut Map<K, V>>,
-}
-
-impl<K: MapKey, V: DeserializeOwned> Iterator for MapEntries<'_, K, V> {
-    type Item = Result<(K, V), Failure>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.at == self.page.keys.len() {
-            if !self.more {
-                return None;
-            }
-            let cursor = self.page.next.take();
-            self.page = host::map_scan(self.state, self.row, &self.prefix, cursor.as_deref(), PAGE_BYTES);
-            self.more = self.page.next.is_some();
-            self.at = 0;
-        }
-        let at = self.at;
-        self.at += 1;
-        let key = K::decode(self.page.keys.bytes(at)).ok_or_else(|| codec::foreign::<K>(self.name));
-        let value = codec::decode(self.page.values.bytes(at), self.name);
-        Some(key.and_then(|key| Ok((key, value?))))
     }
 }

@@ -1,14 +1,14 @@
-//! The imports of an operator under test. They find the harness whose call is running through a thread-local: imports
-//! are plain functions, in a test as in Wasm.
+//! The imports of an operator that runs natively. They find the stage of the running call through a thread-local:
+//! imports are plain functions, in a test as in Wasm. Knows no harness: whoever has a stage can play on it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
+use super::store::Store;
+use super::{Entries, Level, Page, Read};
 use crate::bindings::gristmill::operator::types::Column;
-use crate::host::{Entries, Level, Page, Read};
-use crate::testing::store::Store;
 
-/// What an operator under test can reach.
+/// What a native operator can reach.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stage {
     pub(crate) store: Store,
