@@ -22,6 +22,7 @@ mod describe;
 pub use chaining::plan;
 pub use describe::describe;
 pub use document::JobDocument;
+pub use names::nearest;
 pub use parse::{DocumentError, MAX_DOCUMENT_BYTES, canonical_json};
 pub use plan::JobPlan;
 pub use position::{Position, Positions, locate};

@@ -4,7 +4,8 @@
 const LISTED: usize = 12;
 
 /// The known name that the author most likely meant: few slips of the finger away, measured by the name's length.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let slips = (wrong.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gristmill_dataflow::document::{ModuleSource, OperatorSpec};
-use gristmill_dataflow::{JobDocument, JobPlan, Problem as DocumentProblem, Severity, environment, place};
+use gristmill_dataflow::{JobDocument, JobPlan, Problem as DocumentProblem, Severity, environment, nearest, place};
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Catalog, ModuleRecord};
 use gristmill_ports::module_registry::ModuleRegistry;
@@ -16,7 +16,6 @@ use serde_json::Value;
 
 use super::ControlError;
 use super::modules::known_names;
-use super::names::nearest;
 use super::secrets::{Secrets, put_back};
 
 /// What the host thinks of a job document.

@@ -1,6 +1,6 @@
 //! Why the host does not do what it was asked for: one type, told apart by what the asker can do about it.
 
-use gristmill_dataflow::Problem as DocumentProblem;
+use gristmill_dataflow::{Problem as DocumentProblem, nearest};
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::Refusal;
@@ -159,7 +159,7 @@ impl From<Refusal> for ControlError {
 impl ControlError {
     /// A missing thing that belongs to no job.
     pub(crate) fn missing<'a>(what: Thing, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
-        let nearest = super::names::nearest(name, known);
+        let nearest = nearest(name, known).map(str::to_owned);
         Self::NotFound { what, name: name.to_owned(), within: None, nearest }
     }
 
@@ -170,7 +170,7 @@ impl ControlError {
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let nearest = super::names::nearest(name, known);
+        let nearest = nearest(name, known).map(str::to_owned);
         Self::NotFound { what, name: name.to_owned(), within: Some(job.to_string()), nearest }
     }
 

@@ -1,20 +1,9 @@
-//! The nearest known name to a wrong one, and what a name in a path may mean.
+//! What a name in a path may mean.
 
 use std::fmt;
 use std::str::FromStr;
 
 use gristmill_types::{ModuleHash, ModuleName};
-
-/// The known name that was most likely meant: few slips of the finger away, measured by the length of the wrong one.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let slips = (wrong.chars().count() / 3).clamp(1, 3);
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(wrong, name), name))
-        .filter(|(distance, _)| *distance <= slips)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name.to_owned())
-}
 
 /// A module as a path or a query names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,14 +42,6 @@ impl fmt::Display for ModuleRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slip_of_the_finger_is_understood_and_a_stranger_is_not() {
-        let known = ["orders", "flights", "payments"];
-        assert_eq!(nearest("ordres", known).as_deref(), Some("orders"));
-        assert_eq!(nearest("fligths", known).as_deref(), Some("flights"));
-        assert_eq!(nearest("weather", known), None);
-    }
 
     #[test]
     fn a_module_is_named_by_hash_or_by_name() {
