@@ -41,7 +41,8 @@ kinds!("a sink", SinkKind {
     "blackhole" => Blackhole(BlackholeSink) bare,
 });
 
-/// Writes a file. Several subtasks write `name-0.jsonl`, `name-1.jsonl` and so on.
+/// Writes a file. Several subtasks write `name-0.jsonl`, `name-1.jsonl` and so on. What stands in it is replaced with the
+/// first events, or at the end of a run without any. A file that another sink, job or program is writing is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSink {
@@ -79,7 +80,8 @@ pub struct CsvEncode {
     pub columns: IndexMap<String, String>,
 }
 
-/// Writes lines to the host's standard output.
+/// Writes lines to the host's standard output. There is one for the whole host, and lines do not mix: while whoever
+/// reads it holds still, every such sink waits, and so does what feeds it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StdoutSink {
@@ -88,6 +90,11 @@ pub struct StdoutSink {
 }
 
 /// Posts batches as NDJSON. At least once: each request carries an `Idempotency-Key`.
+///
+/// An answer with another status than 2xx, 408, 425, 429 or 5xx fails the job: it refuses a whole request, and does not
+/// say which of its events it means, nor that it has anything to do with them. A wrong URL or token is answered the same
+/// way, and would send everything to the dead letters. Redirections are not followed, since a post would go on without
+/// its events, or to somebody whom the job does not name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSink {
@@ -102,8 +109,9 @@ pub struct HttpSink {
     /// How long an answer may take. Default: 30 s.
     #[serde(default = "default_timeout")]
     pub timeout: Span,
-    /// Tries after the first, with backoff from 100 ms doubling to 30 s, for 429, 5xx and broken connections. Then the
-    /// job fails. Default: 20.
+    /// Tries after the first, for 408, 425, 429, 5xx, broken connections and answers that do not come in time. Waits
+    /// between them double from 50 ms to 10 s, each shortened by chance by up to a half; `Retry-After` in seconds is
+    /// kept to, up to 5 min. Then the job fails. Default: 20, which is between one and two and a half minutes of waiting.
     #[serde(default = "default_retry")]
     pub retry: u32,
 }

@@ -50,7 +50,8 @@ kinds!("a source", SourceKind {
     "socket" => Socket(SocketSource),
 });
 
-/// Reads lines (or CSV rows) of files in the order of their names.
+/// Reads lines (or CSV rows) of files in the order of their names. Each file is read by one subtask, which a hash of its
+/// path names; so few files may be spread unevenly.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
@@ -126,8 +127,8 @@ pub struct SocketSource {
     /// Longest line. Default: 1 MiB.
     #[serde(default = "default_line")]
     pub max_line: Bytes,
-    /// Wait before connecting again after the peer closed or refused; without it the end of the connection is the end
-    /// of the source.
+    /// Wait before connecting again after the peer closed or refused, doubled up to 30 s for each time in a row that
+    /// nothing came; at least 100 ms. Without it the end of the connection is the end of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconnect: Option<Span>,
 }

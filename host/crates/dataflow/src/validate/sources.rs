@@ -9,7 +9,7 @@ use crate::document::{Decode, JobDocument, SourceKind, SourceSpec};
 use crate::json_path::FixedPath;
 use crate::names::suggest;
 use crate::problem::Problem;
-use crate::quantity::Bytes;
+use crate::quantity::{Bytes, Span};
 
 /// Shortest text that a generator makes: number, key, letter, and the spaces after each.
 const SHORTEST_TEXT: u32 = 36;
@@ -19,6 +19,9 @@ const MAX_GENERATED_BYTES: u32 = 16 << 20;
 
 /// Most keys of a generator: they are written with eight digits.
 const MAX_GENERATED_KEYS: u32 = 100_000_000;
+
+/// Shortest wait before a connection is tried again.
+const SHORTEST_WAIT: Span = Span::millis(100);
 
 pub(super) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
     if document.sources.is_empty() {
@@ -104,6 +107,11 @@ fn check_socket(at: &str, socket: &SocketSource, problems: &mut Vec<Problem>) {
     if socket.max_line == Bytes(0) {
         let hint = "write such as 1MiB".to_owned();
         problems.push(Problem::error(format!("{at}.max_line"), "no line is that short").hint(hint));
+    }
+    if socket.reconnect.is_some_and(|wait| wait < SHORTEST_WAIT) {
+        let message = "a peer that is not there would be called without a pause";
+        let hint = "write at least 100ms, such as 1s".to_owned();
+        problems.push(Problem::error(format!("{at}.reconnect"), message).hint(hint));
     }
 }
 
