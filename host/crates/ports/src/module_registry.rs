@@ -104,11 +104,14 @@ pub enum CacheUse {
     Miss,
 }
 
+/// The code of a [`Refusal`] that is the job's to mend, not the module's: its parameters do not fit the schema.
+pub const BAD_PARAMETERS: &str = "bad-parameters";
+
 /// Why a module is not admitted: a code that stays, and a sentence that says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct Refusal {
-    /// Such as `not-wasm`, `truncated`, `missing-interface`, `forbidden-import`, `bad-descriptor`, `bad-parameters`.
+    /// Such as `not-wasm`, `truncated`, `missing-interface`, `forbidden-import`, `bad-descriptor`, [`BAD_PARAMETERS`].
     pub code: String,
     /// What is wrong and what to do. Lower case, no full stop.
     pub message: String,

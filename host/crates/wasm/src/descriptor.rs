@@ -66,7 +66,7 @@ pub(crate) fn check(descriptor: &Descriptor, surface: &Surface) -> Result<Vec<St
     if let Some(refusal) = refuse_all(NOT_SERVED, not_served(states, timers, capabilities)) {
         return Err(refusal);
     }
-    Schema::parse(parameters_schema)?;
+    Schema::parse(parameters_schema)?.rehearse()?;
     Ok(warnings(descriptor, surface))
 }
 

@@ -1,5 +1,6 @@
 //! Refusals, with the codes that the REST API promises to keep.
 
+pub(crate) use gristmill_ports::module_registry::BAD_PARAMETERS;
 use gristmill_ports::module_registry::Refusal;
 
 /// The bytes are no WebAssembly at all.
@@ -24,8 +25,6 @@ pub(crate) const BAD_DESCRIPTOR: &str = "bad-descriptor";
 pub(crate) const NOT_SERVED: &str = "not-served";
 /// The parameters' schema is none.
 pub(crate) const BAD_SCHEMA: &str = "bad-schema";
-/// Parameters do not fit the module's schema.
-pub(crate) const BAD_PARAMETERS: &str = "bad-parameters";
 
 /// A refusal with one finding.
 pub(crate) fn refuse(code: &str, message: impl Into<String>) -> Refusal {
