@@ -39,15 +39,16 @@ pub fn modules(root: &Path) -> anyhow::Result<WasmModules> {
 /// # Panics
 /// Outside of a tokio runtime, which serves sockets and timers.
 pub fn control(data_dir: &Path) -> anyhow::Result<Arc<Control>> {
-    let catalog = Arc::new(FileCatalog::open(data_dir)?);
+    let clock = Arc::new(SystemClock::default());
+    let catalog = Arc::new(FileCatalog::open(data_dir, clock.clone())?);
     let base = std::env::current_dir().context("asking for the working directory")?;
-    let parts = HostParts::new(base, catalog.clone());
+    let parts = HostParts::new(base, catalog.clone(), clock.clone());
     Ok(Control::new(ControlParts {
         catalog: catalog.clone(),
         registry: Arc::new(modules(data_dir)?),
         dead_letters: catalog,
         ingress: parts.connectors.ingress(),
-        clock: parts.clock(),
+        clock,
         parts_for: Arc::new(move |_| Arc::new(parts.clone()) as Arc<dyn Parts>),
         environment: Arc::new(|name| std::env::var(name).ok()),
     }))
@@ -65,14 +66,14 @@ pub struct HostParts {
 }
 
 impl HostParts {
-    /// The connectors of this program, the clock of this machine, state in memory.
+    /// The connectors of this program, state in memory, and what the host gives to every job.
     ///
     /// # Panics
     /// Outside of a tokio runtime, which serves sockets and timers.
     #[must_use]
-    pub fn new(base: PathBuf, dead_letters: Arc<dyn DeadLetterStore>) -> Self {
+    pub fn new(base: PathBuf, dead_letters: Arc<dyn DeadLetterStore>, clock: Arc<dyn Clock>) -> Self {
         let connectors = Arc::new(Connectors::new(tokio::runtime::Handle::current()));
-        Self { connectors, base, dead_letters, clock: Arc::new(SystemClock::default()) }
+        Self { connectors, base, dead_letters, clock }
     }
 }
 

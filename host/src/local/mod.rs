@@ -13,6 +13,7 @@ use anyhow::Context;
 use gristmill_ports::catalog::JobState;
 use gristmill_runtime::{JobHandle, start};
 
+use crate::clock::SystemClock;
 use crate::shutdown::Signals;
 use crate::wiring::HostParts;
 use dead_letter_file::DeadLetterFile;
@@ -55,7 +56,7 @@ pub async fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let job = loaded.spec.document.job.clone();
     let letters = options.dead_letters.clone().unwrap_or_else(|| PathBuf::from(format!("{job}.dead-letters.jsonl")));
     let dead_letters = Arc::new(DeadLetterFile::new(letters));
-    let parts = HostParts::new(loaded.base, dead_letters.clone());
+    let parts = HostParts::new(loaded.base, dead_letters.clone(), Arc::new(SystemClock::default()));
     let handle = tokio::task::spawn_blocking(move || start(loaded.spec, Arc::new(parts))).await??;
     let state = follow(&handle, options.progress).await?;
     let report = handle.report();

@@ -13,7 +13,6 @@ use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetterFiles;
 use crate::module_files::ModuleFiles;
 use crate::store::Store;
-use crate::wall_clock::WallClock;
 
 /// What a host remembers, in one directory that it has to itself.
 ///
@@ -36,19 +35,11 @@ pub struct FileCatalog {
 }
 
 impl FileCatalog {
-    /// Opens a data directory, making it if there is none, on the machine's clock.
+    /// Opens a data directory, making it if there is none. `clock` dates what is put there.
     ///
     /// # Errors
     /// If the directory cannot be written, is of another version, is damaged, or is in use by another host.
-    pub fn open(data_dir: &Path) -> Result<Self, PortError> {
-        Self::open_with_clock(data_dir, Arc::new(WallClock))
-    }
-
-    /// The same on another clock.
-    ///
-    /// # Errors
-    /// As for [`Self::open`].
-    pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, PortError> {
+    pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, PortError> {
         let dir = DataDir::open(data_dir)?;
         let store = Store::open(dir.path())?;
         let modules = ModuleFiles::open(dir.path(), &store.module_hashes()?)?;

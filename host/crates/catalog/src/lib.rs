@@ -6,7 +6,6 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod trouble;
-mod wall_clock;
 mod record;
 mod data_dir;
 mod module_files;

@@ -8,14 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_catalog::FileCatalog;
-use gristmill_ports::Clock;
 use gristmill_ports::catalog::{
     Catalog, JobRecord, JobState, OperationRecord, OperationStatus, PutModule, RememberedAnswer,
 };
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::module_registry::{Admission, CacheUse, ModuleForm};
+use gristmill_ports::{Clock, PortError};
 use gristmill_types::{Descriptor, ModuleHash, ModuleName};
 use serde_json::json;
+
+fn open(dir: &Path) -> Result<FileCatalog, PortError> {
+    FileCatalog::open(dir, Arc::new(ManualClock::default()))
+}
 
 fn name(text: &str) -> ModuleName {
     text.parse().unwrap()
@@ -76,7 +80,7 @@ fn module_files(dir: &Path) -> Vec<String> {
 #[test]
 fn everything_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = FileCatalog::open(dir.path()).unwrap();
+    let catalog = open(dir.path()).unwrap();
     put(&catalog, "m@1", b"one");
     catalog.put_job(&job("a")).unwrap();
     catalog.put_operation(&operation(1)).unwrap();
@@ -84,7 +88,7 @@ fn everything_is_there_after_a_restart() {
     catalog.remember_answer("key", &answer(now)).unwrap();
     drop(catalog);
 
-    let catalog = FileCatalog::open(dir.path()).unwrap();
+    let catalog = open(dir.path()).unwrap();
     let hash = catalog.resolve(&name("m@1")).unwrap().unwrap();
     assert_eq!(catalog.module_bytes(hash).unwrap().as_deref(), Some(&b"one"[..]));
     let module = catalog.module(hash).unwrap().unwrap();
@@ -97,7 +101,7 @@ fn everything_is_there_after_a_restart() {
 #[test]
 fn a_name_stays_with_its_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = FileCatalog::open(dir.path()).unwrap();
+    let catalog = open(dir.path()).unwrap();
     assert_eq!(put(&catalog, "m@1", b"one"), PutModule::Created);
     assert_eq!(put(&catalog, "m@1", b"one"), PutModule::Unchanged);
     assert_eq!(put(&catalog, "other@1", b"one"), PutModule::Named);
@@ -110,7 +114,7 @@ fn a_name_stays_with_its_bytes() {
 #[test]
 fn a_deleted_module_gives_back_names_and_room() {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = FileCatalog::open(dir.path()).unwrap();
+    let catalog = open(dir.path()).unwrap();
     put(&catalog, "m@1", b"one");
     let hash = admission(b"one").hash;
     assert!(catalog.delete_module(hash).unwrap());
@@ -124,7 +128,7 @@ fn a_deleted_module_gives_back_names_and_room() {
 fn modules_are_listed_newest_first() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
-    let catalog = FileCatalog::open_with_clock(dir.path(), Arc::<ManualClock>::clone(&clock)).unwrap();
+    let catalog = FileCatalog::open(dir.path(), Arc::<ManualClock>::clone(&clock)).unwrap();
     for version in ["m@1", "m@2", "m@3"] {
         clock.advance(Duration::from_millis(5));
         put(&catalog, version, version.as_bytes());
@@ -137,7 +141,7 @@ fn modules_are_listed_newest_first() {
 #[test]
 fn damaged_module_bytes_are_not_handed_out_and_an_upload_heals_them() {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = FileCatalog::open(dir.path()).unwrap();
+    let catalog = open(dir.path()).unwrap();
     put(&catalog, "m@1", b"one");
     let hash = admission(b"one").hash;
     fs::write(dir.path().join(format!("modules/{hash}.wasm")), b"on").unwrap();
@@ -150,10 +154,10 @@ fn damaged_module_bytes_are_not_handed_out_and_an_upload_heals_them() {
 #[test]
 fn what_a_crash_left_of_an_upload_is_swept_at_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
-    put(&FileCatalog::open(dir.path()).unwrap(), "m@1", b"one");
+    put(&open(dir.path()).unwrap(), "m@1", b"one");
     fs::write(dir.path().join("modules/.incoming-x1"), b"half").unwrap();
     fs::write(dir.path().join(format!("modules/{}.wasm", ModuleHash([9; 32]))), b"no record").unwrap();
-    let catalog = FileCatalog::open(dir.path()).unwrap();
+    let catalog = open(dir.path()).unwrap();
     assert_eq!(module_files(dir.path()), [format!("{}.wasm", admission(b"one").hash)]);
     assert!(catalog.module_bytes(admission(b"one").hash).unwrap().is_some());
 }
@@ -161,7 +165,7 @@ fn what_a_crash_left_of_an_upload_is_swept_at_the_next_start() {
 #[test]
 fn jobs_are_written_over_listed_by_id_and_deleted() {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = FileCatalog::open(dir.path()).unwrap();
+    let catalog = open(dir.path()).unwrap();
     for id in ["b", "a", "c"] {
         catalog.put_job(&job(id)).unwrap();
     }
@@ -176,7 +180,7 @@ fn jobs_are_written_over_listed_by_id_and_deleted() {
 #[test]
 fn the_newest_thousand_operations_are_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let catalog = FileCatalog::open(dir.path()).unwrap();
+    let catalog = open(dir.path()).unwrap();
     (0..1003).for_each(|number| catalog.put_operation(&operation(number)).unwrap());
     let done = OperationRecord { status: OperationStatus::Succeeded, ..operation(1002) };
     catalog.put_operation(&done).unwrap();
@@ -192,7 +196,7 @@ fn an_answer_is_remembered_for_a_day() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
     clock.advance(DAY * 365);
-    let catalog = FileCatalog::open_with_clock(dir.path(), Arc::<ManualClock>::clone(&clock)).unwrap();
+    let catalog = FileCatalog::open(dir.path(), Arc::<ManualClock>::clone(&clock)).unwrap();
     let first = answer(clock.now_ms());
     assert_eq!(catalog.remember_answer("key", &first).unwrap(), None);
     clock.advance(DAY - Duration::from_millis(1));
@@ -209,8 +213,8 @@ fn an_answer_is_remembered_for_a_day() {
 #[test]
 fn a_damaged_catalog_is_a_sentence_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
-    drop(FileCatalog::open(dir.path()).unwrap());
+    drop(open(dir.path()).unwrap());
     fs::write(dir.path().join("catalog.redb"), b"this is no database").unwrap();
-    let refusal = FileCatalog::open(dir.path()).err().unwrap().message;
+    let refusal = open(dir.path()).err().unwrap().message;
     assert!(refusal.starts_with("cannot open the catalog `"), "{refusal}");
 }

@@ -4,11 +4,18 @@
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gristmill_catalog::FileCatalog;
+use gristmill_ports::PortError;
+use gristmill_ports::clock::ManualClock;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{DeadLetter, JobId, ModuleHash};
+
+fn open(dir: &Path) -> Result<FileCatalog, PortError> {
+    FileCatalog::open(dir, Arc::new(ManualClock::default()))
+}
 
 fn job(id: &str) -> JobId {
     id.parse().unwrap()
@@ -54,12 +61,12 @@ fn segments(dir: &Path, job: &JobId) -> Vec<PathBuf> {
 fn letters_keep_their_order_and_numbers_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (job("a"), job("b"));
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     store.append(&a, &letters(0..600)).unwrap();
     store.append(&b, &letters(7..8)).unwrap();
     store.append(&a, &[]).unwrap();
     drop(store);
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     store.append(&a, &letters(600..601)).unwrap();
     assert_eq!((store.count(&a).unwrap(), store.count(&b).unwrap(), store.count(&job("c")).unwrap()), (601, 1, 0));
     assert_eq!(all(&store, &a), letters(0..601));
@@ -75,7 +82,7 @@ fn letters_keep_their_order_and_numbers_over_a_restart() {
 fn a_torn_tail_is_cut_off_and_what_was_acknowledged_stays() {
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     store.append(&a, &letters(0..3)).unwrap();
     let path = segments(dir.path(), &a).remove(0);
     let acknowledged = fs::metadata(&path).unwrap().len();
@@ -88,7 +95,7 @@ fn a_torn_tail_is_cut_off_and_what_was_acknowledged_stays() {
     let torn = (acknowledged as usize + 1..whole.len()).map(cut).chain([one_byte_wrong, zeros]);
     for bytes in torn {
         fs::write(&path, &bytes).unwrap();
-        let store = FileCatalog::open(dir.path()).unwrap();
+        let store = open(dir.path()).unwrap();
         assert_eq!(all(&store, &a), letters(0..3));
         assert_eq!(fs::metadata(&path).unwrap().len(), acknowledged);
         store.append(&a, &letters(3..5)).unwrap();
@@ -100,13 +107,13 @@ fn a_torn_tail_is_cut_off_and_what_was_acknowledged_stays() {
 fn segments_follow_one_another() {
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     for number in 0..7 {
         store.append(&a, &[large(number, 6 << 20)]).unwrap();
     }
     assert_eq!(segments(dir.path(), &a).len(), 3);
     drop(store);
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     let page = store.page(&a, 2, 3).unwrap();
     assert_eq!(page.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(page[1].1, large(3, 6 << 20));
@@ -116,7 +123,7 @@ fn segments_follow_one_another() {
 fn a_page_of_very_large_letters_ends_early() {
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     (0..3).for_each(|number| store.append(&a, &[large(number, 40 << 20)]).unwrap());
     assert_eq!(store.page(&a, 0, 100).unwrap().len(), 2);
     assert_eq!(store.page(&a, 2, 100).unwrap().len(), 1);
@@ -126,21 +133,21 @@ fn a_page_of_very_large_letters_ends_early() {
 fn damage_to_acknowledged_letters_is_told_and_nothing_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     store.append(&a, &[large(0, 17 << 20)]).unwrap();
     store.append(&a, &letters(1..2)).unwrap();
     drop(store);
     let paths = segments(dir.path(), &a);
     OpenOptions::new().write(true).open(&paths[0]).unwrap().set_len(1000).unwrap();
-    let refusal = FileCatalog::open(dir.path()).unwrap().count(&a).unwrap_err().message;
+    let refusal = open(dir.path()).unwrap().count(&a).unwrap_err().message;
     assert!(refusal.contains("are damaged at byte 0; put the file back from a copy"), "{refusal}");
-    let refuse = || FileCatalog::open(dir.path()).unwrap().count(&a).unwrap_err().message;
+    let refuse = || open(dir.path()).unwrap().count(&a).unwrap_err().message;
     let expected = "in the dead letters of job `a`, number 0 should come next and 1 does: a file of `";
     fs::write(&paths[0], b"").unwrap();
     assert!(refuse().starts_with(expected), "{}", refuse());
     fs::remove_file(&paths[0]).unwrap();
     assert!(refuse().starts_with(expected), "{}", refuse());
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     store.delete(&a).unwrap();
     assert_eq!(store.count(&a).unwrap(), 0, "deleting always helps");
 }
@@ -152,7 +159,7 @@ fn appends_from_many_threads_stay_whole_and_lose_nothing() {
     const GROUP: usize = 5;
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (store, a) = (&store, &a);
@@ -184,7 +191,7 @@ fn appends_from_many_threads_stay_whole_and_lose_nothing() {
 fn a_full_job_refuses_more_instead_of_dropping_it() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (job("a"), job("b"));
-    let store = FileCatalog::open(dir.path()).unwrap().with_dead_letter_bytes(1000);
+    let store = open(dir.path()).unwrap().with_dead_letter_bytes(1000);
     store.append(&a, &letters(0..3)).unwrap();
     let refusal = store.append(&a, &[letter(3), large(4, 900)]).unwrap_err().message;
     assert!(refusal.starts_with("job `a` has 3 dead letters, which take "), "{refusal}");
@@ -199,7 +206,7 @@ fn a_full_job_refuses_more_instead_of_dropping_it() {
 fn a_letter_is_replayed_once_and_marks_go_with_the_letters() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (job("a"), job("b"));
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     store.append(&a, &letters(0..3)).unwrap();
     store.append(&b, &letters(0..3)).unwrap();
     store.mark_replayed(&a, &[0, 2]).unwrap();
@@ -207,7 +214,7 @@ fn a_letter_is_replayed_once_and_marks_go_with_the_letters() {
     let refusal = store.mark_replayed(&a, &[1, 3]).unwrap_err().message;
     assert_eq!(refusal, "job `a` has 3 dead letters, counted from zero; there is no number 3");
     drop(store);
-    let store = FileCatalog::open(dir.path()).unwrap();
+    let store = open(dir.path()).unwrap();
     assert_eq!([0, 1, 2].map(|number| store.is_replayed(&a, number).unwrap()), [true, false, true]);
     store.delete(&a).unwrap();
     store.append(&a, &letters(0..1)).unwrap();
