@@ -10,26 +10,19 @@ use crate::document::{Encode, JobDocument, SinkKind};
 use crate::parse::canonical_json;
 use crate::problem::Problem;
 
-/// A placeholder of a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placeholder {
-    /// The text that holds it, such as `sinks.alerts.to.http.headers.authorization`.
-    pub at: String,
-    /// The name of the variable.
-    pub variable: String,
+/// How a placeholder begins.
+const OPENING: &str = "${env:";
+
+/// The placeholder of a variable, as an author writes it.
+#[must_use]
+pub fn placeholder(variable: &str) -> String {
+    format!("{OPENING}{variable}}}")
 }
 
-/// All placeholders of a document, in no particular order; the same variable as often as it is named.
+/// Whether a text has a placeholder in it, so that [`resolve`] puts something else there.
 #[must_use]
-pub fn placeholders(document: &JobDocument) -> Vec<Placeholder> {
-    let mut found = Vec::new();
-    visit(&mut canonical_json(document), &mut |at, text| {
-        found.extend(pieces(text).filter_map(|piece| match piece {
-            Piece::Variable(variable) => Some(Placeholder { at: at.to_owned(), variable: variable.to_owned() }),
-            Piece::Text(_) | Piece::Broken(_) => None,
-        }));
-    });
-    found
+pub fn has_placeholder(text: &str) -> bool {
+    pieces(text).any(|piece| matches!(piece, Piece::Variable(_)))
 }
 
 /// The document with the value of each variable in the place of its placeholder. The result holds secrets: hand it to
@@ -130,8 +123,6 @@ enum Piece<'a> {
     Broken(&'a str),
 }
 
-const OPENING: &str = "${env:";
-
 /// Cuts a text into its pieces.
 fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut rest = text;
@@ -141,7 +132,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         }
         let (piece, after) = match rest.find(OPENING) {
             None => (Piece::Text(rest), ""),
-            Some(0) => placeholder(rest),
+            Some(0) => opened(rest),
             Some(start) => (Piece::Text(&rest[..start]), &rest[start..]),
         };
         rest = after;
@@ -150,7 +141,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
 }
 
 /// The placeholder at the beginning of a text, and what follows.
-fn placeholder(text: &str) -> (Piece<'_>, &str) {
+fn opened(text: &str) -> (Piece<'_>, &str) {
     let Some(end) = text.find('}') else { return (Piece::Broken(text), "") };
     let name = &text[OPENING.len()..end];
     let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
@@ -215,16 +206,27 @@ sinks:
     }
 
     #[test]
-    fn placeholders_are_found_with_their_places() {
-        let mut found: Vec<_> = placeholders(&document(DOCUMENT)).into_iter().map(|p| (p.at, p.variable)).collect();
-        found.sort();
+    fn placeholders_are_found_in_the_texts_of_connectors_and_parameters() {
+        let problems = resolve(&document(DOCUMENT), |_| None).expect_err("none is set");
+        let mut places: Vec<_> = problems.iter().map(|problem| problem.at.as_str()).collect();
+        places.sort_unstable();
         let expected = [
-            ("operators.pick.parameters.tokens[1]", "TOKEN"),
-            ("sinks.out.to.http.headers.authorization", "TOKEN"),
-            ("sources.in.from.socket.connect", "HOST"),
-            ("sources.in.from.socket.connect", "PORT"),
+            "operators.pick.parameters.tokens[1]",
+            "sinks.out.to.http.headers.authorization",
+            "sources.in.from.socket.connect",
+            "sources.in.from.socket.connect",
         ];
-        assert_eq!(found, expected.map(|(at, variable)| (at.to_owned(), variable.to_owned())));
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_placeholder_is_known_among_other_text() {
+        let text = format!("Bearer {}!", placeholder("TOKEN"));
+        assert_eq!(text, "Bearer ${env:TOKEN}!");
+        assert!(has_placeholder(&text));
+        for text in ["", "TOKEN", "${TOKEN}", "${env:}"] {
+            assert!(!has_placeholder(text), "{text}");
+        }
     }
 
     #[test]
@@ -238,7 +240,10 @@ sinks:
     #[test]
     fn a_value_is_not_looked_at_for_placeholders() {
         let resolved = resolve(&document(DOCUMENT), |_| Some("${env:X}".to_owned())).expect("all are set");
-        assert!(placeholders(&resolved).iter().all(|placeholder| placeholder.variable == "X"));
+        let expected = ["HOST", "PORT", "TOKEN"]
+            .iter()
+            .fold(DOCUMENT.to_owned(), |text, variable| text.replace(&placeholder(variable), "${env:X}"));
+        assert_eq!(resolved, document(&expected));
     }
 
     #[test]

@@ -5,10 +5,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use gristmill_dataflow::environment::{has_placeholder, placeholder};
 use serde_json::Value;
-
-/// How a placeholder begins.
-const OPENING: &str = "${env:";
 
 /// The values that placeholders of one job were resolved to.
 #[derive(Default)]
@@ -43,14 +41,14 @@ impl Secrets {
     /// The text with every value put back to its placeholder.
     pub(crate) fn hide(&self, text: &str) -> String {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(value, &format!("{OPENING}{name}}}")))
+        known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(value, &placeholder(name)))
     }
 }
 
 /// Puts placeholders of the author's own text back in their places in a filled-in copy of it.
 pub(crate) fn put_back(written: &Value, filled_in: &mut Value) {
     match (written, filled_in) {
-        (Value::String(text), filled_in) if text.contains(OPENING) => *filled_in = Value::String(text.clone()),
+        (Value::String(text), filled_in) if has_placeholder(text) => *filled_in = Value::String(text.clone()),
         (Value::Object(written), Value::Object(filled_in)) => {
             for (name, value) in written {
                 if let Some(filled_in) = filled_in.get_mut(name) {

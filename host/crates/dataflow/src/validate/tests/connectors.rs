@@ -35,8 +35,10 @@ fn sources_are_told_what_they_cannot_do() {
         (
             "{file: {path: orders.jsonl}}",
             "{socket: {connect: \"localhost:1\", reconnect: 0s}}",
-            &["line 4, column 63: sources.orders.from.socket.reconnect: a peer that is not there would be called without \
-               a pause; write at least 100ms, such as 1s"],
+            &[
+                "line 4, column 63: sources.orders.from.socket.reconnect: a peer that is not there would be called without \
+               a pause; write at least 100ms, such as 1s",
+            ],
         ),
         (
             "{file: {path: orders.jsonl}}",
