@@ -15,7 +15,7 @@ use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::source::ReadBounds;
 use gristmill_ports::{Clock, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend};
 use gristmill_runtime::{ModuleBytes, prepare, start};
@@ -145,12 +145,12 @@ struct StampedSink {
 }
 
 impl Sink for StampedSink {
-    fn write(&mut self, events: &EventBatch) -> Result<(), PortError> {
+    fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         let now = self.start.elapsed().as_nanos() as u64;
         let stamp = |value: &[u8]| u64::from_le_bytes(value[..8].try_into().expect("eight bytes"));
         let late = events.values().iter().flatten().map(|value| (now.saturating_sub(stamp(value)) / 1000) as u32);
         self.late_us.lock().unwrap_or_else(PoisonError::into_inner).extend(late);
-        Ok(())
+        Ok(Vec::new())
     }
     fn flush(&mut self) -> Result<(), PortError> {
         Ok(())

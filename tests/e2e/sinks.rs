@@ -101,6 +101,21 @@ fn a_server_that_refuses_fails_the_job_with_its_answer() {
 }
 
 #[test]
+fn one_event_that_is_no_row_of_the_table_costs_no_other() {
+    let host = Host::start();
+    host.write("in.txt", "{\"n\":1}\n{\"n\":2}\nno object\n{\"n\":4}\n{\"n\":5}\n");
+    let mut document = copied("job", &file("in.txt"), &"raw".into());
+    document["sinks"]["out"]["to"] = json!({"file": {"path": "job.csv", "encode": {"csv": {"columns": {"n": "$.n"}}}}});
+    host.submit(&document.to_string());
+    let job = host.wait_for("job", "FINISHED");
+    assert_eq!(host.lines("job.csv"), ["n", "1", "2", "4", "5"]);
+    assert_eq!((&job["events_written"], &job["dead_letters"]), (&4.into(), &1.into()));
+    let letter = &host.letters("job")[0];
+    assert_eq!((&letter["operator"], &letter["kind"]), (&"out".into(), &"encode".into()));
+    assert_eq!(letter["value"]["text"], "no object");
+}
+
+#[test]
 fn a_table_has_its_columns_in_the_order_of_the_document() {
     let host = Host::start();
     host.write("in.jsonl", "{\"id\":1,\"who\":{\"name\":\"a, \\\"b\\\"\"},\"at\":5}\n{\"id\":2,\"at\":6}\n");

@@ -1,7 +1,7 @@
 //! Counts events and forgets them: for benchmarks, and for jobs whose operators do all the work.
 
 use gristmill_dataflow::document::BlackholeSink;
-use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::{PortError, Sink};
 use gristmill_types::EventBatch;
 
@@ -17,9 +17,9 @@ struct Blackhole {
 }
 
 impl Sink for Blackhole {
-    fn write(&mut self, events: &EventBatch) -> Result<(), PortError> {
+    fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         self.tally.count(events);
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn flush(&mut self) -> Result<(), PortError> {

@@ -12,12 +12,13 @@ use std::path::{Path, PathBuf};
 
 use gristmill_dataflow::document::FileSink;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::{PortError, Sink};
 use gristmill_types::EventBatch;
 use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
 
+use super::encodable::encode_what_can_be;
 use super::outlet::Outlet;
 use super::tally::Tally;
 use crate::format::encode::Encoder;
@@ -137,13 +138,9 @@ struct FileWriter {
 }
 
 impl Sink for FileWriter {
-    fn write(&mut self, events: &EventBatch) -> Result<(), PortError> {
+    fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         let room = self.outlet.room()?;
-        self.encoder
-            .encode(events, room)
-            .map_err(|reason| PortError::fatal(format!("`{}`: {reason}", self.path.display())))?;
-        self.tally.count(events);
-        Ok(())
+        Ok(encode_what_can_be(&self.encoder, events, room, &mut self.tally))
     }
 
     fn flush(&mut self) -> Result<(), PortError> {

@@ -1,6 +1,7 @@
 //! Where events go: one file a connector.
 
 mod tally;
+mod encodable;
 mod outlet;
 pub(crate) mod blackhole;
 pub(crate) mod file;

@@ -1,14 +1,16 @@
 //! Writes lines to the host's standard output.
 //!
-//! A batch is written under one lock, so lines of several subtasks do not mix.
+//! A batch is written under one lock, so lines of several subtasks do not mix. The lock is that of the whole host: while
+//! the reader of standard output holds still, every sink that writes there waits.
 
 use std::io::Stdout;
 
 use gristmill_dataflow::document::StdoutSink;
-use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::{PortError, Sink};
 use gristmill_types::EventBatch;
 
+use super::encodable::encode_what_can_be;
 use super::outlet::Outlet;
 use super::tally::Tally;
 use crate::format::encode::Encoder;
@@ -31,12 +33,10 @@ struct StdoutWriter {
 }
 
 impl Sink for StdoutWriter {
-    fn write(&mut self, events: &EventBatch) -> Result<(), PortError> {
+    fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         let _whole_lines = std::io::stdout().lock();
         let room = self.outlet.room()?;
-        self.encoder.encode(events, room).map_err(|reason| PortError::fatal(format!("standard output: {reason}")))?;
-        self.tally.count(events);
-        Ok(())
+        Ok(encode_what_can_be(&self.encoder, events, room, &mut self.tally))
     }
 
     fn flush(&mut self) -> Result<(), PortError> {

@@ -1,15 +1,20 @@
-//! A sink in a chain: retries what may pass, fails the job otherwise.
+//! A sink in a chain: retries what may pass, sets aside what it can never write, fails the job otherwise.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use gristmill_ports::sink::RefusedRow;
 use gristmill_ports::{ErrorKind, PortError, Sink};
+use gristmill_types::dead_letter::Reason;
 use gristmill_types::{EventBatch, NodeId};
 
 use crate::event::JobEventKind;
 use crate::failure::reaction::backoff;
 use crate::report::NodeCounters;
-use crate::task::surroundings::{Surroundings, TaskEnd, ns_since};
+use crate::task::surroundings::{Address, Surroundings, TaskEnd, ns_since};
+
+/// The kind of reason of an event that a sink cannot write.
+const ENCODE: &str = "encode";
 
 /// One subtask's sink.
 pub(crate) struct SinkNode {
@@ -23,10 +28,31 @@ pub(crate) struct SinkNode {
 impl SinkNode {
     pub(crate) fn write(&mut self, batch: &EventBatch, around: &mut Surroundings) -> Result<(), TaskEnd> {
         self.unflushed = true;
-        self.persist(around, |sink| sink.write(batch))?;
-        self.counters.events_in.add(batch.len() as u64);
-        self.counters.bytes_in.add(batch.bytes() as u64);
-        Ok(())
+        let refused = self.persist(around, |sink| sink.write(batch))?;
+        let bytes_of = |row: usize| batch.slice(row..row + 1).bytes();
+        let refused_bytes: usize = refused.iter().map(|refused| bytes_of(refused.row as usize)).sum();
+        self.counters.events_in.add((batch.len() - refused.len()) as u64);
+        self.counters.bytes_in.add((batch.bytes() - refused_bytes) as u64);
+        self.set_aside(batch, refused, around)
+    }
+
+    fn set_aside(
+        &self,
+        batch: &EventBatch,
+        refused: Vec<RefusedRow>,
+        around: &Surroundings,
+    ) -> Result<(), TaskEnd> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        // A sink has one input, and it has no name.
+        let address = Address { operator: &self.id, input: "", module: None };
+        let letter = |RefusedRow { row, reason }| {
+            around.letter(&address, batch, row as usize, Reason { kind: ENCODE.to_owned(), message: reason })
+        };
+        let letters: Vec<_> = refused.into_iter().map(letter).collect();
+        self.counters.dead_letters.add(letters.len() as u64);
+        around.set_aside(&letters)
     }
 
     pub(crate) fn flush(&mut self, around: &mut Surroundings) -> Result<(), TaskEnd> {

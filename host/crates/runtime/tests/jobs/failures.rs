@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::JobState;
+use gristmill_runtime::JobEventKind;
 use gristmill_types::CallFailure;
 
 use crate::fakes::letters::Letters;
@@ -40,6 +41,35 @@ fn a_sink_that_is_not_ready_gets_the_same_batch_again_and_once() {
     assert_eq!(job.shelf("out").values(), ["a", "b", "c"]);
     let retries: u64 = job.handle.report().nodes.iter().map(|node| node.total.retries).sum();
     assert_eq!(retries, 2);
+}
+
+const STRAIGHT: &str = "
+sources: {in: {from: generator, parallelism: 1}}
+operators: {pass: {module: pass@1, parallelism: 1, inputs: {in: {from: in}}}}
+sinks: {out: {inputs: [pass], to: blackhole, parallelism: 1}}
+";
+
+#[test]
+fn an_event_that_a_sink_can_never_write_costs_no_other_and_comes_back_when_it_can() {
+    let feed = Feed::default();
+    let mut world = World::default().feed("in", &feed).operator("pass", pass());
+    world.shelf("out").cannot_write(["odd"]);
+    let job = world.start(STRAIGHT);
+    feed.push_values(["a", "odd", "b"]);
+    job.shelf("out").wait_for(2);
+    job.hears(|kind| matches!(kind, JobEventKind::DeadLetters { .. }));
+    let letters = job.letters.all();
+    assert_eq!(job.letters.briefly(), [("encode".to_owned(), "odd".to_owned())]);
+    assert_eq!((letters[0].operator.as_str(), letters[0].reason.message.as_str()), ("out", "`odd` cannot be written"));
+
+    job.shelf("out").cannot_write([""; 0]);
+    job.handle.replay(&letters).unwrap();
+    assert_eq!(job.shelf("out").wait_for(3), ["a", "b", "odd"]);
+    feed.push(Step::End);
+    job.ends(JobState::Finished);
+    let report = job.handle.report();
+    let sink = report.nodes.iter().find(|node| node.id.as_str() == "out").unwrap();
+    assert_eq!((sink.total.events_in, sink.total.dead_letters), (3, 1), "only what was taken counts as written");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use gristmill_dataflow::document::HttpSink;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::{PortError, Sink};
 use gristmill_types::EventBatch;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
@@ -111,12 +111,12 @@ enum Verdict {
 }
 
 impl Sink for HttpWriter {
-    fn write(&mut self, events: &EventBatch) -> Result<(), PortError> {
+    fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         // First what waits already: so at most one batch waits beside the open request.
         self.send()?;
         self.requests.add(events);
         self.tally.count(events);
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn flush(&mut self) -> Result<(), PortError> {

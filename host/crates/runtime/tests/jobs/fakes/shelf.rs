@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::{PortError, Sink};
 use gristmill_types::{EventBatch, SubtaskIndex};
 
@@ -34,6 +34,8 @@ pub(crate) struct Content {
     refusals: VecDeque<PortError>,
     /// What every write says.
     refusal: Option<PortError>,
+    /// Values that cannot be written.
+    unwritable: Vec<String>,
     /// Writes wait.
     shut: bool,
     /// Writes that began.
@@ -84,6 +86,11 @@ impl Shelf {
         self.lock().refusal = Some(error);
     }
 
+    /// From now on exactly these values cannot be written.
+    pub(crate) fn cannot_write<T: Into<String>>(&self, values: impl IntoIterator<Item = T>) {
+        self.lock().unwritable = values.into_iter().map(Into::into).collect();
+    }
+
     /// Writes wait from now on.
     pub(crate) fn shut(&self) {
         self.lock().shut = true;
@@ -111,7 +118,7 @@ impl Writer {
 }
 
 impl Sink for Writer {
-    fn write(&mut self, events: &EventBatch) -> Result<(), PortError> {
+    fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         self.shelf.lock().begun += 1;
         self.shelf.0.moved.notify_all();
         self.note(|content| {
@@ -121,8 +128,14 @@ impl Sink for Writer {
             }
             content.writes += 1;
             let text = |value: Option<&[u8]>| String::from_utf8(value.unwrap_or(b"null").to_vec()).unwrap();
-            content.events.extend(events.values().iter().map(|value| (self.subtask, text(value))));
-            Ok(())
+            let mut unwritable = Vec::new();
+            for (row, value) in (0..).zip(events.values().iter().map(text)) {
+                match content.unwritable.contains(&value) {
+                    true => unwritable.push(RefusedRow { row, reason: format!("`{value}` cannot be written") }),
+                    false => content.events.push((self.subtask, value)),
+                }
+            }
+            Ok(unwritable)
         })
     }
 

@@ -10,7 +10,7 @@ use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::ingress::{Ingress, IngressAnswer};
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::source::ReadBounds;
 use gristmill_ports::{Clock, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend};
 use gristmill_state::MemoryBackend;
@@ -133,10 +133,10 @@ impl SourceReader for Reader {
 struct Writer(Arc<Mutex<Vec<String>>>);
 
 impl Sink for Writer {
-    fn write(&mut self, events: &EventBatch) -> Result<(), PortError> {
+    fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
         self.0.lock().unwrap().extend(events.values().iter().map(text));
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn flush(&mut self) -> Result<(), PortError> {
