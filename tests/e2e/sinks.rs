@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -98,6 +99,23 @@ fn a_server_that_refuses_fails_the_job_with_its_answer() {
     let cause = job["cause"].as_str().unwrap();
     assert!(cause.contains("sink `out`") && cause.contains("400"), "{cause}");
     host.assert_up();
+}
+
+#[test]
+fn a_cancelled_job_does_not_wait_for_an_answer() {
+    let host = Host::start();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/take", silent.local_addr().unwrap());
+    host.write("in.jsonl", "{}\n");
+    let mut document = copied("job", &file("in.jsonl"), &"json".into());
+    document["sinks"]["out"]["to"] = json!({"http": {"url": url, "timeout": "25s"}});
+    host.submit(&document.to_string());
+    let (connection, _) = silent.accept().unwrap();
+    read_request(&connection);
+    let since = Instant::now();
+    host.post("/v1/jobs/job/cancel").send().unwrap();
+    host.wait_for("job", "CANCELLED");
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! fakes. Modules stand in reading order; a module imports only modules named above it.
 
 pub mod clock;
+pub mod cancel;
 pub mod error;
 pub mod source;
 pub mod ingress;
@@ -17,6 +18,7 @@ pub mod catalog;
 pub mod dead_letters;
 pub mod parts;
 
+pub use cancel::CancelSignal;
 pub use clock::Clock;
 pub use error::{ErrorKind, PortError};
 pub use operator::{Call, Operator, OperatorContext, OperatorFactory};

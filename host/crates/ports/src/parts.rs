@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
 use gristmill_types::{Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, RunId, SubtaskIndex};
 
+use crate::cancel::CancelSignal;
 use crate::clock::Clock;
 use crate::dead_letters::DeadLetterStore;
 use crate::error::PortError;
@@ -28,6 +29,8 @@ pub struct PartContext {
     pub parallelism: Parallelism,
     /// Key groups of the job.
     pub max_parallelism: MaxParallelism,
+    /// Raised when the job is cancelled: whatever the part waits for is given up then, with an error of kind `Retry`.
+    pub cancelled: CancelSignal,
 }
 
 impl PartContext {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, NodeId, PortIndex, SubtaskIndex};
@@ -116,7 +115,9 @@ impl JobHandle {
         let mut granted = Ok(None);
         self.shared.status.send_if_modified(|status| {
             granted = wished(status.state, Wish::Cancel);
-            self.shared.cancelled.fetch_or(granted.is_ok() && !status.state.is_final(), Ordering::AcqRel);
+            if granted.is_ok() && !status.state.is_final() {
+                self.shared.cancelled.raise();
+            }
             false
         });
         granted?;

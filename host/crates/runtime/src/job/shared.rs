@@ -1,12 +1,12 @@
 //! What a job's subtasks and its handles share.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::NodeKind;
-use gristmill_ports::Parts;
+use gristmill_ports::{CancelSignal, Parts};
 use gristmill_ports::catalog::JobState;
 use gristmill_types::{JobId, MaxParallelism, NodeId, Parallelism, SubtaskIndex};
 use tokio::sync::watch;
@@ -28,7 +28,7 @@ pub(crate) struct JobShared {
     pub(crate) parts: Arc<dyn Parts>,
     pub(crate) max_parallelism: MaxParallelism,
     pub(crate) status: watch::Sender<JobStatus>,
-    pub(crate) cancelled: AtomicBool,
+    pub(crate) cancelled: CancelSignal,
     pub(crate) failure: Mutex<Option<String>>,
     pub(crate) running: AtomicUsize,
     pub(crate) started: Instant,
@@ -66,7 +66,7 @@ impl JobShared {
             self.close();
             // Under the lock of the status: no wish is granted between the look at the state and its change.
             self.status.send_modify(|status| {
-                *status = ended(status.state, failure, self.cancelled.load(Ordering::Acquire));
+                *status = ended(status.state, failure, self.cancelled.is_raised());
                 self.say_status(status);
             });
         }

@@ -1,7 +1,7 @@
 //! Posts events to a URL as NDJSON, in batches.
 //!
 //! At least once: a request that was not answered well is sent again, under the same `Idempotency-Key`. Sending blocks
-//! the subtask's own thread; that holds its input back, and nothing else.
+//! the subtask's own thread; that holds its input back, and nothing else. A job that is cancelled waits for no answer.
 
 mod request;
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use gristmill_dataflow::document::HttpSink;
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::sink::{RefusedRow, SinkSummary};
-use gristmill_ports::{PortError, Sink};
+use gristmill_ports::{CancelSignal, PortError, Sink};
 use gristmill_types::EventBatch;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -24,6 +24,9 @@ use super::tally::Tally;
 
 /// The longest wait that a peer may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// How often it is asked whether the job is cancelled, while an answer is awaited.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What is shown of an answer that refuses.
 const SHOWN: usize = 200;
@@ -52,7 +55,7 @@ pub(crate) fn open(context: &PartContext, spec: &HttpSink, runtime: Handle) -> R
         .build()
         .map_err(|error| refuse(format!("cannot make an http client: {}", whole(&error))))?;
     Ok(Box::new(HttpWriter {
-        shown: format!("sink `{}`: `{}`", context.node, without_secrets(url.clone())),
+        shown: format!("`{}`", without_secrets(url.clone())),
         runtime,
         client,
         url,
@@ -60,6 +63,7 @@ pub(crate) fn open(context: &PartContext, spec: &HttpSink, runtime: Handle) -> R
         most_tries: spec.retry.saturating_add(1),
         tries: 0,
         not_before: None,
+        cancelled: context.cancelled.clone(),
         tally: Tally::new(true),
     }))
 }
@@ -88,7 +92,7 @@ fn without_secrets(mut url: Url) -> Url {
 }
 
 struct HttpWriter {
-    /// The sink and its URL, for messages.
+    /// The URL, for messages.
     shown: String,
     runtime: Handle,
     client: Client,
@@ -99,6 +103,7 @@ struct HttpWriter {
     tries: u32,
     /// When the peer wants to hear from us again.
     not_before: Option<Instant>,
+    cancelled: CancelSignal,
     tally: Tally,
 }
 
@@ -108,6 +113,8 @@ enum Verdict {
     /// It may pass; the peer may have said when.
     Again(String, Option<Duration>),
     Refused(String),
+    /// The job was cancelled before there was an answer.
+    Cancelled,
 }
 
 impl Sink for HttpWriter {
@@ -137,13 +144,23 @@ impl HttpWriter {
             if let Some(left) = self.not_before.and_then(|then| then.checked_duration_since(Instant::now())) {
                 return Err(PortError::retry(format!("{} asks to wait for {} ms more", self.shown, left.as_millis())));
             }
-            match self.runtime.block_on(try_once(&self.client, &self.url, request)) {
+            let answered = try_once(&self.client, &self.url, request);
+            let verdict = self.runtime.block_on(async {
+                tokio::select! {
+                    verdict = answered => verdict,
+                    () = raised(&self.cancelled) => Verdict::Cancelled,
+                }
+            });
+            match verdict {
                 Verdict::Taken => {
                     self.requests.remove_first();
                     (self.tries, self.not_before) = (0, None);
                 }
                 Verdict::Again(reason, wait) => return Err(self.again(&reason, wait)),
                 Verdict::Refused(reason) => return Err(PortError::fatal(format!("{} {reason}", self.shown))),
+                Verdict::Cancelled => {
+                    return Err(PortError::retry(format!("{} did not answer before the job was cancelled", self.shown)));
+                }
             }
         }
         Ok(())
@@ -172,6 +189,12 @@ async fn try_once(client: &Client, url: &Url, request: &Request) -> Verdict {
         Err(error) if error.is_builder() => Verdict::Refused(whole(&error.without_url())),
         Err(error) if error.is_timeout() => Verdict::Again("did not answer in time".to_owned(), None),
         Err(error) => Verdict::Again(format!("cannot be reached: {}", whole(&error.without_url())), None),
+    }
+}
+
+async fn raised(signal: &CancelSignal) {
+    while !signal.is_raised() {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

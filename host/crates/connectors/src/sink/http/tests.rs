@@ -2,7 +2,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use gristmill_ports::ErrorKind;
+use gristmill_ports::{CancelSignal, ErrorKind};
 use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
@@ -48,11 +48,13 @@ fn read_request(peer: &TcpStream) -> Got {
 
 struct Opened {
     sink: Box<dyn Sink>,
+    cancelled: CancelSignal,
     _runtime: tokio::runtime::Runtime,
 }
 
 fn open_to(url: &str, rest: &str) -> Result<Opened, PortError> {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let cancelled = CancelSignal::default();
     let context = PartContext {
         job: "job".parse().expect("an id"),
         run: RunId(1),
@@ -60,9 +62,11 @@ fn open_to(url: &str, rest: &str) -> Result<Opened, PortError> {
         subtask: SubtaskIndex(0),
         parallelism: Parallelism::ONE,
         max_parallelism: MaxParallelism::DEFAULT,
+        cancelled: cancelled.clone(),
     };
     let spec = serde_json::from_str(&format!(r#"{{"url": "{url}"{rest}}}"#)).expect("a good sink");
-    Ok(Opened { sink: open(&context, &spec, runtime.handle().clone())?, _runtime: runtime })
+    let sink = open(&context, &spec, runtime.handle().clone())?;
+    Ok(Opened { sink, cancelled, _runtime: runtime })
 }
 
 fn batch(values: std::ops::Range<u32>) -> EventBatch {
@@ -168,6 +172,26 @@ fn a_peer_that_is_not_there_may_come_back() {
     opened.sink.write(&batch(0..1)).expect("taken");
     let error = opened.sink.flush().expect_err("nobody listens");
     assert!(error.kind == ErrorKind::Retry && error.message.contains("cannot be reached"), "{error}");
+}
+
+#[test]
+fn a_silent_peer_does_not_hold_up_the_cancelling_of_a_job() {
+    // The connection is taken by the system; nobody answers.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("bound"));
+    let mut opened = open_to(&url, r#", "timeout": "25s""#).expect("good");
+    opened.sink.write(&batch(0..1)).expect("taken");
+    let cancelled = opened.cancelled.clone();
+    let canceller = std::thread::spawn(move || {
+        let (peer, _) = listener.accept().expect("connected");
+        read_request(&peer);
+        cancelled.raise();
+        (Instant::now(), peer)
+    });
+    let error = opened.sink.flush().expect_err("nobody answered");
+    let (since, _peer) = canceller.join().expect("cancelled");
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    assert!(error.kind == ErrorKind::Retry && error.message.contains("cancelled"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod seats;
 mod ways;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use gristmill_dataflow::JobPlan;
 use gristmill_dataflow::plan::{NodeKind, NodePlan};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::{OperatorContext, Parts, PortError};
+use gristmill_ports::{CancelSignal, OperatorContext, Parts, PortError};
 use gristmill_types::{CallFailure, NodeId, RunId, SubtaskIndex, Watermark, key_hash};
 use tokio::sync::watch;
 
@@ -68,7 +68,16 @@ pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assemble
     let inboxes: Vec<Vec<Arc<Inbox>>> =
         spec.plan.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Inbox::new()).collect()).collect();
     let nodes = seats(spec);
-    let builder = Builder { spec, run: new_run(), parts: &*parts, events: &events, inboxes: &inboxes, nodes: &nodes };
+    let cancelled = CancelSignal::default();
+    let builder = Builder {
+        spec,
+        run: new_run(),
+        parts: &*parts,
+        events: &events,
+        cancelled: &cancelled,
+        inboxes: &inboxes,
+        nodes: &nodes,
+    };
     let mut subtasks = Vec::new();
     for (task, plan) in spec.plan.tasks.iter().enumerate() {
         for subtask in plan.parallelism.subtasks() {
@@ -80,7 +89,7 @@ pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assemble
         max_parallelism: spec.plan.max_parallelism,
         running: AtomicUsize::new(subtasks.len()),
         status: watch::Sender::new(JobStatus { state: JobState::Starting, cause: None }),
-        cancelled: AtomicBool::new(false),
+        cancelled,
         failure: Mutex::default(),
         started: Instant::now(),
         took: OnceLock::new(),
@@ -97,6 +106,7 @@ struct Builder<'a> {
     run: RunId,
     parts: &'a dyn Parts,
     events: &'a Arc<EventLog>,
+    cancelled: &'a CancelSignal,
     inboxes: &'a [Vec<Arc<Inbox>>],
     nodes: &'a [NodeSeat],
 }
@@ -230,6 +240,7 @@ impl Builder<'_> {
             subtask,
             parallelism: self.plan().tasks[task].parallelism,
             max_parallelism: self.plan().max_parallelism,
+            cancelled: self.cancelled.clone(),
         }
     }
 
