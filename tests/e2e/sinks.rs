@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::documents::{copied, file};
+use crate::documents::{copied, file, posted};
 use crate::host::{Host, gristmill, text};
 
 /// A request as the server saw it.
@@ -131,6 +131,43 @@ fn one_event_that_is_no_row_of_the_table_costs_no_other() {
     let letter = &host.letters("job")[0];
     assert_eq!((&letter["operator"], &letter["kind"]), (&"out".into(), &"encode".into()));
     assert_eq!(letter["value"]["text"], "no object");
+}
+
+#[test]
+fn a_job_that_cannot_start_leaves_the_last_output_as_it_was() {
+    let host = Host::start();
+    host.write("job.out", "what the last run wrote\n");
+    let (status, _) = host.try_submit(&copied("job", &file("nowhere.jsonl"), &"json".into()).to_string());
+    assert_eq!(status, 422);
+    assert_eq!(host.lines("job.out"), ["what the last run wrote"]);
+}
+
+#[test]
+fn a_file_is_written_by_one_job_at_a_time() {
+    let host = Host::start();
+    let mut first = copied("first", &posted(), &"raw".into());
+    first["sinks"]["out"]["to"]["file"]["path"] = "shared.out".into();
+    host.submit(&first.to_string());
+    host.wait_for("first", "RUNNING");
+    let second = first.to_string().replace("\"first\"", "\"second\"");
+    let (status, refused) = host.try_submit(&second);
+    assert_eq!(status, 422);
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("shared.out`: another sink, job or program is writing it"), "{detail}");
+    host.stop("first");
+    host.submit(&second);
+    host.wait_for("second", "RUNNING");
+}
+
+#[test]
+fn a_file_may_be_the_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in.txt"), "one\ntwo\n").unwrap();
+    let mut document = copied("job", &file("in.txt"), &"raw".into());
+    document["sinks"]["out"]["to"]["file"]["path"] = "/dev/stdout".into();
+    std::fs::write(folder.path().join("job.json"), document.to_string()).unwrap();
+    let output = gristmill().args(["run", "job.json"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!((output.status.success(), text(&output.stdout).as_str()), (true, "one\ntwo\n"), "{output:?}");
 }
 
 #[test]

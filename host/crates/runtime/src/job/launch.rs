@@ -73,12 +73,15 @@ pub fn start(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartErr
     Ok(JobHandle { shared })
 }
 
-/// Runs a subtask; a panic is a bug of the host and fails the job, not the process.
-fn run(subtask: Subtask, job: &JobShared, index: SubtaskIndex) -> Result<(), TaskEnd> {
+/// Runs a subtask to its end, and drops it; a panic is a bug of the host and fails the job, not the process.
+fn run(mut subtask: Subtask, job: &JobShared, index: SubtaskIndex) -> Result<(), TaskEnd> {
     let name = subtask.name().to_owned();
-    catch_unwind(AssertUnwindSafe(|| match subtask {
-        Subtask::Source(task) => task.run(),
-        Subtask::Operator(task, _) => task.run(),
+    catch_unwind(AssertUnwindSafe(|| {
+        let result = subtask.run();
+        if result.is_err() && !job.cancelled.is_raised() {
+            subtask.chain().salvage();
+        }
+        result
     }))
     .unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());

@@ -167,6 +167,17 @@ impl Chain {
         })
     }
 
+    /// The job fails: one try to bring out what sinks have taken, since it counts as written. No retries, and an error is
+    /// nothing new to a job that fails already.
+    pub(crate) fn salvage(&mut self) {
+        for node in &mut self.nodes {
+            match &mut node.work {
+                Work::Sink(sink) => sink.salvage(),
+                Work::Source { .. } | Work::Operator(_) => {}
+            }
+        }
+    }
+
     /// The input has ended: sinks are brought to their end, receivers are told.
     pub(crate) fn end(&mut self) -> Result<(), TaskEnd> {
         for node in &mut self.nodes {

@@ -18,7 +18,7 @@ pub(crate) struct OperatorTask {
 
 impl OperatorTask {
     /// Hears and acts until all channels have ended.
-    pub(crate) fn run(mut self) -> Result<(), TaskEnd> {
+    pub(crate) fn run(&mut self) -> Result<(), TaskEnd> {
         let mut open = self.chain.around.inbox.channels();
         let mut watermarks = WatermarkCombiner::new(open);
         while open > 0 {

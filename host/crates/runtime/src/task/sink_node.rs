@@ -1,7 +1,7 @@
 //! A sink in a chain: retries what may pass, sets aside what it can never write, fails the job otherwise.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gristmill_ports::sink::RefusedRow;
 use gristmill_ports::{ErrorKind, PortError, Sink};
@@ -56,14 +56,25 @@ impl SinkNode {
     }
 
     pub(crate) fn flush(&mut self, around: &mut Surroundings) -> Result<(), TaskEnd> {
-        if std::mem::take(&mut self.unflushed) {
+        if self.unflushed {
             self.persist(around, |sink| sink.flush())?;
+            self.unflushed = false;
         }
         Ok(())
     }
 
+    /// See [`Chain::salvage`](crate::task::chain::Chain::salvage).
+    pub(crate) fn salvage(&mut self) {
+        if std::mem::take(&mut self.unflushed)
+            && let Err(error) = self.sink.flush()
+        {
+            tracing::warn!(sink = %self.id, %error, "what the sink still held is lost with the job");
+        }
+    }
+
     pub(crate) fn finish(&mut self, around: &mut Surroundings) -> Result<(), TaskEnd> {
         self.persist(around, |sink| sink.flush())?;
+        self.unflushed = false;
         if let Some(summary) = self.persist(around, |sink| sink.finish())? {
             self.counters.note_sink(summary);
         }
@@ -86,8 +97,14 @@ impl SinkNode {
                 Err(error) => error,
             };
             match kind {
-                ErrorKind::Fatal => return Err(TaskEnd::Failed(format!("sink `{}`: {message}", self.id))),
+                ErrorKind::Fatal => {
+                    // It would be refused again.
+                    self.unflushed = false;
+                    return Err(TaskEnd::Failed(format!("sink `{}`: {message}", self.id)));
+                }
                 ErrorKind::Retry => {
+                    // A job that is over retries nothing, and does not say so either.
+                    around.rest(Duration::ZERO)?;
                     self.counters.retries.add(1);
                     around.say(&self.id, JobEventKind::Retrying { message });
                     let wait = backoff(failed_before, around.jitter());

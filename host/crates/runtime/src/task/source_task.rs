@@ -38,7 +38,7 @@ enum Ended {
 
 impl SourceTask {
     /// Reads until the source ends or is told to.
-    pub(crate) fn run(mut self) -> Result<(), TaskEnd> {
+    pub(crate) fn run(&mut self) -> Result<(), TaskEnd> {
         let ended = self.read()?;
         while let Some(control) = self.chain.around.inbox.leave()? {
             self.replay(control)?;

@@ -73,6 +73,18 @@ fn an_event_that_a_sink_can_never_write_costs_no_other_and_comes_back_when_it_ca
 }
 
 #[test]
+fn a_job_that_fails_brings_out_what_its_sinks_have_taken() {
+    let feed = Feed::bounded([Step::Events(events(["a", "b"])), Step::Events(events(["bomb"]))]);
+    let picky = Native::try_map(|_, value| match value {
+        "bomb" => Err(CallFailure::Fatal("a bomb".into())),
+        value => Ok(value.to_owned()),
+    });
+    let job = World::default().feed("in", &feed).operator("pass", picky).start(STRAIGHT);
+    assert!(job.fails().contains("a bomb"));
+    assert_eq!(job.shelf("out").look(|shelf| (shelf.events.len(), shelf.flushed, shelf.finished)), (2, 2, 0));
+}
+
+#[test]
 fn a_source_that_is_not_ready_is_asked_again() {
     let feed = Feed::bounded([
         Step::Events(events(["a"])),

@@ -31,7 +31,7 @@ use crate::task::operator_node::OperatorNode;
 use crate::task::operator_task::OperatorTask;
 use crate::task::sink_node::SinkNode;
 use crate::task::source_task::SourceTask;
-use crate::task::surroundings::Surroundings;
+use crate::task::surroundings::{Surroundings, TaskEnd};
 
 /// A batch takes at most this part of a guest's memory (contract, rule 11).
 const MEMORY_SHARE_OF_BATCH: u64 = 8;
@@ -58,6 +58,23 @@ impl Subtask {
         match self {
             Self::Source(task) => task.id.as_str(),
             Self::Operator(_, head) => head.as_str(),
+        }
+    }
+}
+
+impl Subtask {
+    /// Runs to its end.
+    pub(crate) fn run(&mut self) -> Result<(), TaskEnd> {
+        match self {
+            Self::Source(task) => task.run(),
+            Self::Operator(task, _) => task.run(),
+        }
+    }
+
+    pub(crate) fn chain(&mut self) -> &mut Chain {
+        match self {
+            Self::Source(task) => &mut task.chain,
+            Self::Operator(task, _) => &mut task.chain,
         }
     }
 }
