@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow};
 use gristmill::wiring::HostParts;
 use gristmill_dataflow::JobDocument;
 use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
+use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::PartContext;
@@ -56,7 +57,7 @@ pub(crate) fn run() -> anyhow::Result<serde_json::Value> {
     late_us.sort_unstable();
     let quantile = |share: f64| f64::from(late_us[((late_us.len() - 1) as f64 * share) as usize]) / 1000.0;
     let report = handle.report();
-    let calls = report.nodes.iter().find(|node| node.kind == "operator").map_or(0, |node| node.total.calls);
+    let calls = report.nodes.iter().find(|node| node.kind == NodeKind::Operator).map_or(0, |node| node.total.calls);
     Ok(json!({
         "bench": "latency", "rate": RATE, "events": late_us.len(), "guest_calls": calls,
         "p50_ms": quantile(0.5), "p99_ms": quantile(0.99), "p999_ms": quantile(0.999), "max_ms": quantile(1.0),

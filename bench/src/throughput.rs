@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use gristmill_dataflow::JobDocument;
+use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::ModuleRegistry;
 use gristmill_runtime::{JobReport, ModuleBytes, prepare, start};
@@ -89,7 +90,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
         }
     }
     let (guest, native) = (median(guests), median(natives));
-    let operator = guest.report.nodes.iter().find(|node| node.kind == "operator").context("an operator")?;
+    let operator = guest.report.nodes.iter().find(|node| node.kind == NodeKind::Operator).context("an operator")?;
     let (sink, native_sink) = (sink(&guest.report)?, sink(&native.report)?);
     Ok(json!({
         "bench": bench.name,

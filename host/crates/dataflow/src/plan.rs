@@ -4,7 +4,7 @@
 //! keys, parallelism or inputs change.
 
 use gristmill_types::{InputIndex, MaxParallelism, NodeId, Parallelism};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::document::{BatchBounds, KeyBy};
 
@@ -42,7 +42,7 @@ pub struct NodePlan {
 }
 
 /// What a node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeKind {
     /// Always the head of its task.
@@ -51,6 +51,18 @@ pub enum NodeKind {
     Operator,
     /// Never feeds anything.
     Sink,
+}
+
+impl NodeKind {
+    /// The kind in a word, as in reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Operator => "operator",
+            Self::Sink => "sink",
+        }
+    }
 }
 
 /// One way out of a port.

@@ -7,6 +7,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod report;
+mod counters;
 pub mod event;
 mod tap;
 mod watermark;
@@ -18,8 +19,9 @@ pub mod job;
 
 pub use event::{JobEvent, JobEventKind};
 pub use job::handle::{JobHandle, ReplayError};
-pub use job::launch::{JobSpec, OperatorParts, StartError, start};
+pub use job::launch::start;
 pub use job::prepare::{ModuleBytes, prepare};
+pub use job::spec::{JobSpec, OperatorParts, StartError};
 pub use job::state::{IllegalTransition, JobStatus};
 pub use report::JobReport;
 pub use tap::TapEvent;

@@ -1,129 +1,10 @@
-//! What a running job counts, and the report made of it. Counters change once a batch, never once an event.
+//! What a job has done, as it is told to whoever asks, and kept when the job is over.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
+use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::sink::SinkSummary;
-use gristmill_ports::state::StateSize;
-use gristmill_types::{JobId, MetricUpdate, NodeId, SubtaskIndex};
+use gristmill_types::{JobId, NodeId, SubtaskIndex};
 use serde::{Deserialize, Serialize};
-
-/// A count that many threads may read and one thread adds to.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-}
-
-/// The counters of one subtask of one node.
-#[derive(Debug, Default)]
-pub(crate) struct NodeCounters {
-    pub(crate) events_in: Count,
-    pub(crate) bytes_in: Count,
-    /// One for each output port.
-    pub(crate) events_out: Vec<Count>,
-    pub(crate) calls: Count,
-    pub(crate) failed_calls: Count,
-    pub(crate) faults: Count,
-    pub(crate) retries: Count,
-    pub(crate) dead_letters: Count,
-    pub(crate) skipped: Count,
-    pub(crate) log_lines_dropped: Count,
-    /// Nanoseconds spent in calls of the operator, the reader or the writer.
-    pub(crate) busy_ns: Count,
-    /// Nanoseconds spent waiting for room in exchanges behind this node.
-    pub(crate) blocked_ns: Count,
-    state_keys: Count,
-    state_bytes: Count,
-    /// One for each metric of the descriptor.
-    pub(crate) metrics: Vec<GuestMetric>,
-    sink: Mutex<Option<SinkSummary>>,
-}
-
-impl NodeCounters {
-    pub(crate) fn new(ports: usize, metrics: &[String]) -> Self {
-        Self {
-            events_out: (0..ports).map(|_| Count::default()).collect(),
-            metrics: metrics.iter().map(|name| GuestMetric::new(name)).collect(),
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn note_state(&self, size: StateSize) {
-        self.state_keys.set(size.keys);
-        self.state_bytes.set(size.bytes);
-    }
-
-    pub(crate) fn note_sink(&self, summary: SinkSummary) {
-        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
-    }
-
-    pub(crate) fn count_metric(&self, update: MetricUpdate) {
-        match update {
-            MetricUpdate::Add { metric, delta } => {
-                if let Some(metric) = self.metrics.get(metric as usize) {
-                    metric.total.fetch_add(delta, Ordering::Relaxed);
-                }
-            }
-            MetricUpdate::Observe { metric, value } => {
-                if let Some(metric) = self.metrics.get(metric as usize) {
-                    metric.observe(value);
-                }
-            }
-        }
-    }
-}
-
-/// A metric that a guest declared: a running total, and the distribution of what it observed.
-#[derive(Debug)]
-pub(crate) struct GuestMetric {
-    name: String,
-    total: AtomicI64,
-    observed: Mutex<Observed>,
-}
-
-impl GuestMetric {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), total: AtomicI64::new(0), observed: Mutex::default() }
-    }
-
-    /// Counts a value. One that is no number has no place among numbers, and JSON has no word for it: it is left out.
-    fn observe(&self, value: f64) {
-        if !value.is_finite() {
-            return;
-        }
-        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
-        observed.min = if observed.count == 0 { value } else { observed.min.min(value) };
-        observed.max = if observed.count == 0 { value } else { observed.max.max(value) };
-        observed.count += 1;
-        observed.sum = finite(observed.sum + value);
-    }
-
-    fn report(&self) -> MetricReport {
-        MetricReport {
-            name: self.name.clone(),
-            total: self.total.load(Ordering::Relaxed),
-            observed: *self.observed.lock().unwrap_or_else(PoisonError::into_inner),
-        }
-    }
-}
-
-/// A sum that went out of bounds stays at the bound.
-fn finite(sum: f64) -> f64 {
-    sum.clamp(f64::MIN, f64::MAX)
-}
 
 /// A distribution, in short.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -136,6 +17,29 @@ pub struct Observed {
     pub min: f64,
     /// The greatest of them; zero if there is none.
     pub max: f64,
+}
+
+impl Observed {
+    /// Counts a value. One that is no number has no place among numbers, and JSON has no word for it: it is left out.
+    pub(crate) fn observe(&mut self, value: f64) {
+        if value.is_finite() {
+            self.join(Self { count: 1, sum: value, min: value, max: value });
+        }
+    }
+
+    /// Both together. A sum that went out of bounds stays at the bound.
+    fn join(&mut self, other: Self) {
+        *self = match (self.count, other.count) {
+            (_, 0) => *self,
+            (0, _) => other,
+            (one, two) => Self {
+                count: one + two,
+                sum: (self.sum + other.sum).clamp(f64::MIN, f64::MAX),
+                min: self.min.min(other.min),
+                max: self.max.max(other.max),
+            },
+        };
+    }
 }
 
 /// What a job has done so far.
@@ -159,7 +63,7 @@ impl JobReport {
     pub fn events_read(&self) -> u64 {
         self.nodes
             .iter()
-            .filter(|node| node.kind == "source")
+            .filter(|node| node.kind == NodeKind::Source)
             .map(|node| node.total.events_out.iter().sum::<u64>())
             .sum()
     }
@@ -167,7 +71,7 @@ impl JobReport {
     /// Events that reached sinks.
     #[must_use]
     pub fn events_written(&self) -> u64 {
-        self.nodes.iter().filter(|node| node.kind == "sink").map(|node| node.total.events_in).sum()
+        self.nodes.iter().filter(|node| node.kind == NodeKind::Sink).map(|node| node.total.events_in).sum()
     }
 
     /// Dead letters of all nodes.
@@ -182,8 +86,8 @@ impl JobReport {
 pub struct NodeReport {
     /// Its id.
     pub id: NodeId,
-    /// `source`, `operator` or `sink`.
-    pub kind: String,
+    /// What it is.
+    pub kind: NodeKind,
     /// Names of its output ports.
     pub ports: Vec<String>,
     /// All subtasks together.
@@ -250,28 +154,6 @@ pub struct MetricReport {
 }
 
 impl Counts {
-    pub(crate) fn of(counters: &NodeCounters) -> Self {
-        const NS_IN_MS: u64 = 1_000_000;
-        Self {
-            events_in: counters.events_in.get(),
-            bytes_in: counters.bytes_in.get(),
-            events_out: counters.events_out.iter().map(Count::get).collect(),
-            calls: counters.calls.get(),
-            failed_calls: counters.failed_calls.get(),
-            faults: counters.faults.get(),
-            retries: counters.retries.get(),
-            dead_letters: counters.dead_letters.get(),
-            skipped: counters.skipped.get(),
-            log_lines_dropped: counters.log_lines_dropped.get(),
-            busy_ms: counters.busy_ns.get() / NS_IN_MS,
-            blocked_ms: counters.blocked_ns.get() / NS_IN_MS,
-            state_keys: counters.state_keys.get(),
-            state_bytes: counters.state_bytes.get(),
-            metrics: counters.metrics.iter().map(GuestMetric::report).collect(),
-            sink: *counters.sink.lock().unwrap_or_else(PoisonError::into_inner),
-        }
-    }
-
     pub(crate) fn add(&mut self, other: &Self) {
         self.events_in += other.events_in;
         self.bytes_in += other.bytes_in;
@@ -307,17 +189,7 @@ impl Counts {
         for (sum, other) in self.metrics.iter_mut().zip(others) {
             // A guest may add what it likes; it must not end the host's arithmetic.
             sum.total = sum.total.wrapping_add(other.total);
-            let (one, two) = (sum.observed, other.observed);
-            sum.observed = match (one.count, two.count) {
-                (_, 0) => one,
-                (0, _) => two,
-                _ => Observed {
-                    count: one.count + two.count,
-                    sum: finite(one.sum + two.sum),
-                    min: one.min.min(two.min),
-                    max: one.max.max(two.max),
-                },
-            };
+            sum.observed.join(other.observed);
         }
     }
 }

@@ -39,8 +39,9 @@ impl Channel {
         self.queue.push_back(element);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+    /// Whether there is something that may be heard now.
+    pub(crate) fn has_news(&self) -> bool {
+        self.aligned.is_none() && !self.queue.is_empty()
     }
 
     pub(crate) fn pop(&mut self) -> Option<StreamElement> {

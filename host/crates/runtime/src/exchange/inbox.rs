@@ -214,7 +214,8 @@ impl Inbox {
                 batches.push(batch);
                 continue;
             }
-            let worth_waiting = state.channels[channel].is_empty() && state.control.is_empty() && !state.closed;
+            let worth_waiting =
+                state.control.is_empty() && !state.closed && !state.channels.iter().any(Channel::has_news);
             let Some(deadline) = deadline.filter(|_| worth_waiting) else { break };
             self.make_room(&state);
             match self.wait(state, Some(deadline)) {
@@ -277,9 +278,8 @@ impl State {
                 }
                 StreamElement::Barrier(barrier) => {
                     self.channels[at].aligned = Some(barrier);
-                    if let Some(barrier) = self.aligned_barrier() {
-                        return Some(Heard::Barrier(barrier));
-                    }
+                    // It may complete a cut, or open channels that waited for an older one.
+                    return self.next();
                 }
             }
         }
@@ -287,8 +287,14 @@ impl State {
     }
 
     /// The barrier that all channels have delivered; ended channels count as aligned. Opens them again.
+    ///
+    /// A channel that delivered an older one is opened too: some source was never told of that checkpoint, or gave it
+    /// up, so it cannot be completed any more.
     fn aligned_barrier(&mut self) -> Option<CheckpointBarrier> {
-        let barrier = self.channels.iter().find_map(|channel| channel.aligned)?;
+        let barrier = self.channels.iter().filter_map(|channel| channel.aligned).max_by_key(|one| one.checkpoint)?;
+        for channel in &mut self.channels {
+            channel.aligned = channel.aligned.filter(|one| one.checkpoint == barrier.checkpoint);
+        }
         if self.channels.iter().all(|channel| channel.aligned.is_some() || channel.ended) {
             self.channels.iter_mut().for_each(|channel| channel.aligned = None);
             return Some(barrier);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gristmill_dataflow::plan::NodeKind;
-use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, NodeId, PortIndex, SubtaskIndex};
+use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, NodeId, PortIndex, SubtaskIndex, key_hash};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::control::Control;
+use crate::control::{Control, Receipts};
 use crate::event::JobEvent;
 use crate::exchange::inbox::Inbox;
 use crate::exchange::keys::Keying;
@@ -29,6 +29,9 @@ pub enum ReplayError {
     /// The job has ended.
     #[error("job `{0}` is not running; letters can be replayed only into a running job")]
     NotRunning(JobId),
+    /// The job has ended before all letters were taken in.
+    #[error("job `{0}` ended before all letters were taken in; those that say so were replayed, the others were not")]
+    EndedMeanwhile(JobId),
     /// The job has no such operator or input (any more).
     #[error("job `{job}` has no input `{input}` at `{operator}`")]
     NoSuchInput {
@@ -40,10 +43,8 @@ pub enum ReplayError {
         input: String,
     },
     /// No key can be found for a keyed input.
-    #[error("letter {place} still has no key for input `{input}` of `{operator}`: {why}")]
+    #[error("the letter still has no key for input `{input}` of `{operator}`: {why}")]
     NoKey {
-        /// The letter's place among those given.
-        place: usize,
         /// The operator.
         operator: NodeId,
         /// Its input.
@@ -174,34 +175,34 @@ impl JobHandle {
         Ok(seat.tap.watch(port))
     }
 
-    /// Puts letters back in front of the operators that refused them, in order. All or none.
+    /// Puts letters back in front of the nodes that refused them, in order, and waits until they were taken in. Blocks;
+    /// not for a tokio worker.
     ///
     /// # Errors
-    /// If the job or the operator has ended, or a letter's place does not exist any more, or it has no key. No letter
-    /// was replayed then.
+    /// If the job or the node has ended, or a letter's place does not exist any more, or it has no key: no letter was
+    /// replayed then. [`ReplayError::EndedMeanwhile`] if the job ends before all are taken in: some may have been.
     pub fn replay(&self, letters: &[DeadLetter]) -> Result<(), ReplayError> {
         if self.shared.is_over() {
             return Err(ReplayError::NotRunning(self.shared.id.clone()));
         }
+        let mut receipts = Receipts::new();
         let mut told: Vec<(&NodeId, &Inbox, Control)> = Vec::new();
         let mut batches: BTreeMap<(&NodeId, InputIndex, SubtaskIndex), EventBatch> = BTreeMap::new();
-        for (place, letter) in letters.iter().enumerate() {
+        for letter in letters {
             let seat = self.seat(&letter.operator).ok_or_else(|| self.no_such_input(letter))?;
             if seat.kind == NodeKind::Source {
                 let raw = letter.value.clone().unwrap_or_default();
-                told.push((
-                    &seat.id,
-                    self.inbox(seat, SubtaskIndex(0)),
-                    Control::Decode { raw, origin: letter.origin.clone() },
-                ));
+                let control = Control::Decode { raw, origin: letter.origin.clone(), taken: receipts.give() };
+                told.push((&seat.id, self.inbox(seat, SubtaskIndex(0)), control));
                 continue;
             }
-            let (input, subtask, event) = self.placed(seat, place, letter)?;
+            let (input, subtask, event) = self.placed(seat, letter)?;
             batches.entry((&seat.id, input, subtask)).or_default().append(&event);
         }
         for ((id, input, subtask), events) in batches {
             let seat = self.seat(id).expect("its letter was placed at this seat");
-            let control = Control::Replay { node: seat.place, input, events: Arc::new(events) };
+            let events = Arc::new(events);
+            let control = Control::Replay { node: seat.place, input, events, taken: receipts.give() };
             told.push((id, self.inbox(seat, subtask), control));
         }
         let (operators, told): (Vec<_>, Vec<_>) =
@@ -209,28 +210,29 @@ impl JobHandle {
         Inbox::tell_all(told).map_err(|place| match self.shared.is_over() {
             true => ReplayError::NotRunning(self.shared.id.clone()),
             false => ReplayError::Ended { job: self.shared.id.clone(), operator: operators[place].clone() },
-        })
+        })?;
+        if receipts.wait() { Ok(()) } else { Err(ReplayError::EndedMeanwhile(self.shared.id.clone())) }
     }
 
     /// The input and subtask at which a letter belongs, and its event, keyed if the input is.
     fn placed(
         &self,
         seat: &NodeSeat,
-        place: usize,
         letter: &DeadLetter,
     ) -> Result<(InputIndex, SubtaskIndex, EventBatch), ReplayError> {
         let mut event = EventBatch::default();
         event.push(letter.timestamp, letter.key.as_deref(), letter.value.as_deref());
         if seat.kind == NodeKind::Sink {
-            return Ok((InputIndex(0), SubtaskIndex(0), event));
+            return Ok((InputIndex(0), self.owner(seat, &event), event));
         }
         let input = seat.inputs.iter().position(|(name, _)| *name == letter.input);
         let input = input.ok_or_else(|| self.no_such_input(letter))?;
-        let Some(key_by) = &seat.inputs[input].1 else { return Ok((InputIndex(input as u32), SubtaskIndex(0), event)) };
+        let Some(key_by) = &seat.inputs[input].1 else {
+            return Ok((InputIndex(input as u32), self.owner(seat, &event), event));
+        };
         // An event that never got its key for this input may still carry the one that it had before.
         if letter.key.is_none() || letter.reason.kind == NO_KEY {
             let no_key = |why: String| ReplayError::NoKey {
-                place,
                 operator: letter.operator.clone(),
                 input: letter.input.clone(),
                 why,
@@ -243,9 +245,15 @@ impl JobHandle {
             event = keyed.events;
         }
         let event = event.hashed();
+        Ok((InputIndex(input as u32), self.owner(seat, &event), event))
+    }
+
+    /// The subtask that owns the event's key: later nodes of its chain may count on keys that are kept. One without a
+    /// key is as good anywhere.
+    fn owner(&self, seat: &NodeSeat, event: &EventBatch) -> SubtaskIndex {
         let max = self.shared.max_parallelism;
-        let subtask = max.owner_of(max.group_of(event.key_hashes()[0]), seat.parallelism);
-        Ok((InputIndex(input as u32), subtask, event))
+        let group = |key: &[u8]| max.group_of(key_hash(key));
+        event.keys().get(0).map_or(SubtaskIndex(0), |key| max.owner_of(group(key), seat.parallelism))
     }
 
     fn no_such_input(&self, letter: &DeadLetter) -> ReplayError {

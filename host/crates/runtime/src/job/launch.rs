@@ -1,52 +1,21 @@
 //! Starting a job: every part is opened before the first thread runs, so that a job that cannot start touches nothing.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use gristmill_dataflow::{JobDocument, JobPlan};
 use gristmill_ports::Parts;
 use gristmill_ports::catalog::JobState;
-use gristmill_ports::module_registry::Prepared;
-use gristmill_types::{ModuleHash, NodeId, SubtaskIndex};
+use gristmill_types::SubtaskIndex;
 
 use crate::job::assemble::{Assembled, Subtask, assemble};
 use crate::job::handle::JobHandle;
 use crate::job::shared::JobShared;
+use crate::job::spec::{JobSpec, StartError};
 use crate::job::state::JobStatus;
 use crate::task::surroundings::TaskEnd;
 
 /// Stack of a subtask's thread: the guest's stack lies on it too. Only what is used is ever backed by memory.
 const STACK_BYTES: usize = 8 << 20;
-
-/// All that is needed to start a job.
-pub struct JobSpec {
-    /// The document, placeholders resolved.
-    pub document: JobDocument,
-    /// Its plan.
-    pub plan: JobPlan,
-    /// For each operator, its module.
-    pub operators: HashMap<NodeId, OperatorParts>,
-}
-
-/// The module of one operator, prepared.
-#[derive(Clone)]
-pub struct OperatorParts {
-    /// Opens instances.
-    pub prepared: Prepared,
-    /// Which module it is.
-    pub module: ModuleHash,
-}
-
-/// Why a job does not start. Nothing of it runs.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{node}` cannot be opened: {message}")]
-pub struct StartError {
-    /// Which source, operator or sink.
-    pub node: NodeId,
-    /// Why.
-    pub message: String,
-}
 
 /// Opens all parts and starts the threads. Blocks while modules open; not for a tokio worker.
 ///

@@ -3,6 +3,7 @@
 pub mod state;
 pub(crate) mod shared;
 pub mod handle;
-pub mod launch;
+pub mod spec;
 pub mod prepare;
 pub(crate) mod assemble;
+pub mod launch;

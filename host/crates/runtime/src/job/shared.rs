@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::NodeKind;
-use gristmill_ports::{CancelSignal, Parts};
 use gristmill_ports::catalog::JobState;
+use gristmill_ports::{CancelSignal, Parts};
 use gristmill_types::{JobId, MaxParallelism, NodeId, Parallelism, SubtaskIndex};
 use tokio::sync::watch;
 
+use crate::counters::NodeCounters;
 use crate::event::{EventLog, JobEventKind};
 use crate::exchange::inbox::Inbox;
 use crate::job::state::{JobStatus, ended};
-use crate::report::{Counts, JobReport, NodeCounters, NodeReport, SubtaskReport};
+use crate::report::{Counts, JobReport, NodeReport, SubtaskReport};
 use crate::tap::Tap;
 use crate::task::surroundings::TaskEnd;
 
@@ -105,16 +106,11 @@ impl NodeSeat {
     fn report(&self) -> NodeReport {
         let subtask = |(index, counters): (usize, &Arc<NodeCounters>)| SubtaskReport {
             subtask: SubtaskIndex(index as u32),
-            counts: Counts::of(counters),
+            counts: counters.counts(),
         };
         let subtasks: Vec<_> = self.counters.iter().enumerate().map(subtask).collect();
         let mut total = Counts::default();
         subtasks.iter().for_each(|subtask| total.add(&subtask.counts));
-        let kind = match self.kind {
-            NodeKind::Source => "source",
-            NodeKind::Operator => "operator",
-            NodeKind::Sink => "sink",
-        };
-        NodeReport { id: self.id.clone(), kind: kind.to_owned(), ports: self.ports.clone(), total, subtasks }
+        NodeReport { id: self.id.clone(), kind: self.kind, ports: self.ports.clone(), total, subtasks }
     }
 }

@@ -4,17 +4,21 @@
 //! aside, and what the earlier nodes did stands. Control elements pass behind all events that came before them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{CheckpointBarrier, EventBatch, InputIndex, NodeId, PortIndex, StreamElement, Watermark};
 
+use crate::counters::NodeCounters;
 use crate::exchange::keys::Keying;
 use crate::exchange::writer::ExchangeWriter;
-use crate::report::NodeCounters;
 use crate::tap::Tap;
 use crate::task::operator_node::{Handling, OperatorNode, Output};
 use crate::task::sink_node::SinkNode;
 use crate::task::surroundings::{Address, NO_KEY, Surroundings, TaskEnd};
+
+/// While events keep coming, sinks hold them back for at most about this long.
+const HELD_BACK: Duration = Duration::from_millis(100);
 
 /// The nodes of a subtask and the ways between them.
 pub(crate) struct Chain {
@@ -23,6 +27,8 @@ pub(crate) struct Chain {
     /// The exchanges that leave the chain.
     pub(crate) exchanges: Vec<Outlet>,
     pub(crate) around: Surroundings,
+    /// Since when sinks hold something back.
+    pub(crate) held_back: Option<Instant>,
 }
 
 /// A node with, for each of its ports, its ways out.
@@ -82,7 +88,10 @@ impl Chain {
     pub(crate) fn deliver(&mut self, node: usize, input: InputIndex, batch: Arc<EventBatch>) -> Result<(), TaskEnd> {
         let mut handling = match &mut self.nodes[node].work {
             Work::Source { .. } => return self.emit(batch),
-            Work::Sink(sink) => return sink.write(&batch, &mut self.around),
+            Work::Sink(sink) => {
+                self.held_back.get_or_insert_with(Instant::now);
+                return sink.write(&batch, &mut self.around);
+            }
             Work::Operator(operator) => operator.accept(input, batch),
         };
         while let Some(output) = self.advance(node, &mut handling)? {
@@ -159,8 +168,14 @@ impl Chain {
         self.send_to_all(&StreamElement::Idle)
     }
 
+    /// Events keep coming: what sinks have held back for long goes out.
+    pub(crate) fn flush_if_due(&mut self) -> Result<(), TaskEnd> {
+        if self.held_back.is_some_and(|since| since.elapsed() >= HELD_BACK) { self.flush() } else { Ok(()) }
+    }
+
     /// The input pauses: what sinks hold back goes out.
     pub(crate) fn flush(&mut self) -> Result<(), TaskEnd> {
+        self.held_back = None;
         self.nodes.iter_mut().try_for_each(|node| match &mut node.work {
             Work::Sink(sink) => sink.flush(&mut self.around),
             Work::Source { .. } | Work::Operator(_) => Ok(()),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use gristmill_ports::clock::ManualClock;
 use gristmill_types::{InputIndex, MaxParallelism, SubtaskIndex};
 
+use crate::counters::NodeCounters;
 use crate::event::EventLog;
 use crate::exchange::inbox::Inbox;
 use crate::exchange::writer::{ExchangeWriter, Spread};
-use crate::report::NodeCounters;
 use crate::task::chain::{Outlet, Receiver};
 use crate::task::surroundings::Surroundings;
 

@@ -12,10 +12,10 @@ use gristmill_types::{
     CallFailure, Emission, EventBatch, InputIndex, ModuleHash, NodeId, Outcome, PortIndex, Rejection, Rows, Watermark,
 };
 
+use crate::counters::NodeCounters;
 use crate::event::JobEventKind;
 use crate::failure::bisection::Part;
 use crate::failure::reaction::{FailedCall, Reaction, react};
-use crate::report::NodeCounters;
 use crate::tap::Tap;
 pub(crate) use crate::task::operator_node::handling::Handling;
 use crate::task::surroundings::{Address, Surroundings, TaskEnd, ns_since};

@@ -24,7 +24,10 @@ impl OperatorTask {
         while open > 0 {
             match self.hear()? {
                 Heard::Control(control) => self.obey(control)?,
-                Heard::Batch(input, batch) => self.chain.deliver(0, input, batch)?,
+                Heard::Batch(input, batch) => {
+                    self.chain.deliver(0, input, batch)?;
+                    self.chain.flush_if_due()?;
+                }
                 Heard::Watermark(channel, watermark) => {
                     let moved = watermarks.advance(channel, watermark);
                     self.hand_on(moved, watermarks.all_idle())?;
@@ -67,7 +70,11 @@ impl OperatorTask {
 
     fn obey(&mut self, control: Control) -> Result<(), TaskEnd> {
         match control {
-            Control::Replay { node, input, events } => self.chain.deliver(node, input, events),
+            Control::Replay { node, input, events, taken } => {
+                self.chain.deliver(node, input, events)?;
+                taken.say();
+                Ok(())
+            }
             // Meant for sources.
             Control::Pause | Control::Resume | Control::Stop | Control::Decode { .. } => Ok(()),
         }

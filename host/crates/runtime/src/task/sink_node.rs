@@ -8,9 +8,9 @@ use gristmill_ports::{ErrorKind, PortError, Sink};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{EventBatch, NodeId};
 
+use crate::counters::NodeCounters;
 use crate::event::JobEventKind;
 use crate::failure::reaction::backoff;
-use crate::report::NodeCounters;
 use crate::task::surroundings::{Address, Surroundings, TaskEnd, ns_since};
 
 /// The kind of reason of an event that a sink cannot write.
@@ -36,12 +36,7 @@ impl SinkNode {
         self.set_aside(batch, refused, around)
     }
 
-    fn set_aside(
-        &self,
-        batch: &EventBatch,
-        refused: Vec<RefusedRow>,
-        around: &Surroundings,
-    ) -> Result<(), TaskEnd> {
+    fn set_aside(&self, batch: &EventBatch, refused: Vec<RefusedRow>, around: &Surroundings) -> Result<(), TaskEnd> {
         if refused.is_empty() {
             return Ok(());
         }

@@ -10,9 +10,9 @@ use gristmill_types::dead_letter::Reason;
 use gristmill_types::{DeadLetter, EventBatch, NodeId, Watermark};
 
 use crate::control::Control;
+use crate::counters::NodeCounters;
 use crate::event::JobEventKind;
 use crate::failure::reaction::backoff;
-use crate::report::NodeCounters;
 use crate::task::chain::Chain;
 use crate::task::surroundings::{TaskEnd, ns_since};
 
@@ -77,6 +77,7 @@ impl SourceTask {
                 Poll::Ready(Ok(Some(batch))) => {
                     failed_before = 0;
                     self.take(batch, &mut held)?;
+                    self.chain.flush_if_due()?;
                 }
                 Poll::Ready(Ok(None)) => {
                     self.emit(held.take())?;
@@ -123,11 +124,17 @@ impl SourceTask {
     /// Takes in what was set aside before. Of a source that ends, this is all that it still obeys.
     fn replay(&mut self, control: Control) -> Result<(), TaskEnd> {
         match control {
-            Control::Replay { node, input, events } => self.chain.deliver(node, input, events),
-            Control::Decode { raw, origin } => {
+            Control::Replay { node, input, events, taken } => {
+                self.chain.deliver(node, input, events)?;
+                taken.say();
+                Ok(())
+            }
+            Control::Decode { raw, origin, taken } => {
                 let again = self.reader.decode_again(&raw, &origin);
                 self.set_aside(again.undecodable)?;
-                self.emit(again.events)
+                self.emit(again.events)?;
+                taken.say();
+                Ok(())
             }
             Control::Pause | Control::Resume | Control::Stop => Ok(()),
         }

@@ -91,7 +91,7 @@ fn an_event_without_a_key_does_not_come_back_under_the_key_that_it_had_before() 
     let letters = job.letters.all();
     assert_eq!(letters[0].key.as_deref(), Some(&b"old"[..]), "a letter holds the event as it was");
     let refused = job.handle.replay(&letters).unwrap_err();
-    assert_eq!(refused.to_string(), "letter 0 still has no key for input `in` of `strict`: there is no colon");
+    assert_eq!(refused.to_string(), "the letter still has no key for input `in` of `strict`: there is no colon");
     feed.push(Step::End);
     job.ends(JobState::Finished);
     assert!(job.shelf("out").values().is_empty());

@@ -61,7 +61,8 @@ impl Control {
         Ok(page)
     }
 
-    /// Puts letters back. At least once: a host that dies in between puts the last few back again when asked again.
+    /// Puts letters back, and marks each as replayed once its node has taken it in. At least once: a host that dies in
+    /// between puts the last few back again when asked again.
     ///
     /// # Errors
     /// If there is no such job or it is over; what happens to single letters is told by the operation.
@@ -73,7 +74,12 @@ impl Control {
         let control = Arc::clone(self);
         let store = Arc::clone(&self.parts.dead_letters);
         tokio::spawn(async move {
-            let replayed = blocking(move || Replay::new(&*store, &live).run(&selection)).await;
+            let replayed = blocking(move || {
+                // One at a time: two that read the same marks would put the same letters back twice.
+                let _alone = live.replaying();
+                Replay::new(&*store, &live).run(&selection)
+            });
+            let replayed = replayed.await;
             let outcome = match replayed {
                 Ok(outcome) => outcome,
                 Err(bug) => Err(json!({"message": bug.to_string()})),
@@ -164,7 +170,9 @@ impl<'a> Replay<'a> {
             chunk.into_iter().map(|letter| (letter.number, letter.letter)).unzip();
         match self.handle.replay(&letters) {
             Ok(()) => self.note(&numbers),
-            Err(over @ ReplayError::NotRunning(_)) => Err(PortError::fatal(over.to_string())),
+            Err(over @ (ReplayError::NotRunning(_) | ReplayError::EndedMeanwhile(_))) => {
+                Err(PortError::fatal(over.to_string()))
+            }
             Err(ReplayError::NoSuchInput { .. } | ReplayError::NoKey { .. } | ReplayError::Ended { .. }) => {
                 numbers.into_iter().zip(letters).try_for_each(|(number, letter)| self.single(number, letter))
             }
@@ -174,7 +182,9 @@ impl<'a> Replay<'a> {
     fn single(&mut self, number: u64, letter: DeadLetter) -> Result<(), PortError> {
         match self.handle.replay(&[letter]) {
             Ok(()) => self.note(&[number]),
-            Err(over @ ReplayError::NotRunning(_)) => Err(PortError::fatal(over.to_string())),
+            Err(over @ (ReplayError::NotRunning(_) | ReplayError::EndedMeanwhile(_))) => {
+                Err(PortError::fatal(over.to_string()))
+            }
             Err(
                 refused @ (ReplayError::NoSuchInput { .. } | ReplayError::NoKey { .. } | ReplayError::Ended { .. }),
             ) => {

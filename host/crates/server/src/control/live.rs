@@ -1,7 +1,7 @@
 //! Jobs of this process: those that run, and the last few that ended, kept for their events and log lines.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use gristmill_ports::catalog::JobState;
 use gristmill_runtime::{JobHandle, JobStatus};
@@ -22,12 +22,13 @@ pub struct LiveJob {
     handle: JobHandle,
     secrets: Arc<Secrets>,
     told: watch::Sender<JobStatus>,
+    replaying: Mutex<()>,
 }
 
 impl LiveJob {
     pub(crate) fn new(handle: JobHandle, secrets: Arc<Secrets>) -> Self {
         let told = watch::Sender::new(JobStatus { state: JobState::Starting, cause: None });
-        Self { handle, secrets, told }
+        Self { handle, secrets, told, replaying: Mutex::new(()) }
     }
 
     /// The way into the job.
@@ -46,6 +47,11 @@ impl LiveJob {
     /// Whether the engine is done with it; its end may not be written down yet.
     pub(crate) fn has_ended(&self) -> bool {
         self.handle.status().state.is_final()
+    }
+
+    /// The right to put letters back, held by one at a time. Blocks.
+    pub(crate) fn replaying(&self) -> MutexGuard<'_, ()> {
+        self.replaying.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A text of the job with what its placeholders stand for put back.

@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use gristmill_runtime::JobReport;
 use gristmill_runtime::report::{MetricReport, NodeReport};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
@@ -34,13 +33,15 @@ pub(super) fn recorder() -> Arc<PrometheusRecorder> {
     Arc::new(recorder)
 }
 
-pub(super) fn router(recorder: &PrometheusRecorder) -> Router<Arc<Control>> {
-    let server = recorder.handle();
-    Router::new()
-        .route("/metrics", get(move |State(control): State<Arc<Control>>| async move { scrape(&control, &server) }))
-}
-
-fn scrape(control: &Control, server: &PrometheusHandle) -> Response {
+/// What the host and its jobs have counted
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "scrape_metrics", tag = "host",
+    responses((status = 200, body = String, content_type = "text/plain", description = "text as Prometheus reads it"))
+)]
+pub(super) async fn scrape(
+    State(control): State<Arc<Control>>,
+    Extension(server): Extension<PrometheusHandle>,
+) -> Response {
     server.run_upkeep();
     let text = server.render() + &render(&control.reports());
     ([(header::CONTENT_TYPE, TEXT)], text).into_response()
@@ -64,7 +65,7 @@ fn job(report: &JobReport) {
 }
 
 fn node(job: &str, node: &NodeReport) {
-    let labels = [("job", job.to_owned()), ("operator", node.id.to_string()), ("kind", node.kind.clone())];
+    let labels = [("job", job.to_owned()), ("operator", node.id.to_string()), ("kind", node.kind.as_str().to_owned())];
     let total = &node.total;
     counter!("gristmill_events_in_total", &labels).absolute(total.events_in);
     counter!("gristmill_bytes_in_total", &labels).absolute(total.bytes_in);

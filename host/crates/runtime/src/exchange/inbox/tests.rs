@@ -50,6 +50,27 @@ fn a_barrier_is_heard_once_all_channels_delivered_it() {
 }
 
 #[test]
+fn barriers_of_two_checkpoints_are_never_taken_for_one_cut() {
+    let (inbox, one, two) = two_channels(1 << 20);
+    for element in [barrier(7), batch(&["a"]), barrier(8)] {
+        one.send(element).unwrap();
+    }
+    two.send(barrier(8)).unwrap();
+    assert_eq!(heard(&inbox, AT_ONCE), "0:a", "the other channel has gone past checkpoint 7: nobody waits for it");
+    assert_eq!(heard(&inbox, AT_ONCE), "barrier 8");
+    assert_eq!(heard(&inbox, AT_ONCE), "Quiet");
+}
+
+#[test]
+fn a_small_batch_does_not_wait_for_company_while_another_channel_has_something() {
+    let (inbox, one, two) = two_channels(1 << 20);
+    two.send(batch(&["a"])).unwrap();
+    one.send(batch(&["b"])).unwrap();
+    let patient = GatherBounds { rows: 100, bytes: 1 << 20, delay: Duration::from_secs(3600) };
+    assert_eq!(heard(&inbox, patient), "1:a");
+}
+
+#[test]
 fn a_channel_that_ended_owes_no_barrier() {
     let (inbox, one, two) = two_channels(1 << 20);
     two.send(StreamElement::EndOfInput).unwrap();

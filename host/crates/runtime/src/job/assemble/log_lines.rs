@@ -5,8 +5,8 @@ use std::sync::Arc;
 use gristmill_ports::telemetry::{GuestLog, LogLevel};
 use gristmill_types::{NodeId, SubtaskIndex};
 
+use crate::counters::NodeCounters;
 use crate::event::{EventLog, JobEventKind};
-use crate::report::NodeCounters;
 
 /// Takes a guest's log lines into the job's event log.
 pub(crate) struct LogLines {

@@ -17,15 +17,15 @@ use gristmill_ports::{CancelSignal, OperatorContext, Parts, PortError};
 use gristmill_types::{CallFailure, NodeId, RunId, SubtaskIndex, Watermark, key_hash};
 use tokio::sync::watch;
 
+use crate::counters::NodeCounters;
 use crate::event::EventLog;
 use crate::exchange::heard::GatherBounds;
 use crate::exchange::inbox::Inbox;
 use crate::job::assemble::log_lines::LogLines;
 use crate::job::assemble::seats::seats;
-use crate::job::launch::{JobSpec, OperatorParts, StartError};
 use crate::job::shared::{JobShared, NodeSeat};
+use crate::job::spec::{JobSpec, OperatorParts, StartError};
 use crate::job::state::JobStatus;
-use crate::report::NodeCounters;
 use crate::task::chain::{Chain, ChainNode, Work};
 use crate::task::operator_node::OperatorNode;
 use crate::task::operator_task::OperatorTask;
@@ -172,7 +172,7 @@ impl Builder<'_> {
             }
             nodes.push(ChainNode { work: self.work(task, node, subtask)?, ports });
         }
-        Ok(Chain { nodes, exchanges, around: self.surroundings(task, subtask) })
+        Ok(Chain { nodes, exchanges, around: self.surroundings(task, subtask), held_back: None })
     }
 
     fn surroundings(&self, task: usize, subtask: SubtaskIndex) -> Surroundings {

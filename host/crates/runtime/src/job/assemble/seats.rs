@@ -6,9 +6,9 @@ use gristmill_dataflow::JobDocument;
 use gristmill_dataflow::document::KeyBy;
 use gristmill_types::{Descriptor, NodeId};
 
-use crate::job::launch::JobSpec;
+use crate::counters::NodeCounters;
 use crate::job::shared::NodeSeat;
-use crate::report::NodeCounters;
+use crate::job::spec::JobSpec;
 
 /// A seat for each node, in the order of the plan.
 pub(crate) fn seats(spec: &JobSpec) -> Vec<NodeSeat> {

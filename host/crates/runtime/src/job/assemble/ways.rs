@@ -10,7 +10,7 @@ use super::{Builder, at};
 use crate::exchange::inbox::ChannelSender;
 use crate::exchange::keys::Keying;
 use crate::exchange::writer::{ExchangeWriter, Spread};
-use crate::job::launch::StartError;
+use crate::job::spec::StartError;
 use crate::task::chain::{Outlet, Receiver, Way};
 
 impl Builder<'_> {

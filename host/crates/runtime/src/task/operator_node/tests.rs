@@ -113,7 +113,7 @@ impl Bench {
     }
 
     fn counts(&self) -> Counts {
-        Counts::of(&self.node.counters)
+        self.node.counters.counts()
     }
 
     fn why_it_failed(&mut self, events: &[(&str, &str)]) -> String {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use gristmill_types::{EventBatch, InputIndex, StreamElement};
 
 use super::*;
+use crate::counters::NodeCounters;
 use crate::exchange::inbox::Inbox;
-use crate::report::NodeCounters;
 use crate::task::chain::{ChainNode, Way, Work};
 use crate::task::fixture::{outlet, surroundings};
 
@@ -27,7 +27,7 @@ fn handed_on(told: [&[StreamElement]; 2]) -> Vec<String> {
     }
     let work = Work::Source { counters: Arc::new(NodeCounters::new(1, &[])), tap: Arc::default() };
     let nodes = vec![ChainNode { work, ports: vec![vec![Way::Exchange(0)]] }];
-    let chain = Chain { nodes, exchanges: vec![outlet(&next)], around: surroundings(&own).0 };
+    let chain = Chain { nodes, exchanges: vec![outlet(&next)], around: surroundings(&own).0, held_back: None };
     OperatorTask { chain, bounds: BOUNDS }.run().unwrap();
     let heard = std::iter::from_fn(|| match next.hear(BOUNDS, Some(Duration::ZERO)) {
         Heard::Quiet => None,

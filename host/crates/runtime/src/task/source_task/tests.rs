@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::control::Receipts;
 use crate::exchange::heard::{GatherBounds, Heard};
 use crate::exchange::inbox::Inbox;
 use crate::task::chain::{ChainNode, Way, Work};
@@ -46,7 +47,7 @@ fn heard_after(max_delay: Duration, then: impl FnOnce(Arc<Inbox>) -> Option<(Arc
     let counters = Arc::new(NodeCounters::new(1, &[]));
     let work = Work::Source { counters: Arc::clone(&counters), tap: Arc::default() };
     let nodes = vec![ChainNode { work, ports: vec![vec![Way::Exchange(0)]] }];
-    let chain = Chain { nodes, exchanges: vec![outlet(&next)], around: surroundings(&own).0 };
+    let chain = Chain { nodes, exchanges: vec![outlet(&next)], around: surroundings(&own).0, held_back: None };
     let reader = Box::new(Script { batches: [one(b"a"), one(b"b")].into(), then: then(own) });
     let id = "source".parse().unwrap();
     SourceTask { id, reader, chain, counters, max_rows: 100, max_bytes: 1 << 20, max_delay }.run().unwrap();
@@ -88,9 +89,11 @@ fn a_delay_beyond_all_clocks_is_no_bug() {
 
 #[test]
 fn a_letter_told_before_the_end_is_taken_in() {
+    let mut receipts = Receipts::new();
+    let taken = receipts.give();
     let replayed = |inbox: Arc<Inbox>| {
         inbox.tell(Control::Stop);
-        inbox.tell(Control::Decode { raw: b"again".to_vec(), origin: "file:1".into() });
+        inbox.tell(Control::Decode { raw: b"again".to_vec(), origin: "file:1".into(), taken });
         None
     };
     assert_eq!(
@@ -98,6 +101,16 @@ fn a_letter_told_before_the_end_is_taken_in() {
         ["again", "end"],
         "the stop came first, so nothing else was read"
     );
+    assert!(receipts.wait());
+}
+
+#[test]
+fn a_letter_that_waited_when_the_job_ended_was_not_taken_in() {
+    let (inbox, mut receipts) = (Inbox::new(), Receipts::new());
+    let told = Control::Decode { raw: Vec::new(), origin: String::new(), taken: receipts.give() };
+    assert_eq!(Inbox::tell_all(vec![(&inbox, told)]), Ok(()));
+    inbox.close();
+    assert!(!receipts.wait());
 }
 
 #[test]
@@ -109,6 +122,6 @@ fn a_letter_for_a_source_that_left_is_refused() {
         None
     });
     let inbox = kept.get().unwrap();
-    let decode = Control::Decode { raw: Vec::new(), origin: String::new() };
+    let decode = Control::Decode { raw: Vec::new(), origin: String::new(), taken: Receipts::new().give() };
     assert_eq!(Inbox::tell_all(vec![(inbox, decode)]), Err(0));
 }
