@@ -80,7 +80,8 @@ impl Target {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let reason = "another sink, job or program is writing it; wait for it to end, or choose another path";
+                    let reason =
+                        "another sink, job or program is writing it; wait for it to end, or choose another path";
                     return Err(reason.to_owned());
                 }
                 // There are file systems without locks: nobody can be kept out there.

@@ -130,15 +130,12 @@ fn a_pipe_without_a_reader_is_a_sentence_and_one_with_a_reader_is_written() {
     let error = open_in(directory.path(), "pipe", 0, 1).err().expect("nobody reads");
     assert!(error.message.contains("start its reader first"), "{error}");
 
-    let reader = std::thread::spawn({
-        let path = path.clone();
-        move || std::fs::read_to_string(path).expect("read to its end")
-    });
-    let mut sink = std::iter::repeat_with(|| {
+    let reader = std::thread::spawn(move || std::fs::read_to_string(path).expect("read to its end"));
+    let mut tries = std::iter::repeat_with(|| {
         std::thread::yield_now();
         open_in(directory.path(), "pipe", 0, 1)
     });
-    let mut sink = sink.find_map(Result::ok).expect("the reader comes");
+    let mut sink = tries.find_map(Result::ok).expect("the reader comes");
     let many = vec!["x".repeat(1000); 1000];
     sink.write(&batch(&many.iter().map(String::as_str).collect::<Vec<_>>())).expect("taken");
     sink.finish().expect("it waits for the reader");

@@ -159,7 +159,10 @@ impl HttpWriter {
                 Verdict::Again(reason, wait) => return Err(self.again(&reason, wait)),
                 Verdict::Refused(reason) => return Err(PortError::fatal(format!("{} {reason}", self.shown))),
                 Verdict::Cancelled => {
-                    return Err(PortError::retry(format!("{} did not answer before the job was cancelled", self.shown)));
+                    return Err(PortError::retry(format!(
+                        "{} did not answer before the job was cancelled",
+                        self.shown
+                    )));
                 }
             }
         }
