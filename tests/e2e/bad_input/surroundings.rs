@@ -69,6 +69,25 @@ fn a_data_directory_in_use_is_named_with_its_owner() {
 }
 
 #[test]
+fn a_directory_of_somebody_elses_files_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("thesis.txt"), "all of it").unwrap();
+    let said = second(&["--listen", "127.0.0.1:0", "--data-dir", folder.path().to_str().unwrap()]);
+    assert!(said.contains("is not a data directory: it holds `thesis.txt`"), "{said}");
+    assert!(said.contains("choose a new or an empty directory"), "{said}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_damaged_catalog_is_named_with_what_to_do() {
+    let mut host = Host::start();
+    assert!(host.terminate().success());
+    std::fs::write(host.path("data/catalog.redb"), "no database").unwrap();
+    let said = second(&["--listen", "127.0.0.1:0", "--data-dir", host.path("data").to_str().unwrap()]);
+    assert!(said.contains("catalog.redb") && said.contains("move the file away and push the modules again"), "{said}");
+}
+
+#[test]
 fn a_data_directory_of_another_version_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let format = folder.path().join("FORMAT");

@@ -23,9 +23,11 @@ impl DataDir {
     /// Opens the directory, making it if there is none.
     ///
     /// # Errors
-    /// If it cannot be made or written, another host has it open, or it is of another version.
+    /// If it cannot be made or written, it holds what no host put there, another host has it open, or it is of another
+    /// version.
     pub(crate) fn open(path: &Path) -> Result<Self, PortError> {
         fs::create_dir_all(path).map_err(cannot("make the data directory", path))?;
+        refuse_foreign(path)?;
         let lock = take_lock(path)?;
         check_format(path)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
@@ -34,6 +36,28 @@ impl DataDir {
     /// The directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Refuses a directory that is neither empty nor a host's, before anything is written there.
+fn refuse_foreign(dir: &Path) -> Result<(), PortError> {
+    let mut stranger = None;
+    for entry in fs::read_dir(dir).map_err(cannot("read", dir))? {
+        let name = entry.map_err(cannot("read", dir))?.file_name().to_string_lossy().into_owned();
+        // What a host writes before `FORMAT`, and what a fresh file system has.
+        if name != "LOCK" && name != "lost+found" && !name.starts_with(INCOMING) {
+            stranger = Some(name);
+        }
+    }
+    // Asked last: a host that starts at the same time writes `FORMAT` before all else.
+    match stranger.filter(|_| !dir.join("FORMAT").exists()) {
+        None => Ok(()),
+        Some(stranger) => Err(PortError::fatal(format!(
+            "`{}` is not a data directory: it holds `{stranger}`, and no file `FORMAT`; choose a new or an empty \
+             directory, or, if it is one whose `FORMAT` was lost, put that file back: it holds the line `{}`",
+            dir.display(),
+            FORMAT.trim_end()
+        ))),
     }
 }
 
@@ -118,6 +142,25 @@ mod tests {
         let expected = format!("is in use by another host (pid {}); stop that one", std::process::id());
         assert!(refusal(dir.path()).contains(&expected), "{}", refusal(dir.path()));
         drop(first);
+        DataDir::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_of_foreign_files_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("letter.txt"), "dear").unwrap();
+        let refusal = refusal(dir.path());
+        assert!(refusal.contains("is not a data directory: it holds `letter.txt`"), "{refusal}");
+        assert!(refusal.contains("choose a new or an empty directory"), "{refusal}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was written there");
+    }
+
+    #[test]
+    fn a_directory_that_a_host_had_only_begun_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("LOCK"), "1\n").unwrap();
+        fs::write(dir.path().join(".incoming-x"), "gristmill da").unwrap();
+        fs::create_dir(dir.path().join("lost+found")).unwrap();
         DataDir::open(dir.path()).unwrap();
     }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use gristmill_ports::PortError;
-use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, TableDefinition, WriteTransaction,
+};
 use serde::de::DeserializeOwned;
 
 use crate::record;
@@ -39,7 +41,7 @@ impl Store {
     /// If it cannot be opened, or is damaged.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, PortError> {
         let path = data_dir.join("catalog.redb");
-        let database = Database::create(&path).map_err(cannot("open the catalog", &path))?;
+        let database = Database::create(&path).map_err(|error| unopened(&path, &error))?;
         let store = Self { database, path };
         store.write(|transaction| {
             transaction.open_table(MODULES)?;
@@ -79,4 +81,21 @@ impl Store {
 /// The record in these bytes; a damaged one is redb's "corrupted", with the name of the record.
 pub(crate) fn decoded<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, redb::Error> {
     record::decode(bytes).map_err(|problem| redb::Error::Corrupted(format!("{what} is damaged: {problem}")))
+}
+
+/// Why the file cannot be opened, and what to do if it is not what a host left there.
+fn unopened(path: &Path, error: &DatabaseError) -> PortError {
+    let PortError { kind, message } = cannot("open the catalog", path)(error);
+    let of_the_disk = match error {
+        DatabaseError::Storage(StorageError::Io(error)) => error.kind() != std::io::ErrorKind::InvalidData,
+        _ => false,
+    };
+    if of_the_disk {
+        return PortError { kind, message };
+    }
+    let message = format!(
+        "{message}; the file is damaged: put a copy of the data directory back, or move the file away and push the \
+         modules again (jobs, operations and names of modules are forgotten then)"
+    );
+    PortError { kind, message }
 }
