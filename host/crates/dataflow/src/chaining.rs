@@ -128,8 +128,9 @@ impl Cutter<'_> {
 
     fn node_plan(&self, node: usize) -> NodePlan {
         let ports = vec![Vec::new(); self.ports[node]];
+        let keys_in_place = keys_in_place(&self.graph, node, &self.kept);
         let node = &self.graph.nodes[node];
-        NodePlan { id: node.id.clone(), kind: node.kind, ports }
+        NodePlan { id: node.id.clone(), kind: node.kind, keys_in_place, ports }
     }
 }
 
@@ -156,19 +157,22 @@ fn kept_keys(graph: &Graph<'_>, ends: &[Ends], order: &[usize], descriptors: &De
     for &node in order {
         let sender = &graph.nodes[node];
         let Some(module) = descriptors.get(sender.id).filter(|_| sender.kind == NodeKind::Operator) else { continue };
-        let arrives_in_place = graph.incoming(node).all(|edge| {
-            let way = &graph.edges[edge];
-            match partitioning(graph, way) {
-                Partitioning::KeyBy(_) => true,
-                Partitioning::Forward => kept[edge],
-                Partitioning::Rebalance | Partitioning::Broadcast => false,
-            }
-        });
+        let in_place = keys_in_place(graph, node, &kept);
         for edge in graph.outgoing(node) {
-            kept[edge] = arrives_in_place && module.outputs[ends[edge].port].keeps_key;
+            kept[edge] = in_place && module.outputs[ends[edge].port].keeps_key;
         }
     }
     kept
+}
+
+/// Whether all that comes into a node stands in the subtask of its key; of a source, nothing does.
+fn keys_in_place(graph: &Graph<'_>, node: usize, kept: &[bool]) -> bool {
+    let in_place = |edge: usize| match partitioning(graph, &graph.edges[edge]) {
+        Partitioning::KeyBy(_) => true,
+        Partitioning::Forward => kept[edge],
+        Partitioning::Rebalance | Partitioning::Broadcast => false,
+    };
+    graph.nodes[node].kind != NodeKind::Source && graph.incoming(node).all(in_place)
 }
 
 #[cfg(test)]

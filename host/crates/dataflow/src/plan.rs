@@ -37,6 +37,8 @@ pub struct NodePlan {
     pub id: NodeId,
     /// What it is.
     pub kind: NodeKind,
+    /// Whether all that comes in stands in the subtask that owns its key: it is keyed here, or kept the keys it had.
+    pub keys_in_place: bool,
     /// For each output port, where its events go. A source has one port, a sink none.
     pub ports: Vec<Vec<Route>>,
 }

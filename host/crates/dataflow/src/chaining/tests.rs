@@ -106,6 +106,22 @@ fn events_whose_key_may_have_changed_are_exchanged() {
 }
 
 #[test]
+fn keys_are_in_place_only_where_nothing_has_spread_the_events_since() {
+    for (partition, in_place) in [("forward", true), ("rebalance", false), ("broadcast", false)] {
+        let text = format!(
+            "{{version: 1, job: j, parallelism: 2, sources: {{in: {{from: generator}}}}, operators: {{\
+             a: {{module: m@1, inputs: {{in: {{from: in, key_by: $.id}}}}}}, \
+             b: {{module: m@1, inputs: {{in: {{from: a.kept, partition: {partition}}}}}}}}}, \
+             sinks: {{out: {{inputs: [b.kept], to: blackhole}}}}}}"
+        );
+        let plan = planned(&text).expect("a good job");
+        let nodes: Vec<_> = plan.tasks.iter().flat_map(|task| &task.nodes).collect();
+        let of = |id: &str| nodes.iter().find(|node| node.id.as_str() == id).expect("it is planned").keys_in_place;
+        assert_eq!((of("in"), of("a"), of("b")), (false, true, in_place), "{partition}");
+    }
+}
+
+#[test]
 fn an_author_decides_how_events_spread() {
     for (partition, how) in [("rebalance", "in turn"), ("broadcast", "to all")] {
         let operator = format!("a: {{from: in, partition: {partition}}}}}}}");
