@@ -188,21 +188,6 @@ fn appends_from_many_threads_stay_whole_and_lose_nothing() {
 }
 
 #[test]
-fn a_full_job_refuses_more_instead_of_dropping_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let (a, b) = (job("a"), job("b"));
-    let store = open(dir.path()).unwrap().with_dead_letter_bytes(1000);
-    store.append(&a, &letters(0..3)).unwrap();
-    let refusal = store.append(&a, &[letter(3), large(4, 900)]).unwrap_err().message;
-    assert!(refusal.starts_with("job `a` has 3 dead letters, which take "), "{refusal}");
-    assert!(refusal.contains(" of 1000 bytes, and 2 more do not fit; replay what can be replayed"), "{refusal}");
-    assert_eq!(all(&store, &a), letters(0..3), "all or none");
-    store.append(&b, &letters(0..1)).unwrap();
-    store.delete(&a).unwrap();
-    store.append(&a, &letters(0..1)).unwrap();
-}
-
-#[test]
 fn a_letter_is_replayed_once_and_marks_go_with_the_letters() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (job("a"), job("b"));

@@ -210,13 +210,6 @@ impl Column {
         self.ends.push(end_of(&self.data));
     }
 
-    /// Appends a row whose bytes `write` appends to the column's data itself, saving a copy.
-    #[inline]
-    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.data);
-        self.ends.push(end_of(&self.data));
-    }
-
     /// Appends every row of another column.
     pub fn append(&mut self, other: &Self) {
         let (rows, base) = (self.ends.len() as u32, end_of(&self.data));

@@ -1,11 +1,6 @@
-//! Event time: when something happened, as the event itself says.
+//! Event time, as events themselves say when they happened, in milliseconds since the Unix epoch: how far it has come.
 
 use serde::{Deserialize, Serialize};
-
-/// Milliseconds since the Unix epoch, as carried by an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EventTime(pub i64);
 
 /// `Watermark(t)`: no more events with a time of `t` or before will come. Never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

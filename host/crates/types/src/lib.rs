@@ -21,7 +21,7 @@ pub use column::{Column, ColumnError};
 pub use dead_letter::DeadLetter;
 pub use descriptor::Descriptor;
 pub use element::StreamElement;
-pub use event_time::{EventTime, Watermark};
+pub use event_time::Watermark;
 pub use failure::CallFailure;
 pub use id::{InputIndex, JobId, ModuleHash, ModuleName, NodeId, PortIndex, RunId, StateIndex, SubtaskIndex};
 pub use key_group::{KeyGroup, KeyGroupRange, MaxParallelism, Parallelism, key_hash};

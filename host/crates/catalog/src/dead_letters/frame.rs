@@ -62,12 +62,12 @@ pub(super) fn read(input: &mut impl Read, left: u64) -> io::Result<Frame> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use gristmill_types::dead_letter::Reason;
 
     use super::*;
 
-    fn letter() -> DeadLetter {
+    pub(in crate::dead_letters) fn letter() -> DeadLetter {
         DeadLetter {
             operator: "parse".parse().unwrap(),
             input: "in".to_owned(),

@@ -18,31 +18,24 @@ use gristmill_types::{DeadLetter, JobId};
 use self::log::JobLog;
 use crate::trouble::cannot;
 
-/// Bytes on disk that the dead letters of one job may take.
-const DEFAULT_LIMIT: u64 = 1 << 30;
-
 /// The folder `dead-letters` of the data directory.
 pub(crate) struct DeadLetterFiles {
     dir: PathBuf,
+    /// Bytes on disk that the letters of one job may take.
     limit: u64,
     /// Jobs whose letters were asked for since the start. None is taken out: a job has one log, and one lock.
     jobs: Mutex<HashMap<JobId, Arc<Mutex<JobLog>>>>,
 }
 
 impl DeadLetterFiles {
-    /// Opens the folder, making it if there is none.
+    /// Opens the folder, making it if there is none. The letters of one job may take `limit` bytes on disk.
     ///
     /// # Errors
     /// If it cannot be made.
-    pub(crate) fn open(data_dir: &Path) -> Result<Self, PortError> {
+    pub(crate) fn open(data_dir: &Path, limit: u64) -> Result<Self, PortError> {
         let dir = data_dir.join("dead-letters");
         fs::create_dir_all(&dir).map_err(cannot("make the directory", &dir))?;
-        Ok(Self { dir, limit: DEFAULT_LIMIT, jobs: Mutex::default() })
-    }
-
-    /// Bytes on disk that the dead letters of one job may take from now on.
-    pub(crate) fn set_limit(&mut self, bytes: u64) {
-        self.limit = bytes;
+        Ok(Self { dir, limit, jobs: Mutex::default() })
     }
 
     /// Adds letters behind all others of the job; durable when this returns.
@@ -81,5 +74,27 @@ impl DeadLetterFiles {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
         log.open()?;
         act(&mut log)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_job_refuses_more_instead_of_dropping_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|id| id.parse().unwrap());
+        let files = DeadLetterFiles::open(dir.path(), 300).unwrap();
+        let letter = frame::tests::letter();
+        files.append(&a, &vec![letter.clone(); 3]).unwrap();
+        let large = DeadLetter { value: Some(vec![0; 300]), ..letter.clone() };
+        let refusal = files.append(&a, &[letter.clone(), large]).unwrap_err().message;
+        assert!(refusal.starts_with("job `a` has 3 dead letters, which take "), "{refusal}");
+        assert!(refusal.contains(" of 300 bytes, and 2 more do not fit; replay what can be replayed"), "{refusal}");
+        assert_eq!(files.count(&a), Ok(3), "all or none");
+        files.append(&b, std::slice::from_ref(&letter)).unwrap();
+        files.delete(&a).unwrap();
+        files.append(&a, &[letter]).unwrap();
     }
 }
