@@ -4,56 +4,12 @@
 //! the rows without a value, ascending; such a row has no bytes. Null is not empty. All buffers are plain vectors, so
 //! a column crosses into a guest as three copies of memory.
 
+mod check;
+
 use serde::{Deserialize, Serialize};
 
-/// What is wrong with a column that somebody handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ColumnError {
-    /// `ends` goes backwards.
-    #[error("`ends` goes back from {before} to {after} at row {row}")]
-    EndsGoBack {
-        /// The row whose end lies before its beginning.
-        row: usize,
-        /// The end of the row before.
-        before: u32,
-        /// The end of this row.
-        after: u32,
-    },
-    /// The last end is not the length of `data`.
-    #[error("the last of `ends` is {end}, but `data` holds {bytes} bytes")]
-    EndsMissData {
-        /// The last end, or zero.
-        end: u32,
-        /// Bytes in `data`.
-        bytes: usize,
-    },
-    /// `nulls` is not strictly ascending.
-    #[error("`nulls` is not strictly ascending at its place {place}")]
-    NullsNotAscending {
-        /// Where in `nulls`.
-        place: usize,
-    },
-    /// A null row that does not exist.
-    #[error("`nulls` names row {row} of {rows}")]
-    NullOutOfRange {
-        /// The row named.
-        row: u32,
-        /// How many rows there are.
-        rows: usize,
-    },
-    /// A null row that has bytes.
-    #[error("row {row} is null but has bytes")]
-    NullWithBytes {
-        /// The row.
-        row: u32,
-    },
-    /// More than `i32::MAX` bytes.
-    #[error("`data` holds {bytes} bytes; a column holds at most 2147483647")]
-    TooLarge {
-        /// Bytes in `data`.
-        bytes: usize,
-    },
-}
+pub use check::ColumnError;
+use check::check;
 
 /// A column of byte strings or nulls. See the module's documentation for the layout.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,18 +48,7 @@ impl Column {
     /// # Errors
     /// The first rule of the layout that they break.
     pub fn from_parts(ends: Vec<u32>, data: Vec<u8>, nulls: Vec<u32>) -> Result<Self, ColumnError> {
-        if data.len() > i32::MAX as usize {
-            return Err(ColumnError::TooLarge { bytes: data.len() });
-        }
-        let last = ends.last().copied().unwrap_or(0);
-        if last as usize != data.len() {
-            return Err(ColumnError::EndsMissData { end: last, bytes: data.len() });
-        }
-        if !ends.is_sorted() {
-            let row = (1..ends.len()).find(|&row| ends[row] < ends[row - 1]).expect("not sorted, so a pair descends");
-            return Err(ColumnError::EndsGoBack { row, before: ends[row - 1], after: ends[row] });
-        }
-        check_nulls(&ends, &nulls)?;
+        check(&ends, data.len(), &nulls)?;
         Ok(Self { ends, data, nulls })
     }
 
@@ -211,9 +156,11 @@ impl Column {
     }
 
     /// Appends every row of another column.
+    ///
+    /// # Panics
+    /// If the column would hold more than `u32::MAX` bytes, as for [`Self::push`].
     pub fn append(&mut self, other: &Self) {
-        let (rows, base) = (self.ends.len() as u32, end_of(&self.data));
-        self.data.extend_from_slice(&other.data);
+        let (rows, base) = (self.ends.len() as u32, self.append_bytes(&other.data));
         self.ends.extend(other.ends.iter().map(|end| end + base));
         self.nulls.extend(other.nulls.iter().map(|row| row + rows));
     }
@@ -239,7 +186,7 @@ impl Column {
     /// The given rows, in the given order, as a column of their own. Rows may repeat.
     ///
     /// # Panics
-    /// If a row does not exist.
+    /// If a row does not exist, or the rows have more than `u32::MAX` bytes, as they may where they repeat.
     #[must_use]
     pub fn gather(&self, rows: &[u32]) -> Self {
         let mut gathered = Self { ends: Vec::with_capacity(rows.len()), data: Vec::new(), nulls: Vec::new() };
@@ -259,13 +206,21 @@ impl Column {
         gathered
     }
 
+    /// Appends bytes that have no ends yet, and says where they begin. An end among them fits when this returns.
+    #[inline]
+    fn append_bytes(&mut self, bytes: &[u8]) -> u32 {
+        let base = end_of(&self.data);
+        self.data.extend_from_slice(bytes);
+        end_of(&self.data);
+        base
+    }
+
     /// Appends the bytes and ends of `count` consecutive rows of `source` as one copy.
     #[inline]
     fn append_run(&mut self, source: &Self, first: usize, count: usize) {
         let start = if first == 0 { 0 } else { source.ends[first - 1] };
         let ends = &source.ends[first..first + count];
-        let base = self.data.len() as u32;
-        self.data.extend_from_slice(&source.data[start as usize..ends[count - 1] as usize]);
+        let base = self.append_bytes(&source.data[start as usize..ends[count - 1] as usize]);
         self.ends.extend(ends.iter().map(|end| base + (end - start)));
     }
 }
@@ -291,23 +246,6 @@ fn run_end(rows: &[u32], from: usize) -> usize {
         until += 1;
     }
     until
-}
-
-fn check_nulls(ends: &[u32], nulls: &[u32]) -> Result<(), ColumnError> {
-    for (place, &row) in nulls.iter().enumerate() {
-        if place > 0 && nulls[place - 1] >= row {
-            return Err(ColumnError::NullsNotAscending { place });
-        }
-        let at = row as usize;
-        if at >= ends.len() {
-            return Err(ColumnError::NullOutOfRange { row, rows: ends.len() });
-        }
-        let start = if at == 0 { 0 } else { ends[at - 1] };
-        if ends[at] != start {
-            return Err(ColumnError::NullWithBytes { row });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -73,6 +73,13 @@ fn each_broken_rule_is_named() {
 }
 
 #[test]
+fn a_column_ends_where_the_contract_says() {
+    let most = i32::MAX as usize;
+    assert_eq!(check(&[i32::MAX as u32], most, &[]), Ok(()));
+    assert_eq!(check(&[1 << 31], most + 1, &[]), Err(ColumnError::TooLarge { bytes: most + 1 }));
+}
+
+#[test]
 fn equal_widths_make_the_column_that_pushing_makes() {
     let pushed: Column = [b"abc", b"def"].into_iter().map(|value| Some(&value[..])).collect();
     assert_eq!(Column::of_equal_widths(b"abcdef".to_vec(), 3), pushed);
