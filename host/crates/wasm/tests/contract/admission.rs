@@ -171,6 +171,22 @@ fn what_this_host_does_not_serve_is_refused_in_words() {
     }
 }
 
+// Rule 13, as far as it goes today: no timer can be set, so `on-timer` is never called, and the author is told. What it
+// may return is checked once timers are served.
+#[test]
+fn a_module_that_counts_on_timers_is_refused_or_warned() {
+    let importing = component("(component (import \"gristmill:operator/timers@0.1.0\" (instance)))");
+    assert_refused(&importing, "not-served", &["`gristmill:operator/timers@0.1.0`", "does not serve timers"]);
+    assert_refused(&saying(&Said { timers: &["wake"], ..HONEST }), "not-served", &["declares timer `wake`"]);
+
+    let mut guest = Guest::new(&HONEST);
+    let at = guest.image.outcome(&[(0, Out::All)], &[]);
+    let exporting = guest.process(&format!("(i32.const {at})")).on_timer("unreachable").build();
+    let admission = Registry::new().admit(&exporting).expect("it is admitted");
+    assert_eq!(admission.warnings, ["the module exports `timer-handler`, which this version of the host never calls"]);
+    assert!(super::fixture::outcome_of(&exporting).is_ok(), "its other exports are called");
+}
+
 #[test]
 fn a_descriptor_that_cannot_be_is_refused() {
     for (said, says) in [

@@ -204,6 +204,13 @@ impl Guest {
         self
     }
 
+    /// Makes it one that also takes due timers.
+    pub(crate) fn on_timer(mut self, body: &str) -> Self {
+        self.exports = "guest processor timer-handler";
+        let parameters = "(param i64 i64 i64 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)";
+        self.function("timer-handler@0.1.0#on-timer", "on-timer", parameters, body)
+    }
+
     pub(crate) fn on_event(self, body: &str) -> Self {
         let parameters = "(param $time i64) (param $keyed i32) (param $key i32) (param $key-length i32) \
                           (param $valued i32) (param $value i32) (param $length i32) (result i32)";

@@ -47,6 +47,21 @@ fn every_shape_of_output_arrives() {
     assert_eq!(outcome.emissions, expected);
 }
 
+// Rule 15. Across ports nothing is promised; the host keeps what it got.
+#[test]
+fn what_leaves_by_a_port_keeps_its_order() {
+    let two = Said { outputs: &[("out", true), ("other", true)], ..HONEST };
+    let interleaved: [(u32, &[u32]); 5] = [(1, &[2]), (0, &[1]), (1, &[0]), (0, &[0, 2]), (1, &[1])];
+    let emissions = interleaved.map(|(port, rows)| (port, Out::Selected(rows)));
+    let outcome = outcome_of(&saying(&two, |image| image.outcome(&emissions, &[]))).expect("an outcome");
+    let by = |port| {
+        let of_port = outcome.emissions.iter().filter(move |emission| emission.port == PortIndex(port));
+        of_port.map(|emission| emission.rows.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(by(0), [Rows::Selected(vec![1]), Rows::Selected(vec![0, 2])]);
+    assert_eq!(by(1), [Rows::Selected(vec![2]), Rows::Selected(vec![0]), Rows::Selected(vec![1])]);
+}
+
 // Rule 7.
 #[test]
 fn selected_rows_ascend_strictly_and_exist() {
