@@ -127,7 +127,8 @@ fn each_hostile_guest_gets_its_sentence_and_the_host_goes_on_answering() {
             late.push(format!("{guest}: {millis:.0} ms"));
         }
     }
-    watch.end();
+    let last = watch.end();
+    assert!(last <= PROMPT, "the last answer of /healthz took {last:?}");
     assert!(late.is_empty(), "/healthz answered late beside {late:?}");
     host.assert_up();
     assert!(!host.log().contains("panicked"), "{}", host.log());
