@@ -54,10 +54,18 @@ hostile: build guests ## Run every hostile guest against a real host; a line eac
 bench: ## Run the benchmarks, or one: make bench BENCH=filter
 	@scripts/bench.sh $(BENCH)
 
+# Workspaces of their own; linted for this machine, as their unit tests run.
+GUEST_WORKSPACES := sdk guest-examples tests/guests
+
 check: ## Format, lints, documentation, licences, floors
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+	set -e; for workspace in $(GUEST_WORKSPACES); do \
+	  cargo fmt --manifest-path $$workspace/Cargo.toml --all --check; \
+	  cargo clippy --release --manifest-path $$workspace/Cargo.toml --workspace --all-targets -- -D warnings; \
+	done
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --manifest-path sdk/Cargo.toml --workspace --no-deps --quiet
 	@command -v cargo-deny >/dev/null || { scripts/say.sh "installing cargo-deny (about 5 minutes, once)"; cargo install --quiet --locked cargo-deny@0.20.2; }
 	cargo fetch --quiet --locked
 	cargo deny --offline check bans licenses sources
