@@ -5,19 +5,13 @@ use std::sync::Arc;
 
 use gristmill::clock::SystemClock;
 use gristmill::wiring::HostParts;
-use gristmill_connectors::Connectors;
 use gristmill_ports::PortError;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_types::{DeadLetter, JobId};
 
 /// The parts that `gristmill run` would use.
 pub(crate) fn host_parts() -> HostParts {
-    HostParts {
-        connectors: Arc::new(Connectors::new(tokio::runtime::Handle::current())),
-        base: PathBuf::from("."),
-        dead_letters: Arc::new(NoLetters),
-        clock: Arc::new(SystemClock::default()),
-    }
+    HostParts::new(PathBuf::from("."), Arc::new(NoLetters), Arc::new(SystemClock::default()))
 }
 
 /// A benchmark has no bad events.
