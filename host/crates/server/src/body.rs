@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use gristmill_dataflow::quantity;
 use tokio::sync::Semaphore;
 use tokio_stream::StreamExt;
 
@@ -43,8 +44,27 @@ impl BodyBounds {
         })
     }
 
-    fn limit(&self, request: &Request) -> u64 {
-        if request.uri().path() == "/v1/modules" { self.max_module_bytes } else { self.max_body_bytes }
+    fn limit(&self, request: &Request) -> Limit {
+        if request.uri().path() == "/v1/modules" {
+            Limit { bytes: self.max_module_bytes, hint: "start the host with a larger `--max-module`" }
+        } else {
+            Limit { bytes: self.max_body_bytes, hint: "send less in one request" }
+        }
+    }
+}
+
+/// How large one body may be.
+#[derive(Clone, Copy)]
+struct Limit {
+    bytes: u64,
+    /// What to do with a body that is larger.
+    hint: &'static str,
+}
+
+impl Limit {
+    fn exceeded(self, what: &str) -> Refused {
+        let most = quantity::Bytes(self.bytes);
+        Refused::new(Code::TooLarge, format!("{what}, at most {most} are taken here")).hint(self.hint)
     }
 }
 
@@ -61,11 +81,11 @@ pub(crate) async fn take_in(State(bounds): State<Arc<BodyBounds>>, request: Requ
         .and_then(|length| length.parse::<u64>().ok());
     let (parts, body) = request.into_parts();
     let stream = body.into_data_stream();
-    if let Some(declared) = declared.filter(|declared| *declared > limit) {
+    if let Some(declared) = declared.filter(|declared| *declared > limit.bytes) {
         linger(stream);
-        return too_large(&format!("the body has {declared} bytes"), limit).into_response();
+        return limit.exceeded(&format!("the body has {declared} bytes")).into_response();
     }
-    let permits = u32::try_from(declared.unwrap_or(limit).div_ceil(GRAIN)).unwrap_or(u32::MAX);
+    let permits = u32::try_from(declared.unwrap_or(limit.bytes).div_ceil(GRAIN)).unwrap_or(u32::MAX);
     let _room = bounds.room.acquire_many(permits).await.expect("the semaphore is never closed");
     match read(stream, limit, declared, bounds.idle).await {
         Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
@@ -73,14 +93,19 @@ pub(crate) async fn take_in(State(bounds): State<Arc<BodyBounds>>, request: Requ
     }
 }
 
-async fn read(mut stream: BodyDataStream, limit: u64, declared: Option<u64>, idle: Duration) -> Result<Bytes, Refused> {
+async fn read(
+    mut stream: BodyDataStream,
+    limit: Limit,
+    declared: Option<u64>,
+    idle: Duration,
+) -> Result<Bytes, Refused> {
     let mut taken = Vec::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
     loop {
         match tokio::time::timeout(idle, stream.next()).await {
             Ok(None) => return Ok(taken.into()),
-            Ok(Some(Ok(piece))) if (taken.len() + piece.len()) as u64 > limit => {
+            Ok(Some(Ok(piece))) if (taken.len() + piece.len()) as u64 > limit.bytes => {
                 linger(stream);
-                return Err(too_large("the body is longer", limit));
+                return Err(limit.exceeded("the body is longer"));
             }
             Ok(Some(Ok(piece))) => taken.extend_from_slice(&piece),
             Ok(Some(Err(error))) => {
@@ -92,11 +117,6 @@ async fn read(mut stream: BodyDataStream, limit: u64, declared: Option<u64>, idl
             }
         }
     }
-}
-
-fn too_large(what: &str, limit: u64) -> Refused {
-    Refused::new(Code::TooLarge, format!("{what}, at most {limit} are taken here"))
-        .hint("send less, or start the host with a larger limit")
 }
 
 /// Throws away what still comes.

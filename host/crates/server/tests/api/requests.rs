@@ -72,14 +72,16 @@ async fn a_gibibyte_is_refused_by_its_length_before_it_is_read() {
     let length = (1_u64 << 30).to_string();
     let problem = host.ask(Method::POST, "/v1/modules", &[("content-length", &length)], never).await;
     let problem = problem.problem(413, "too-large");
-    assert_eq!(problem["detail"], "the body has 1073741824 bytes, at most 67108864 are taken here");
+    assert_eq!(problem["detail"], "the body has 1073741824 bytes, at most 64MiB are taken here");
+    assert_eq!(problem["hint"], "start the host with a larger `--max-module`");
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_say_how_long_it_is_is_cut_off() {
     let host = Host::with(&ServerOptions { max_body_bytes: 4096, ..ServerOptions::default() });
     let endless = iter(std::iter::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b'a'; 1024]))));
-    host.post("/v1/jobs", Body::from_stream(endless)).await.problem(413, "too-large");
+    let problem = host.post("/v1/jobs", Body::from_stream(endless)).await.problem(413, "too-large");
+    assert_eq!(problem["detail"], "the body is longer, at most 4KiB are taken here");
 }
 
 #[tokio::test]
