@@ -14,9 +14,6 @@ use crate::dead_letters::DeadLetterFiles;
 use crate::module_files::ModuleFiles;
 use crate::store::Store;
 
-/// Bytes on disk that the dead letters of one job may take.
-const DEAD_LETTER_BYTES: u64 = 1 << 30;
-
 /// What a host remembers, in one directory that it has to itself.
 ///
 /// ```text
@@ -46,8 +43,15 @@ impl FileCatalog {
         let dir = DataDir::open(data_dir)?;
         let store = Store::open(dir.path())?;
         let modules = ModuleFiles::open(dir.path(), &store.module_hashes()?)?;
-        let letters = DeadLetterFiles::open(dir.path(), DEAD_LETTER_BYTES)?;
+        let letters = DeadLetterFiles::open(dir.path())?;
         Ok(Self { store, modules, letters, clock, changing_modules: Mutex::new(()), _dir: dir })
+    }
+
+    /// The same catalog with another bound on the dead letters of one job, in bytes on disk; 1 GiB without this.
+    #[must_use]
+    pub fn with_dead_letter_bytes(mut self, bytes: u64) -> Self {
+        self.letters.set_limit(bytes);
+        self
     }
 }
 
@@ -83,6 +87,13 @@ impl Catalog for FileCatalog {
 
     fn modules(&self) -> Result<Vec<ModuleRecord>, PortError> {
         self.store.modules()
+    }
+
+    fn delete_name(&self, name: &ModuleName) -> Result<bool, PortError> {
+        let _changing = self.changing_modules.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(gone) = self.store.delete_name(name)? else { return Ok(false) };
+        self.modules.delete(gone)?;
+        Ok(true)
     }
 
     fn delete_module(&self, hash: ModuleHash) -> Result<bool, PortError> {

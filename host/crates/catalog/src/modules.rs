@@ -94,6 +94,22 @@ impl Store {
         })
     }
 
+    /// Forgets a name, and the module if that was its last; then gives the module's hash.
+    pub(crate) fn delete_name(&self, name: &ModuleName) -> Result<Option<ModuleHash>, PortError> {
+        self.write(|transaction| {
+            let mut names = transaction.open_table(NAMES)?;
+            let removed = names.remove(name.to_string().as_str())?.map(|hash| *hash.value());
+            let Some(hash) = removed else { return Ok(None) };
+            for entry in names.iter()? {
+                if *entry?.1.value() == hash {
+                    return Ok(None);
+                }
+            }
+            transaction.open_table(MODULES)?.remove(&hash)?;
+            Ok(Some(ModuleHash(hash)))
+        })
+    }
+
     pub(crate) fn delete_module(&self, hash: ModuleHash) -> Result<bool, PortError> {
         self.write(|transaction| {
             let existed = transaction.open_table(MODULES)?.remove(&hash.0)?.is_some();

@@ -125,6 +125,23 @@ fn a_deleted_module_gives_back_names_and_room() {
 }
 
 #[test]
+fn a_module_goes_with_the_last_of_its_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    put(&catalog, "m@1", b"one");
+    put(&catalog, "other@1", b"one");
+    put(&catalog, "m@2", b"two");
+    let hash = admission(b"one").hash;
+    assert!(!catalog.delete_name(&name("m@1")).unwrap());
+    assert!(!catalog.delete_name(&name("m@1")).unwrap(), "an unknown name changes nothing");
+    assert_eq!(catalog.resolve(&name("m@1")).unwrap(), None);
+    assert_eq!(catalog.module(hash).unwrap().unwrap().names, [name("other@1")]);
+    assert!(catalog.delete_name(&name("other@1")).unwrap());
+    assert_eq!((catalog.module(hash).unwrap(), catalog.module_bytes(hash).unwrap()), (None, None));
+    assert_eq!(catalog.modules().unwrap().len(), 1, "others stay");
+}
+
+#[test]
 fn modules_are_listed_newest_first() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::default());
@@ -217,4 +234,5 @@ fn a_damaged_catalog_is_a_sentence_and_no_panic() {
     fs::write(dir.path().join("catalog.redb"), b"this is no database").unwrap();
     let refusal = open(dir.path()).err().unwrap().message;
     assert!(refusal.starts_with("cannot open the catalog `"), "{refusal}");
+    assert!(refusal.contains("put a copy of the data directory back, or move the file away"), "{refusal}");
 }

@@ -29,6 +29,9 @@ pub trait Catalog: Send + Sync {
     fn module_bytes(&self, hash: ModuleHash) -> Result<Option<Vec<u8>>, PortError>;
     /// All modules, newest first.
     fn modules(&self) -> Result<Vec<ModuleRecord>, PortError>;
+    /// Forgets a name; a module goes with the last of its names. Says whether the module went. An unknown name changes
+    /// nothing.
+    fn delete_name(&self, name: &ModuleName) -> Result<bool, PortError>;
     /// Forgets a module and its names. Says whether there was one.
     fn delete_module(&self, hash: ModuleHash) -> Result<bool, PortError>;
 

@@ -16,6 +16,7 @@ pub(crate) enum Code {
     NoEvents,
     Unauthorized,
     ForeignOrigin,
+    Ambiguous,
     NotFound,
     NoSuchRoute,
     MethodNotAllowed,
@@ -47,6 +48,7 @@ impl Code {
             Self::BadName => (StatusCode::BAD_REQUEST, "bad-name", "a name in the request is not one"),
             Self::MalformedJson => (StatusCode::BAD_REQUEST, "malformed-json", "the body is not JSON as expected"),
             Self::NoEvents => (StatusCode::BAD_REQUEST, "no-events", "the body holds no events"),
+            Self::Ambiguous => (StatusCode::BAD_REQUEST, "ambiguous", "the request means more than one thing"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed"),
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "the request comes from a foreign page"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "there is no such thing"),
@@ -139,7 +141,8 @@ impl From<ControlError> for Refused {
     fn from(error: ControlError) -> Self {
         let code = match &error {
             ControlError::BadName(_) => Code::BadName,
-            ControlError::NotFound { .. } => Code::NotFound,
+            ControlError::NotFound { .. } | ControlError::NothingLeaves { .. } => Code::NotFound,
+            ControlError::Ambiguous { .. } => Code::Ambiguous,
             ControlError::ModuleRefused(_) => Code::ModuleRefused,
             ControlError::NameTaken { .. } => Code::NameTaken,
             ControlError::ModuleInUse { .. } => Code::ModuleInUse,
@@ -170,6 +173,8 @@ impl From<ControlError> for Refused {
             ControlError::Bug(what) => tracing::error!(what, "bug: a request failed"),
             ControlError::BadName(_)
             | ControlError::NotFound { .. }
+            | ControlError::Ambiguous { .. }
+            | ControlError::NothingLeaves { .. }
             | ControlError::NameTaken { .. }
             | ControlError::ModuleInUse { .. }
             | ControlError::JobExists { .. }

@@ -17,9 +17,11 @@ pub struct DeadLetterList {
     pub next: Option<u64>,
 }
 
-impl From<LetterPage> for DeadLetterList {
-    fn from(page: LetterPage) -> Self {
-        let next = page.letters.last().map(|last| last.number + 1).filter(|next| *next < page.count);
+impl DeadLetterList {
+    /// The page that begins with number `from`.
+    pub(crate) fn new(page: LetterPage, from: u64) -> Self {
+        let next = page.letters.last().map_or(from, |last| last.number + 1);
+        let next = Some(next).filter(|next| *next < page.count);
         Self { count: page.count, letters: page.letters.into_iter().map(DeadLetterView::from).collect(), next }
     }
 }

@@ -74,12 +74,12 @@ pub struct JobDetails {
     #[schema(value_type = Object)]
     pub document: Value,
     /// Tasks and exchanges; null once the job is over and its modules are gone.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub plan: Option<Value>,
     /// The plan in lines of text.
     pub rendering: Option<String>,
     /// Counters of each source, operator and sink; null if the job never came to run.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub report: Option<Value>,
 }
 
@@ -135,7 +135,7 @@ pub struct DryRun {
     /// Its operators; empty if there are errors.
     pub operators: Vec<OperatorView>,
     /// Tasks and exchanges; null if there are errors.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub plan: Option<Value>,
     /// The plan in lines of text.
     pub rendering: Option<String>,

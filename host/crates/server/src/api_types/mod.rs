@@ -9,10 +9,12 @@ mod modules;
 mod jobs;
 mod dead_letters;
 mod operations;
+mod bodies;
 
+pub(crate) use bodies::{ModuleForm, RawBytes};
 pub use dead_letters::{DeadLetterList, DeadLetterView, ReplayRequest};
 pub use jobs::{DryRun, JobDetails, JobList, JobSummary, LogLine, LogList, OperatorView, SubmittedJob};
-pub use modules::{ModuleList, ModuleView, PushAnswer, PushOutcome};
+pub use modules::{ForgottenModule, ModuleList, ModuleView, PushAnswer, PushOutcome};
 pub use operations::{OperationList, OperationView};
 pub use payload::{Payload, TapView};
 pub use problem::{DocumentProblem, Problem};

@@ -1,11 +1,12 @@
 //! Modules on the wire.
 
 use gristmill_ports::catalog::ModuleRecord;
+use gristmill_types::ModuleName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{json, time};
-use crate::control::{PushResult, PushedModule};
+use crate::control::{DeletedModule, PushResult, PushedModule};
 
 /// A module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -79,6 +80,31 @@ impl From<PushedModule> for PushAnswer {
             hash: pushed.admission.hash.to_string(),
             name: pushed.name.map(|name| name.to_string()),
             admission: json(&pushed.admission),
+        }
+    }
+}
+
+/// The answer to a deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ForgottenModule {
+    /// BLAKE3 of the module's bytes, 64 hexadecimal digits.
+    pub hash: String,
+    /// Names that are forgotten.
+    pub forgotten_names: Vec<String>,
+    /// Names that still stand for the module.
+    pub kept_names: Vec<String>,
+    /// Whether the module itself is forgotten: it is, by its hash, or with the last of its names.
+    pub module_forgotten: bool,
+}
+
+impl From<DeletedModule> for ForgottenModule {
+    fn from(deleted: DeletedModule) -> Self {
+        let texts = |names: Vec<ModuleName>| names.iter().map(ToString::to_string).collect();
+        Self {
+            hash: deleted.hash.to_string(),
+            forgotten_names: texts(deleted.forgotten),
+            kept_names: texts(deleted.kept),
+            module_forgotten: deleted.gone,
         }
     }
 }

@@ -2,10 +2,14 @@
 
 use gristmill_dataflow::{Problem as FoundProblem, Severity};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{ToResponse, ToSchema};
 
 /// Why a request was not answered as asked: RFC 9457, as `application/problem+json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema, ToResponse)]
+#[response(
+    description = "Why it was not done: `code` is for programs, `detail` and `hint` are for people",
+    content_type = "application/problem+json"
+)]
 pub struct Problem {
     /// A URN made of the code.
     pub r#type: String,

@@ -6,6 +6,9 @@ use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::Refusal;
 use gristmill_types::{JobId, ModuleHash, ModuleName, NodeId};
 
+/// Names that a sentence lists at most.
+const LISTED: usize = 10;
+
 /// The sorts of things that can be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Thing {
@@ -43,16 +46,36 @@ pub enum ControlError {
     #[error("{0}")]
     BadName(String),
     /// There is no such thing.
-    #[error("there is no {what} `{name}`{}", in_job(.within.as_deref()))]
+    #[error("there is no {what} `{name}`{}", in_job(.within.as_ref()))]
     NotFound {
         /// What was looked for.
         what: Thing,
         /// Under which name.
         name: String,
         /// In which job, where it belongs to one.
-        within: Option<String>,
+        within: Option<JobId>,
         /// The name that was most likely meant.
         nearest: Option<String>,
+        /// The names that there are in the job, where it belongs to one.
+        known: Vec<String>,
+    },
+    /// The first digits of a hash are those of several modules.
+    #[error("{} modules begin with `{prefix}`: {}", .hashes.len(), listed(.hashes))]
+    Ambiguous {
+        /// The digits.
+        prefix: String,
+        /// Their hashes.
+        hashes: Vec<ModuleHash>,
+    },
+    /// A node without output ports cannot be tapped.
+    #[error("nothing leaves `{node}` of job `{job}`: it has no output port to tap")]
+    NothingLeaves {
+        /// The job.
+        job: JobId,
+        /// The node.
+        node: NodeId,
+        /// Those whose events enter it.
+        feeders: Vec<String>,
     },
     /// The registry does not admit the bytes.
     #[error("{0}")]
@@ -133,7 +156,13 @@ pub enum ControlError {
     Bug(String),
 }
 
-fn in_job(job: Option<&str>) -> String {
+/// Names in a sentence; not more of them than one can read.
+fn listed(names: &[impl std::fmt::Display]) -> String {
+    let shown = names.iter().take(LISTED).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if names.len() > LISTED { format!("{shown} and {} more", names.len() - LISTED) } else { shown }
+}
+
+fn in_job(job: Option<&JobId>) -> String {
     job.map(|job| format!(" in job `{job}`")).unwrap_or_default()
 }
 
@@ -160,7 +189,7 @@ impl ControlError {
     /// A missing thing that belongs to no job.
     pub(crate) fn missing<'a>(what: Thing, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let nearest = nearest(name, known).map(str::to_owned);
-        Self::NotFound { what, name: name.to_owned(), within: None, nearest }
+        Self::NotFound { what, name: name.to_owned(), within: None, nearest, known: Vec::new() }
     }
 
     /// A missing part of a job.
@@ -170,8 +199,10 @@ impl ControlError {
         name: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let nearest = nearest(name, known).map(str::to_owned);
-        Self::NotFound { what, name: name.to_owned(), within: Some(job.to_string()), nearest }
+        let known: Vec<&str> = known.into_iter().collect();
+        let nearest = nearest(name, known.iter().copied()).map(str::to_owned);
+        let known = known.into_iter().map(str::to_owned).collect();
+        Self::NotFound { what, name: name.to_owned(), within: Some(job.clone()), nearest, known }
     }
 
     /// What the asker can do about it.
@@ -179,7 +210,14 @@ impl ControlError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
-            Self::NotFound { what, nearest: None, .. } => return listing_of(*what).map(str::to_owned),
+            Self::NotFound { within: Some(_), known, .. } if !known.is_empty() => format!("there is {}", listed(known)),
+            Self::NotFound { within: Some(job), .. } => format!("GET /v1/jobs/{job} shows the job's parts"),
+            Self::NotFound { what, within: None, .. } => return listing_of(*what).map(str::to_owned),
+            Self::Ambiguous { .. } => "write more digits of the hash".to_owned(),
+            Self::NothingLeaves { feeders, .. } if !feeders.is_empty() => {
+                format!("tap what enters it: {}", listed(feeders))
+            }
+            Self::NothingLeaves { job, .. } => format!("GET /v1/jobs/{job} shows the job's parts"),
             Self::NameTaken { name, .. } => {
                 format!(
                     "a version is never changed: upload these bytes under another one, such as {}@next",
@@ -196,7 +234,7 @@ impl ControlError {
                 format!("stop or cancel job `{job}` first, or give the new one another name under `job:`")
             }
             Self::WrongState { state, .. } if state.is_final() => "submit the job again to run it once more".to_owned(),
-            Self::WrongState { .. } => "look at its state with GET /v1/jobs/{job}".to_owned(),
+            Self::WrongState { job, .. } => format!("look at its state with GET /v1/jobs/{job}"),
             Self::Full { retry_after_ms, .. } => format!("send the same events again in {retry_after_ms} ms"),
             Self::EventsTooLarge { .. } => {
                 "send fewer events in a request, or give the source a larger `buffer` in the job document".to_owned()
@@ -213,7 +251,7 @@ fn listing_of(what: Thing) -> Option<&'static str> {
     Some(match what {
         Thing::Module => "GET /v1/modules lists the modules that there are; POST /v1/modules uploads one",
         Thing::Job => "GET /v1/jobs lists the jobs that there are",
-        Thing::Node | Thing::Port | Thing::HttpSource => "GET /v1/jobs/{job} shows the job's parts",
+        Thing::Node | Thing::Port | Thing::HttpSource => return None,
         Thing::Operation => "GET /v1/operations lists the newest ones",
     })
 }

@@ -35,7 +35,7 @@ pub use error::{ControlError, Thing};
 pub use jobs::JobView;
 pub use letters::{LetterPage, NumberedLetter, Selection};
 pub use live::LiveJob;
-pub use modules::{PushResult, PushedModule};
+pub use modules::{DeletedModule, PushResult, PushedModule};
 pub use names::{ModuleRef, NotAModuleRef};
 pub use submit::Submitted;
 

@@ -1,10 +1,12 @@
 //! Modules: uploaded, listed, deleted when no job needs them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use gristmill_ports::catalog::{ModuleRecord, PutModule};
+use gristmill_ports::PortError;
+use gristmill_ports::catalog::{Catalog, JobState, ModuleRecord, PutModule};
 use gristmill_ports::module_registry::Admission;
-use gristmill_types::{ModuleHash, ModuleName};
+use gristmill_types::{JobId, ModuleHash, ModuleName};
 
 use super::{Control, ControlError, ModuleRef, Thing, blocking};
 
@@ -30,6 +32,19 @@ pub enum PushResult {
     Named,
     /// It would be admitted; nothing was kept.
     DryRun,
+}
+
+/// What a deletion took away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedModule {
+    /// The module.
+    pub hash: ModuleHash,
+    /// Names that are forgotten.
+    pub forgotten: Vec<ModuleName>,
+    /// Names that still stand for it.
+    pub kept: Vec<ModuleName>,
+    /// Whether the module itself is forgotten.
+    pub gone: bool,
 }
 
 impl Control {
@@ -87,40 +102,83 @@ impl Control {
     /// If there is none of that name or hash.
     pub async fn module(&self, module: &ModuleRef) -> Result<ModuleRecord, ControlError> {
         let wanted = module.clone();
-        let (found, known) = self
+        let (mut found, known) = self
             .ask(move |catalog| {
-                let hash = match &wanted {
-                    ModuleRef::Hash(hash) => Some(*hash),
-                    ModuleRef::Name(name) => catalog.resolve(name)?,
-                };
-                let found = hash.map(|hash| catalog.module(hash)).transpose()?.flatten();
-                let known = if found.is_some() { Vec::new() } else { known_names(&catalog.modules()?) };
+                let found = find(&wanted, catalog)?;
+                let known = if found.is_empty() { known_names(&catalog.modules()?) } else { Vec::new() };
                 Ok((found, known))
             })
             .await?;
-        found.ok_or_else(|| ControlError::missing(Thing::Module, &module.to_string(), known.iter().map(String::as_str)))
+        match (found.pop(), module) {
+            (Some(only), _) if found.is_empty() => Ok(only),
+            (Some(one), module) => {
+                let hashes = found.iter().chain([&one]).map(|module| module.admission.hash).collect();
+                Err(ControlError::Ambiguous { prefix: module.to_string(), hashes })
+            }
+            (None, module) => {
+                let known = known.iter().map(String::as_str);
+                Err(ControlError::missing(Thing::Module, &module.to_string(), known))
+            }
+        }
     }
 
-    /// Forgets a module and all its names; gives what it was.
+    /// Forgets a name, and the module with the last of its names; or, by hash, a module and all its names.
     ///
     /// # Errors
-    /// If there is none of that name or hash, or a job that is not over uses it.
-    pub async fn delete_module(&self, module: &ModuleRef) -> Result<ModuleRecord, ControlError> {
+    /// If there is none of that name or hash, or the module would go and a job that is not over uses it.
+    pub async fn delete_module(&self, module: &ModuleRef) -> Result<DeletedModule, ControlError> {
         let gate = self.gate.lock().await;
-        let record = self.module(module).await?;
-        let hash = record.admission.hash;
+        let ModuleRecord { names, admission, .. } = self.module(module).await?;
+        let hash = admission.hash;
+        let (forgotten, kept) = match module {
+            ModuleRef::Name(wanted) => names.into_iter().partition(|name| name == wanted),
+            ModuleRef::Hash(_) | ModuleRef::Prefix(_) => (names, Vec::new()),
+        };
+        if kept.is_empty() {
+            self.refuse_if_used(module, hash, &gate).await?;
+        }
+        let wanted = module.clone();
+        let gone = self
+            .ask(move |catalog| match &wanted {
+                ModuleRef::Name(name) => catalog.delete_name(name),
+                ModuleRef::Hash(_) | ModuleRef::Prefix(_) => catalog.delete_module(hash),
+            })
+            .await?;
+        drop(gate);
+        Ok(DeletedModule { hash, forgotten, kept, gone })
+    }
+
+    /// Refuses if a job that is not over, or is about to start, runs the module. (A job holds on to bytes, not to names.)
+    async fn refuse_if_used(
+        &self,
+        module: &ModuleRef,
+        hash: ModuleHash,
+        starting: &HashMap<JobId, Vec<ModuleHash>>,
+    ) -> Result<(), ControlError> {
         let in_use = |job, state| ControlError::ModuleInUse { module: module.to_string(), job, state };
-        if let Some((job, _)) = gate.iter().find(|(_, modules)| modules.contains(&hash)) {
-            return Err(in_use(job.clone(), gristmill_ports::catalog::JobState::Starting));
+        if let Some((job, _)) = starting.iter().find(|(_, modules)| modules.contains(&hash)) {
+            return Err(in_use(job.clone(), JobState::Starting));
         }
         let user = self.jobs().await?.into_iter().find(|job| job.is_active() && job.uses(hash));
-        if let Some(job) = user {
-            return Err(in_use(job.record.id.clone(), job.status().state));
+        match user {
+            Some(job) => Err(in_use(job.record.id.clone(), job.status().state)),
+            None => Ok(()),
         }
-        self.ask(move |catalog| catalog.delete_module(hash)).await?;
-        drop(gate);
-        Ok(record)
     }
+}
+
+/// The modules that are meant: one or none, or several that begin with the same digits.
+fn find(wanted: &ModuleRef, catalog: &dyn Catalog) -> Result<Vec<ModuleRecord>, PortError> {
+    let hash = match wanted {
+        ModuleRef::Hash(hash) => Some(*hash),
+        ModuleRef::Name(name) => catalog.resolve(name)?,
+        ModuleRef::Prefix(digits) => {
+            let mut modules = catalog.modules()?;
+            modules.retain(|module| module.admission.hash.to_string().starts_with(digits));
+            return Ok(modules);
+        }
+    };
+    Ok(hash.map(|hash| catalog.module(hash)).transpose()?.flatten().into_iter().collect())
 }
 
 fn taken(name: &ModuleName, hash: ModuleHash) -> ControlError {

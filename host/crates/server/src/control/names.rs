@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use gristmill_types::{ModuleHash, ModuleName};
 
+/// Digits of a hash that stand for it at least.
+const SHORTEST_PREFIX: usize = 6;
+
 /// A module as a path or a query names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModuleRef {
@@ -12,11 +15,16 @@ pub enum ModuleRef {
     Hash(ModuleHash),
     /// By `name@version`.
     Name(ModuleName),
+    /// By the beginning of its hash: at least six hexadecimal digits, in lower case.
+    Prefix(String),
 }
 
 /// A text that is neither a hash nor a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a module: write name@version, such as enrich@1.2.0, or the 64 hexadecimal digits of its hash")]
+#[error(
+    "`{0}` is not a module: write name@version, such as enrich@1.2.0, or the hexadecimal digits of its hash, all 64 or \
+     at least the first 6"
+)]
 pub struct NotAModuleRef(String);
 
 impl FromStr for ModuleRef {
@@ -25,9 +33,14 @@ impl FromStr for ModuleRef {
         match (text.parse(), text.parse()) {
             (Ok(hash), _) => Ok(Self::Hash(hash)),
             (Err(_), Ok(name)) => Ok(Self::Name(name)),
+            (Err(_), Err(_)) if is_prefix(text) => Ok(Self::Prefix(text.to_ascii_lowercase())),
             (Err(_), Err(_)) => Err(NotAModuleRef(text.to_owned())),
         }
     }
+}
+
+fn is_prefix(text: &str) -> bool {
+    (SHORTEST_PREFIX..64).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 impl fmt::Display for ModuleRef {
@@ -35,6 +48,7 @@ impl fmt::Display for ModuleRef {
         match self {
             Self::Hash(hash) => hash.fmt(f),
             Self::Name(name) => name.fmt(f),
+            Self::Prefix(digits) => digits.fmt(f),
         }
     }
 }
@@ -44,10 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_is_named_by_hash_or_by_name() {
+    fn a_module_is_named_by_its_hash_its_beginning_or_a_name() {
         let hash = ModuleHash([7; 32]);
         assert_eq!(hash.to_string().parse(), Ok(ModuleRef::Hash(hash)));
         assert_eq!("a@1".parse(), Ok(ModuleRef::Name("a@1".parse().expect("a name"))));
+        assert_eq!("00C0ffee".parse(), Ok(ModuleRef::Prefix("00c0ffee".to_owned())));
+        for short in ["c0ffe", "", "c0ffee!", &"0".repeat(65)] {
+            short.parse::<ModuleRef>().expect_err("neither");
+        }
         let refused = "nonsense".parse::<ModuleRef>().expect_err("neither");
         assert!(refused.to_string().starts_with("`nonsense` is not a module: write name@version"));
     }

@@ -25,7 +25,7 @@ pub(super) struct PageQuery {
     /// The first number. Default: 0.
     #[serde(default)]
     from: u64,
-    /// Letters at most, to 1000. Default: 100.
+    /// Letters at most, to 1000; with 0 only their count. Default: 100.
     #[serde(default = "default_limit")]
     limit: usize,
 }
@@ -36,28 +36,31 @@ fn default_limit() -> usize {
 
 /// Events that could not be processed, with the reason
 #[utoipa::path(
-    get, path = "/v1/jobs/{job}/dead-letters", tag = "dead letters",
+    get, path = "/v1/jobs/{job}/dead-letters", operation_id = "list_dead_letters", tag = "dead letters",
     params(("job" = String, Path, description = "the job's id"), PageQuery),
-    responses((status = 200, body = DeadLetterList), (status = 404, body = Problem, content_type = "application/problem+json"))
+    responses(
+        (status = 200, body = DeadLetterList, description = "a page of them"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
+    )
 )]
 pub(super) async fn page(
     State(control): State<Arc<Control>>,
     Path(job): Path<String>,
     Params(query): Params<PageQuery>,
 ) -> Answered<DeadLetterList> {
-    let page = control.dead_letters(&job.parse()?, query.from, query.limit.max(1)).await?;
-    Ok(Answer::ok(page.into()))
+    let page = control.dead_letters(&job.parse()?, query.from, query.limit).await?;
+    Ok(Answer::ok(DeadLetterList::new(page, query.from)))
 }
 
 /// Put dead letters back in front of the operators that refused them
 ///
 /// Letters that were put back before are left out. The operation tells how many, and why some were refused.
 #[utoipa::path(
-    post, path = "/v1/jobs/{job}/dead-letters/replay", tag = "dead letters",
+    post, path = "/v1/jobs/{job}/dead-letters/replay", operation_id = "replay_dead_letters", tag = "dead letters",
     params(("job" = String, Path, description = "the job's id")), request_body = ReplayRequest,
     responses(
-        (status = 202, body = OperationView),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 202, body = OperationView, description = "under way; ask for the operation"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "the job is over"),
     )
 )]

@@ -19,11 +19,11 @@ use crate::sse;
 /// Server-sent events: the recent ones, then what follows, until the job is over. Names: `state`, `call-failed`,
 /// `dead-letters`, `log`, `log-dropped`, `retrying`, and `missed` when the client is too slow. `Last-Event-ID` resumes.
 #[utoipa::path(
-    get, path = "/v1/jobs/{job}/events", tag = "jobs",
+    get, path = "/v1/jobs/{job}/events", operation_id = "follow_job", tag = "jobs",
     params(("job" = String, Path, description = "the job's id"), ("Last-Event-ID" = Option<u64>, Header, description = "the last one seen")),
     responses(
-        (status = 200, content_type = "text/event-stream", body = String),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, content_type = "text/event-stream", body = String, description = "events until the job is over"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
     )
 )]
 pub(super) async fn events(
@@ -50,9 +50,12 @@ pub(super) struct LogQuery {
 
 /// The most recent lines that the guests of a job logged
 #[utoipa::path(
-    get, path = "/v1/jobs/{job}/logs", tag = "jobs",
+    get, path = "/v1/jobs/{job}/logs", operation_id = "list_log_lines", tag = "jobs",
     params(("job" = String, Path, description = "the job's id"), LogQuery),
-    responses((status = 200, body = LogList), (status = 404, body = Problem, content_type = "application/problem+json"))
+    responses(
+        (status = 200, body = LogList, description = "the lines, oldest first"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
+    )
 )]
 pub(super) async fn logs(
     State(control): State<Arc<Control>>,
@@ -83,14 +86,14 @@ pub(super) struct TapQuery {
 ///
 /// Server-sent events named `event`, each a `TapView`. A sample: the stream does not wait for the client.
 #[utoipa::path(
-    get, path = "/v1/jobs/{job}/operators/{operator}/tap", tag = "jobs",
+    get, path = "/v1/jobs/{job}/operators/{operator}/tap", operation_id = "tap_operator", tag = "jobs",
     params(
         ("job" = String, Path, description = "the job's id"),
         ("operator" = String, Path, description = "a source or an operator"), TapQuery,
     ),
     responses(
-        (status = 200, content_type = "text/event-stream", body = TapView),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, content_type = "text/event-stream", body = TapView, description = "a sample until the job is over"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job, operator or port"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "the job is over"),
     )
 )]

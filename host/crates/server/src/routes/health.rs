@@ -10,15 +10,21 @@ use crate::extract::{Answer, Answered};
 use crate::problem::{Code, Refused};
 
 /// Whether the host lives
-#[utoipa::path(get, path = "/healthz", tag = "host", security(()), responses((status = 200, body = Health)))]
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "is_alive", tag = "host", security(()),
+    responses((status = 200, body = Health, description = "it lives"))
+)]
 pub(super) async fn healthz() -> Answer<Health> {
     Answer::ok(well())
 }
 
 /// Whether the host is ready: restored, and not on its way out
 #[utoipa::path(
-    get, path = "/readyz", tag = "host", security(()),
-    responses((status = 200, body = Health), (status = 503, body = Problem, content_type = "application/problem+json"))
+    get, path = "/readyz", operation_id = "is_ready", tag = "host", security(()),
+    responses(
+        (status = 200, body = Health, description = "it is ready"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "it is starting or ending"),
+    )
 )]
 pub(super) async fn readyz(State(control): State<Arc<Control>>) -> Answered<Health> {
     if control.is_ready() {

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 
-use crate::api_types::{Accepted, Problem};
+use crate::api_types::{Accepted, Problem, RawBytes};
 use crate::control::Control;
 use crate::extract::{Answer, Answered, Path, json, media_type};
 use crate::problem::{Code, Refused};
@@ -17,12 +17,12 @@ use crate::problem::{Code, Refused};
 /// `application/json`: one event, or an array of them; `application/x-ndjson`: one on each line; anything else: the body
 /// is one event. All are taken or none.
 #[utoipa::path(
-    post, path = "/v1/jobs/{job}/sources/{source}/events", tag = "events",
+    post, path = "/v1/jobs/{job}/sources/{source}/events", operation_id = "post_events", tag = "events",
     params(("job" = String, Path, description = "the job's id"), ("source" = String, Path, description = "an `http` source")),
-    request_body(content((String = "application/json"), (String = "application/x-ndjson"), (Vec<u8> = "application/octet-stream"))),
+    request_body(content((Value = "application/json"), (String = "application/x-ndjson"), (RawBytes = "application/octet-stream"))),
     responses(
-        (status = 202, body = Accepted),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 202, body = Accepted, description = "all of them are taken"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job or `http` source"),
         (status = 413, body = Problem, content_type = "application/problem+json", description = "more than the source can hold"),
         (status = 429, body = Problem, content_type = "application/problem+json", description = "no room; see `Retry-After`"),
     )

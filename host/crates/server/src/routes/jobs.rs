@@ -30,10 +30,10 @@ pub(super) struct SubmitQuery {
 ///
 /// The body is a job document in YAML or JSON. A job of the same name that is over is replaced; its dead letters stay.
 #[utoipa::path(
-    post, path = "/v1/jobs", tag = "jobs", params(SubmitQuery),
-    request_body(content((String = "application/yaml"), (String = "application/json"))),
+    post, path = "/v1/jobs", operation_id = "submit_job", tag = "jobs", params(SubmitQuery),
+    request_body(content((String = "application/yaml"), (Value = "application/json"))),
     responses(
-        (status = 201, body = SubmittedJob),
+        (status = 201, body = SubmittedJob, description = "it is started"),
         (status = 200, body = DryRun, description = "the answer to a dry run"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "such a job runs"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "it cannot run as written"),
@@ -71,15 +71,22 @@ pub(super) async fn submit(
 }
 
 /// All jobs
-#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", responses((status = 200, body = JobList)))]
+#[utoipa::path(
+    get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs",
+    responses((status = 200, body = JobList, description = "all jobs, by id"))
+)]
 pub(super) async fn list(State(control): State<Arc<Control>>) -> Answered<JobList> {
     Ok(Answer::ok(JobList { jobs: control.jobs().await?.iter().map(JobSummary::from).collect() }))
 }
 
 /// One job: state, document, plan, counters
 #[utoipa::path(
-    get, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
-    responses((status = 200, body = JobDetails), (status = 404, body = Problem, content_type = "application/problem+json"))
+    get, path = "/v1/jobs/{job}", operation_id = "inspect_job", tag = "jobs",
+    params(("job" = String, Path, description = "the job's id")),
+    responses(
+        (status = 200, body = JobDetails, description = "the job"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
+    )
 )]
 pub(super) async fn inspect(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Answered<JobDetails> {
     let job = control.job(&job.parse()?).await?;
@@ -89,10 +96,11 @@ pub(super) async fn inspect(State(control): State<Arc<Control>>, Path(job): Path
 
 /// Delete a job that is over, and its dead letters
 #[utoipa::path(
-    delete, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    delete, path = "/v1/jobs/{job}", operation_id = "delete_job", tag = "jobs",
+    params(("job" = String, Path, description = "the job's id")),
     responses(
         (status = 204, description = "it is gone"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is not over"),
     )
 )]
@@ -106,10 +114,11 @@ pub(super) async fn delete(
 
 /// Hold the sources of a job still
 #[utoipa::path(
-    post, path = "/v1/jobs/{job}/pause", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    post, path = "/v1/jobs/{job}/pause", operation_id = "pause_job", tag = "jobs",
+    params(("job" = String, Path, description = "the job's id")),
     responses(
-        (status = 200, body = JobSummary),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, body = JobSummary, description = "the job"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over or ending"),
     )
 )]
@@ -120,10 +129,11 @@ pub(super) async fn pause(State(control): State<Arc<Control>>, Path(job): Path<S
 
 /// Let the sources of a job go on
 #[utoipa::path(
-    post, path = "/v1/jobs/{job}/resume", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    post, path = "/v1/jobs/{job}/resume", operation_id = "resume_job", tag = "jobs",
+    params(("job" = String, Path, description = "the job's id")),
     responses(
-        (status = 200, body = JobSummary),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, body = JobSummary, description = "the job"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over or ending"),
     )
 )]
@@ -136,10 +146,11 @@ pub(super) async fn resume(State(control): State<Arc<Control>>, Path(job): Path<
 ///
 /// The operation succeeds when the job is over.
 #[utoipa::path(
-    post, path = "/v1/jobs/{job}/stop", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    post, path = "/v1/jobs/{job}/stop", operation_id = "stop_job", tag = "jobs",
+    params(("job" = String, Path, description = "the job's id")),
     responses(
-        (status = 202, body = OperationView),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 202, body = OperationView, description = "under way; ask for the operation"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over"),
     )
 )]
@@ -152,10 +163,11 @@ pub(super) async fn stop(State(control): State<Arc<Control>>, Path(job): Path<St
 ///
 /// The operation succeeds when the job is over.
 #[utoipa::path(
-    post, path = "/v1/jobs/{job}/cancel", tag = "jobs", params(("job" = String, Path, description = "the job's id")),
+    post, path = "/v1/jobs/{job}/cancel", operation_id = "cancel_job", tag = "jobs",
+    params(("job" = String, Path, description = "the job's id")),
     responses(
-        (status = 202, body = OperationView),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 202, body = OperationView, description = "under way; ask for the operation"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over"),
     )
 )]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -36,8 +36,7 @@ pub fn router(control: Arc<Control>, options: &ServerOptions) -> Router {
     let recorder = metrics::recorder();
     let (routes, _) = documented().split_for_parts();
     routes
-        .merge(metrics::router(&recorder))
-        .merge(openapi::router())
+        .layer(Extension(recorder.handle()))
         .route_layer(middleware::from_fn_with_state(Idempotency::new(Arc::clone(&control)), answer_once))
         .route_layer(middleware::from_fn_with_state(BodyBounds::new(options), take_in))
         .method_not_allowed_fallback(method_not_allowed)
@@ -71,6 +70,8 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(operations::inspect))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(metrics::scrape))
+        .routes(routes!(openapi::describe))
 }
 
 async fn no_such_route(uri: Uri) -> Refused {

@@ -9,7 +9,7 @@ use gristmill_types::ModuleName;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::api_types::{ModuleList, ModuleView, Problem, PushAnswer};
+use crate::api_types::{ForgottenModule, ModuleForm, ModuleList, ModuleView, Problem, PushAnswer, RawBytes};
 use crate::control::{Control, ModuleRef, PushResult};
 use crate::extract::{Answer, Answered, Params, Path, media_type, unsupported};
 use crate::problem::{Code, Refused};
@@ -31,12 +31,15 @@ pub(super) struct PushQuery {
 /// The body is the Wasm file itself, or a form with one file and, if wanted, a field `name`. Compiles for seconds if it
 /// is large and new.
 #[utoipa::path(
-    post, path = "/v1/modules", tag = "modules", params(PushQuery),
-    request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"), (Vec<u8> = "multipart/form-data"))),
+    post, path = "/v1/modules", operation_id = "push_module", tag = "modules", params(PushQuery),
+    request_body(content(
+        (RawBytes = "application/wasm"), (RawBytes = "application/octet-stream"), (ModuleForm = "multipart/form-data"),
+    )),
     responses(
         (status = 201, body = PushAnswer, description = "it is new, or its name is"),
         (status = 200, body = PushAnswer, description = "it was there, or this was a dry run"),
-        (status = "default", body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "the name stands for other bytes"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "it is not admitted"),
     )
 )]
 pub(super) async fn push(
@@ -90,7 +93,10 @@ async fn read_form(headers: HeaderMap, body: Bytes) -> Result<(Option<String>, B
 }
 
 /// All modules
-#[utoipa::path(get, path = "/v1/modules", tag = "modules", responses((status = 200, body = ModuleList)))]
+#[utoipa::path(
+    get, path = "/v1/modules", operation_id = "list_modules", tag = "modules",
+    responses((status = 200, body = ModuleList, description = "all modules, newest first"))
+)]
 pub(super) async fn list(State(control): State<Arc<Control>>) -> Answered<ModuleList> {
     let modules = control.modules().await?.into_iter().map(ModuleView::from).collect();
     Ok(Answer::ok(ModuleList { modules }))
@@ -98,30 +104,37 @@ pub(super) async fn list(State(control): State<Arc<Control>>) -> Answered<Module
 
 /// One module
 #[utoipa::path(
-    get, path = "/v1/modules/{module}", tag = "modules",
-    params(("module" = String, Path, description = "name@version, or the hash")),
-    responses((status = 200, body = ModuleView), (status = 404, body = Problem, content_type = "application/problem+json"))
+    get, path = "/v1/modules/{module}", operation_id = "inspect_module", tag = "modules",
+    params(("module" = String, Path, description = "name@version, the hash, or its first digits (6 at least)")),
+    responses(
+        (status = 200, body = ModuleView, description = "the module"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such module"),
+    )
 )]
 pub(super) async fn inspect(State(control): State<Arc<Control>>, Path(module): Path<String>) -> Answered<ModuleView> {
     let record = control.module(&reference(&module)?).await?;
     Ok(Answer::ok(record.into()))
 }
 
-/// Delete a module and all its names
+/// Forget a name, or a module
 ///
-/// Refused while a job that is not over uses it.
+/// By name: the name goes, and the module with the last of its names. By hash: the module and all its names. A module
+/// stays while a job that is not over uses it.
 #[utoipa::path(
-    delete, path = "/v1/modules/{module}", tag = "modules",
-    params(("module" = String, Path, description = "name@version, or the hash")),
+    delete, path = "/v1/modules/{module}", operation_id = "delete_module", tag = "modules",
+    params(("module" = String, Path, description = "name@version, the hash, or its first digits (6 at least)")),
     responses(
-        (status = 200, body = ModuleView, description = "what it was"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 200, body = ForgottenModule, description = "what is forgotten"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such module"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "a job uses it"),
     )
 )]
-pub(super) async fn delete(State(control): State<Arc<Control>>, Path(module): Path<String>) -> Answered<ModuleView> {
-    let record = control.delete_module(&reference(&module)?).await?;
-    Ok(Answer::ok(record.into()))
+pub(super) async fn delete(
+    State(control): State<Arc<Control>>,
+    Path(module): Path<String>,
+) -> Answered<ForgottenModule> {
+    let deleted = control.delete_module(&reference(&module)?).await?;
+    Ok(Answer::ok(deleted.into()))
 }
 
 fn reference(text: &str) -> Result<ModuleRef, Refused> {

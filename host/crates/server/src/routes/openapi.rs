@@ -1,15 +1,15 @@
 //! `/openapi.json`: the API described for machines, made from the handlers themselves.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use axum::Router;
 use axum::http::header;
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
 use utoipa::Modify;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{OpenApi, Ref};
 
-use crate::control::Control;
+use crate::api_types::Problem;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -18,6 +18,7 @@ use crate::control::Control;
         description = "Stream operators compiled to WebAssembly, uploaded into a running host. Every error is \
             application/problem+json. A POST with an `Idempotency-Key` can be sent again safely.",
     ),
+    components(responses(Problem)),
     modifiers(&Token),
     tags(
         (name = "modules", description = "Operators, compiled"),
@@ -51,12 +52,27 @@ pub(super) fn base() -> OpenApi {
 /// The whole description.
 #[must_use]
 pub fn openapi() -> OpenApi {
-    super::documented().split_for_parts().1
+    let (_, mut api) = super::documented().split_for_parts();
+    for operation in api.paths.paths.values_mut().flat_map(operations) {
+        // Whatever is asked for, the token may be wrong, the body too large, the host on its way out.
+        let problem = Ref::from_response_name("Problem").into();
+        operation.responses.responses.insert("default".to_owned(), problem);
+    }
+    api
 }
 
-pub(super) fn router() -> Router<Arc<Control>> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
+
+/// This description
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "describe_api", tag = "host",
+    responses((status = 200, body = Value, description = "the API as OpenAPI 3.1"))
+)]
+pub(super) async fn describe() -> Response {
     static TEXT: LazyLock<String> =
         LazyLock::new(|| openapi().to_pretty_json().expect("a description is made of texts, maps and lists"));
-    Router::new()
-        .route("/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()) }))
+    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }

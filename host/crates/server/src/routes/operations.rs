@@ -25,20 +25,26 @@ fn default_limit() -> usize {
 }
 
 /// The newest operations
-#[utoipa::path(get, path = "/v1/operations", tag = "operations", params(ListQuery), responses((status = 200, body = OperationList)))]
+#[utoipa::path(
+    get, path = "/v1/operations", operation_id = "list_operations", tag = "operations", params(ListQuery),
+    responses((status = 200, body = OperationList, description = "the newest first"))
+)]
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
     Params(query): Params<ListQuery>,
 ) -> Answered<OperationList> {
-    let operations = control.operations(query.limit.max(1)).await?.into_iter().map(OperationView::from).collect();
+    let operations = control.operations(query.limit).await?.into_iter().map(OperationView::from).collect();
     Ok(Answer::ok(OperationList { operations }))
 }
 
 /// How far an operation is
 #[utoipa::path(
-    get, path = "/v1/operations/{operation}", tag = "operations",
+    get, path = "/v1/operations/{operation}", operation_id = "inspect_operation", tag = "operations",
     params(("operation" = String, Path, description = "the operation's id")),
-    responses((status = 200, body = OperationView), (status = 404, body = Problem, content_type = "application/problem+json"))
+    responses(
+        (status = 200, body = OperationView, description = "the operation"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such operation"),
+    )
 )]
 pub(super) async fn inspect(
     State(control): State<Arc<Control>>,

@@ -37,6 +37,12 @@ async fn a_page_has_letters_with_reason_and_event() {
 }
 
 #[tokio::test]
+async fn a_page_of_no_letters_tells_their_count() {
+    let page = poisoned().await.get("/v1/jobs/orders/dead-letters?limit=0").await.expect(StatusCode::OK);
+    assert_eq!(page, json!({"count": 3, "letters": [], "next": 0}));
+}
+
+#[tokio::test]
 async fn letters_go_back_into_the_stream_once() {
     let host = poisoned().await;
     host.registry.cured.store(true, Ordering::SeqCst);

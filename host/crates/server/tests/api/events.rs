@@ -103,7 +103,19 @@ async fn a_tap_at_nothing_suggests_the_nearest() {
     assert_eq!(problem["hint"], "did you mean `pass`?");
     let problem = host.get("/v1/jobs/orders/operators/pass/tap?port=outt").await.problem(404, "not-found");
     assert_eq!(problem["hint"], "did you mean `pass.out`?");
-    host.get("/v1/jobs/orders/operators/out/tap").await.problem(404, "not-found");
+    // Far from every name, all are told.
+    let problem = host.get("/v1/jobs/orders/operators/enrichment/tap").await.problem(404, "not-found");
+    assert_eq!(problem["hint"], "there is `in`, `pass`, `out`");
+    let problem = host.get("/v1/jobs/orders/operators/pass/tap?port=rejected").await.problem(404, "not-found");
+    assert_eq!(problem["detail"], "there is no output port `pass.rejected` in job `orders`");
+    assert_eq!(problem["hint"], "there is `pass.out`");
+}
+
+#[tokio::test]
+async fn a_tap_at_a_sink_is_told_what_enters_it() {
+    let problem = Host::with_job().await.get("/v1/jobs/orders/operators/out/tap").await.problem(404, "not-found");
+    assert_eq!(problem["detail"], "nothing leaves `out` of job `orders`: it has no output port to tap");
+    assert_eq!(problem["hint"], "tap what enters it: `pass`");
 }
 
 #[tokio::test]

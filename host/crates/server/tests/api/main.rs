@@ -9,4 +9,5 @@ mod modules;
 mod jobs;
 mod dead_letters;
 mod events;
+mod description;
 mod host;

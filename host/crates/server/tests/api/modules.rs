@@ -3,6 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
+use gristmill_ports::catalog::Catalog;
+use gristmill_ports::module_registry::Admission;
+use gristmill_types::ModuleHash;
+use serde_json::json;
 
 use crate::support::{Host, JOB, WASM, wasm};
 
@@ -76,6 +80,73 @@ async fn a_module_in_use_stays_and_the_job_is_named() {
     host.finished(host.post("/v1/jobs/orders/cancel", "").await).await;
     host.delete("/v1/modules/pass@1").await.expect(StatusCode::OK);
     host.get("/v1/modules/pass@1").await.problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_name_is_forgotten_alone_and_the_module_with_its_last_name() {
+    let host = Host::with_module().await;
+    host.post("/v1/modules?name=same@1", WASM).await.expect(StatusCode::CREATED);
+    let hash = host.get("/v1/modules/pass@1").await.json()["hash"].clone();
+
+    let first = host.delete("/v1/modules/pass@1").await.expect(StatusCode::OK);
+    assert_eq!(
+        first,
+        json!({
+            "hash": hash, "forgotten_names": ["pass@1"], "kept_names": ["same@1"], "module_forgotten": false,
+        })
+    );
+    assert_eq!(host.get("/v1/modules/same@1").await.json()["names"], json!(["same@1"]));
+    host.get("/v1/modules/pass@1").await.problem(404, "not-found");
+
+    let last = host.delete("/v1/modules/same@1").await.expect(StatusCode::OK);
+    assert_eq!((&last["forgotten_names"], &last["module_forgotten"]), (&json!(["same@1"]), &json!(true)));
+    assert_eq!(host.get("/v1/modules").await.json()["modules"], json!([]));
+}
+
+#[tokio::test]
+async fn a_module_deleted_by_its_hash_goes_with_all_its_names() {
+    let host = Host::with_module().await;
+    let named = host.post("/v1/modules?name=same@1", WASM).await.expect(StatusCode::CREATED);
+    let gone = host.delete(&format!("/v1/modules/{}", named["hash"].as_str().unwrap())).await.expect(StatusCode::OK);
+    assert_eq!((&gone["forgotten_names"], &gone["kept_names"]), (&json!(["pass@1", "same@1"]), &json!([])));
+    assert_eq!(host.get("/v1/modules").await.json()["modules"], json!([]));
+}
+
+#[tokio::test]
+async fn a_spare_name_of_a_module_in_use_can_be_forgotten() {
+    let host = Host::with_job().await;
+    host.post("/v1/modules?name=same@1", WASM).await.expect(StatusCode::CREATED);
+    host.delete("/v1/modules/same@1").await.expect(StatusCode::OK);
+    host.delete("/v1/modules/pass@1").await.problem(409, "module-in-use");
+}
+
+#[tokio::test]
+async fn a_module_without_a_name_is_found_by_the_first_digits_of_its_hash() {
+    let host = Host::new();
+    let pushed = host.post("/v1/modules", WASM).await.expect(StatusCode::CREATED);
+    let hash = pushed["hash"].as_str().unwrap();
+    for digits in [&hash[..6], &hash[..12], &hash[..6].to_uppercase()] {
+        assert_eq!(host.get(&format!("/v1/modules/{digits}")).await.expect(StatusCode::OK)["hash"], hash);
+    }
+    host.get(&format!("/v1/modules/{}", &hash[..5])).await.problem(400, "bad-name");
+    host.get("/v1/modules/000000").await.problem(404, "not-found");
+    let gone = host.delete(&format!("/v1/modules/{}", &hash[..6])).await.expect(StatusCode::OK);
+    assert_eq!(gone["module_forgotten"], true);
+}
+
+#[tokio::test]
+async fn digits_that_several_hashes_begin_with_are_refused_with_both() {
+    let host = Host::new();
+    let hashes = [1, 2].map(|last| ModuleHash([[0xab; 31].as_slice(), &[last]].concat().try_into().unwrap()));
+    let pushed = host.post("/v1/modules?dry_run=true", WASM).await.expect(StatusCode::OK);
+    for hash in hashes {
+        let admission: Admission = serde_json::from_value(pushed["admission"].clone()).unwrap();
+        host.catalog.put_module(None, WASM, &Admission { hash, ..admission }).unwrap();
+    }
+    let problem = host.delete("/v1/modules/ababab").await.problem(400, "ambiguous");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("2 modules begin with `ababab`: ") && detail.contains(&hashes[0].to_string()), "{detail}");
+    assert_eq!(problem["hint"], "write more digits of the hash");
 }
 
 #[tokio::test]

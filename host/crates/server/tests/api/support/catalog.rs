@@ -73,6 +73,15 @@ impl Catalog for MemoryCatalog {
         self.with(|kept| kept.modules.values().map(|(record, _)| record.clone()).collect())
     }
 
+    fn delete_name(&self, name: &ModuleName) -> Result<bool, PortError> {
+        let Some(hash) = self.resolve(name)? else { return Ok(false) };
+        self.with(|kept| {
+            let (record, _) = kept.modules.get_mut(&hash).unwrap();
+            record.names.retain(|other| other != name);
+            record.names.is_empty() && kept.modules.remove(&hash).is_some()
+        })
+    }
+
     fn delete_module(&self, hash: ModuleHash) -> Result<bool, PortError> {
         self.with(|kept| kept.modules.remove(&hash).is_some())
     }
