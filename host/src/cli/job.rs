@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::api::Api;
-use super::output::{Output, field, table};
+use super::job_words::{event_in_words, in_a_line, inspected, letters, listed, log_lines, path, payload};
+use super::output::{Output, field};
 use super::submit::{SubmitOptions, submit};
 use super::{check, operation};
 
@@ -124,10 +125,6 @@ pub(crate) async fn perform(command: JobCommand, api: &Api, out: &Output) -> any
     Ok(ExitCode::SUCCESS)
 }
 
-fn path(job: &str, rest: &str) -> String {
-    format!("/v1/jobs/{job}{rest}")
-}
-
 async fn logs(job: &str, follow: bool, api: &Api, out: &Output) -> anyhow::Result<()> {
     if follow {
         return api
@@ -138,34 +135,8 @@ async fn logs(job: &str, follow: bool, api: &Api, out: &Output) -> anyhow::Resul
             .await;
     }
     let answer = api.get(&path(job, "/logs")).await?;
-    out.result(&answer, |answer| {
-        let line = |line: &Value| {
-            format!(
-                "{} {:5} [{}] {}",
-                field(line, "at"),
-                field(line, "level"),
-                field(line, "operator"),
-                field(line, "message")
-            )
-        };
-        answer["lines"].as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("\n")
-    });
+    out.result(&answer, log_lines);
     Ok(())
-}
-
-fn event_in_words(event: &Value) -> String {
-    let operator = field(event, "operator");
-    let place = if operator.is_empty() { String::new() } else { format!("[{operator}] ") };
-    let kind = field(event, "kind");
-    let what = match kind.as_str() {
-        "state" => format!("{} {}", field(event, "state"), field(event, "cause")),
-        "log" => format!("{}: {}", field(event, "level"), field(event, "message")),
-        "dead-letters" => format!("{} dead letters: {}", field(event, "count"), field(event, "reason")),
-        "call-failed" => format!("{}; {}", field(event, "message"), field(event, "reaction")),
-        "log-dropped" => format!("{} log lines dropped", field(event, "lines")),
-        _ => format!("{kind} {}", field(event, "message")),
-    };
-    format!("{place}{}", what.trim_end())
 }
 
 async fn tap(
@@ -186,76 +157,4 @@ async fn tap(
         limit.is_none_or(|limit| seen < limit)
     })
     .await
-}
-
-/// Bytes as the API gives them: text, or base64 where they are none.
-fn payload(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::Object(_) => value["text"].as_str().or(value["base64"].as_str()).unwrap_or_default().to_owned(),
-        _ => value.as_str().unwrap_or_default().to_owned(),
-    }
-}
-
-fn letters(answer: &Value) -> String {
-    let letter = |letter: &Value| {
-        let origin = field(letter, "origin");
-        let place = if origin.is_empty() {
-            field(letter, "operator")
-        } else {
-            format!("{} {origin}", field(letter, "operator"))
-        };
-        let replayed = if letter["replayed"].as_bool() == Some(true) { " (replayed)" } else { "" };
-        format!(
-            "#{}{replayed} {place}: {}: {}\n  key {} value {}",
-            field(letter, "number"),
-            field(letter, "kind"),
-            field(letter, "message"),
-            payload(&letter["key"]),
-            payload(&letter["value"]),
-        )
-    };
-    let mut lines: Vec<String> = answer["letters"].as_array().into_iter().flatten().map(letter).collect();
-    lines.push(format!("{} in all", field(answer, "count")));
-    lines.join("\n")
-}
-
-/// A job in a line.
-pub(super) fn in_a_line(job: &Value) -> String {
-    let mut line = format!(
-        "job {} is {}: {} events in, {} out, {} dead letters, {} ms",
-        field(job, "job"),
-        field(job, "state"),
-        field(job, "events_read"),
-        field(job, "events_written"),
-        field(job, "dead_letters"),
-        field(job, "elapsed_ms"),
-    );
-    let cause = field(job, "cause");
-    if !cause.is_empty() {
-        line.push_str(&format!("\ncause: {cause}"));
-    }
-    line
-}
-
-fn listed(answer: &Value) -> String {
-    let columns = ["job", "state", "events_read", "events_written", "dead_letters", "elapsed_ms"];
-    let row = |job: &Value| columns.map(|column| field(job, column)).to_vec();
-    let rows: Vec<_> = answer["jobs"].as_array().into_iter().flatten().map(row).collect();
-    table(&["JOB", "STATE", "IN", "OUT", "DEAD LETTERS", "MS"], &rows)
-}
-
-fn inspected(job: &Value) -> String {
-    let row = |node: &Value| {
-        let total = &node["total"];
-        let out: u64 = total["events_out"].as_array().into_iter().flatten().filter_map(Value::as_u64).sum();
-        let mut cells = vec![field(node, "id"), field(node, "kind"), field(total, "events_in"), out.to_string()];
-        cells.extend(
-            ["calls", "faults", "dead_letters", "busy_ms", "blocked_ms", "state_keys"].map(|name| field(total, name)),
-        );
-        cells
-    };
-    let rows: Vec<_> = job["report"]["nodes"].as_array().into_iter().flatten().map(row).collect();
-    let header = ["NODE", "KIND", "IN", "OUT", "CALLS", "FAULTS", "DEAD LETTERS", "BUSY MS", "BLOCKED MS", "KEYS"];
-    format!("{}\n{}\n{}", in_a_line(job), field(job, "rendering").trim_end(), table(&header, &rows))
 }

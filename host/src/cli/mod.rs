@@ -5,6 +5,7 @@ mod output;
 mod check;
 mod module;
 mod operation;
+mod job_words;
 mod submit;
 mod job;
 

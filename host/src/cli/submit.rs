@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::anyhow;
 use gristmill_dataflow::document::ModuleSource;
 use gristmill_dataflow::{JobDocument, Problem, locate, validate_offline};
+use gristmill_ports::catalog::JobState;
 use gristmill_types::ModuleHash;
 use reqwest::Method;
 use serde_json::Value;
 
 use super::api::{Api, Refused, problem_line};
 use super::output::{Output, field};
-use super::{job, module};
+use super::{job_words, module};
 use crate::local::{BadJob, base_of, read_document};
 
 /// How often a job that is waited for is looked at.
@@ -127,18 +128,17 @@ fn dry_run_in_words(answer: &Value, text: &str) -> String {
 async fn wait(name: &str, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::default();
     loop {
-        let seen = api.get(&format!("/v1/jobs/{name}")).await?;
-        match field(&seen, "state").as_str() {
-            "FINISHED" | "STOPPED" => {
-                out.result(&seen, job::in_a_line);
-                return Ok(ExitCode::SUCCESS);
-            }
-            "FAILED" | "CANCELLED" => {
-                out.result(&seen, job::in_a_line);
-                return Ok(ExitCode::FAILURE);
-            }
-            _ => out.note_in_place(&progress.line(&seen)),
+        let seen = api.get(&job_words::path(name, "")).await?;
+        let code = match job_words::state_of(&seen)? {
+            JobState::Starting | JobState::Running | JobState::Paused | JobState::Stopping => None,
+            JobState::Finished | JobState::Stopped => Some(ExitCode::SUCCESS),
+            JobState::Cancelled | JobState::Failed => Some(ExitCode::FAILURE),
+        };
+        if let Some(code) = code {
+            out.result(&seen, job_words::in_a_line);
+            return Ok(code);
         }
+        out.note_in_place(&progress.line(&seen));
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -1,0 +1,157 @@
+//! Jobs as the API tells of them: where it does, and what people are told.
+
+use anyhow::Context;
+use gristmill_ports::catalog::JobState;
+use gristmill_runtime::JobEventKind;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::output::{field, table};
+
+/// The address of a job, or of something of it.
+pub(super) fn path(job: &str, rest: &str) -> String {
+    format!("/v1/jobs/{job}{rest}")
+}
+
+/// Where a job is.
+///
+/// # Errors
+/// If it is where this program knows no job to be: its host is of another version.
+pub(super) fn state_of(job: &Value) -> anyhow::Result<JobState> {
+    let unknown =
+        || format!("the host says that the job is {}, which this version of gristmill does not know", job["state"]);
+    JobState::deserialize(&job["state"]).with_context(unknown)
+}
+
+/// A job in a line.
+pub(super) fn in_a_line(job: &Value) -> String {
+    let mut line = format!(
+        "job {} is {}: {} events in, {} out, {} dead letters, {} ms",
+        field(job, "job"),
+        field(job, "state"),
+        field(job, "events_read"),
+        field(job, "events_written"),
+        field(job, "dead_letters"),
+        field(job, "elapsed_ms"),
+    );
+    let cause = field(job, "cause");
+    if !cause.is_empty() {
+        line.push_str(&format!("\ncause: {cause}"));
+    }
+    line
+}
+
+pub(super) fn listed(answer: &Value) -> String {
+    let columns = ["job", "state", "events_read", "events_written", "dead_letters", "elapsed_ms"];
+    let row = |job: &Value| columns.map(|column| field(job, column)).to_vec();
+    let rows: Vec<_> = answer["jobs"].as_array().into_iter().flatten().map(row).collect();
+    table(&["JOB", "STATE", "IN", "OUT", "DEAD LETTERS", "MS"], &rows)
+}
+
+pub(super) fn inspected(job: &Value) -> String {
+    let row = |node: &Value| {
+        let total = &node["total"];
+        let out: u64 = total["events_out"].as_array().into_iter().flatten().filter_map(Value::as_u64).sum();
+        let mut cells = vec![field(node, "id"), field(node, "kind"), field(total, "events_in"), out.to_string()];
+        cells.extend(
+            ["calls", "faults", "dead_letters", "busy_ms", "blocked_ms", "state_keys"].map(|name| field(total, name)),
+        );
+        cells
+    };
+    let rows: Vec<_> = job["report"]["nodes"].as_array().into_iter().flatten().map(row).collect();
+    let header = ["NODE", "KIND", "IN", "OUT", "CALLS", "FAULTS", "DEAD LETTERS", "BUSY MS", "BLOCKED MS", "KEYS"];
+    format!("{}\n{}\n{}", in_a_line(job), field(job, "rendering").trim_end(), table(&header, &rows))
+}
+
+pub(super) fn log_lines(answer: &Value) -> String {
+    let line = |line: &Value| {
+        format!(
+            "{} {:5} [{}] {}",
+            field(line, "at"),
+            field(line, "level"),
+            field(line, "operator"),
+            field(line, "message")
+        )
+    };
+    answer["lines"].as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A job event in a line. One that this version does not know is given as it came.
+pub(super) fn event_in_words(event: &Value) -> String {
+    if let Some(missed) = event["missed"].as_u64() {
+        return format!("{missed} events missed: they came faster than they were read");
+    }
+    let Ok(kind) = JobEventKind::deserialize(event) else { return event.to_string() };
+    let operator = field(event, "operator");
+    let place = if operator.is_empty() { String::new() } else { format!("[{operator}] ") };
+    let what = match kind {
+        JobEventKind::State { state, cause } => format!("{state} {}", cause.unwrap_or_default()),
+        JobEventKind::Log { level: _, row: _, message } => format!("{}: {message}", field(event, "level")),
+        JobEventKind::DeadLetters { count, reason } => format!("{count} dead letters: {reason}"),
+        JobEventKind::CallFailed { message, reaction } => format!("{message}; {reaction}"),
+        JobEventKind::LogDropped { lines } => format!("{lines} log lines dropped"),
+        JobEventKind::Retrying { message } => format!("retrying {message}"),
+    };
+    format!("{place}{}", what.trim_end())
+}
+
+pub(super) fn letters(answer: &Value) -> String {
+    let letter = |letter: &Value| {
+        let origin = field(letter, "origin");
+        let place = if origin.is_empty() {
+            field(letter, "operator")
+        } else {
+            format!("{} {origin}", field(letter, "operator"))
+        };
+        let replayed = if letter["replayed"].as_bool() == Some(true) { " (replayed)" } else { "" };
+        format!(
+            "#{}{replayed} {place}: {}: {}\n  key {} value {}",
+            field(letter, "number"),
+            field(letter, "kind"),
+            field(letter, "message"),
+            payload(&letter["key"]),
+            payload(&letter["value"]),
+        )
+    };
+    let mut lines: Vec<String> = answer["letters"].as_array().into_iter().flatten().map(letter).collect();
+    lines.push(format!("{} in all", field(answer, "count")));
+    lines.join("\n")
+}
+
+/// Bytes as the API gives them: text, or base64 where they are none.
+pub(super) fn payload(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Object(_) => value["text"].as_str().or(value["base64"].as_str()).unwrap_or_default().to_owned(),
+        _ => value.as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn job_events_are_told_in_a_line() {
+        let cases = [
+            (json!({"kind": "state", "state": "FAILED", "cause": "disk full"}), "FAILED disk full"),
+            (json!({"kind": "log", "operator": "it", "level": "warn", "message": "odd"}), "[it] warn: odd"),
+            (json!({"kind": "dead-letters", "count": 2, "reason": "trap"}), "2 dead letters: trap"),
+            (json!({"kind": "log-dropped", "lines": 7, "number": 3, "at_ms": 5}), "7 log lines dropped"),
+            (json!({"missed": 4}), "4 events missed: they came faster than they were read"),
+            (json!({"kind": "of-tomorrow"}), r#"{"kind":"of-tomorrow"}"#),
+        ];
+        for (event, words) in cases {
+            assert_eq!(event_in_words(&event), words);
+        }
+    }
+
+    #[test]
+    fn a_state_of_tomorrow_is_no_reason_to_wait_for_ever() {
+        assert_eq!(state_of(&json!({"state": "PAUSED"})).ok(), Some(JobState::Paused));
+        let error = state_of(&json!({"state": "HIBERNATING"})).expect_err("no such state");
+        assert!(error.to_string().contains("the job is \"HIBERNATING\""), "{error}");
+    }
+}
