@@ -14,6 +14,9 @@ use crate::dead_letters::DeadLetterFiles;
 use crate::module_files::ModuleFiles;
 use crate::store::Store;
 
+/// Bytes on disk that the dead letters of one job may take.
+const DEAD_LETTER_BYTES: u64 = 1 << 30;
+
 /// What a host remembers, in one directory that it has to itself.
 ///
 /// ```text
@@ -43,15 +46,8 @@ impl FileCatalog {
         let dir = DataDir::open(data_dir)?;
         let store = Store::open(dir.path())?;
         let modules = ModuleFiles::open(dir.path(), &store.module_hashes()?)?;
-        let letters = DeadLetterFiles::open(dir.path())?;
+        let letters = DeadLetterFiles::open(dir.path(), DEAD_LETTER_BYTES)?;
         Ok(Self { store, modules, letters, clock, changing_modules: Mutex::new(()), _dir: dir })
-    }
-
-    /// The same catalog with another bound on the dead letters of one job, in bytes on disk; 1 GiB without this.
-    #[must_use]
-    pub fn with_dead_letter_bytes(mut self, bytes: u64) -> Self {
-        self.letters.set_limit(bytes);
-        self
     }
 }
 
