@@ -24,6 +24,10 @@ pub trait ModuleRegistry: Send + Sync {
     /// # Errors
     /// If the parameters do not fit the module's schema, or its code cannot be compiled (any more).
     fn prepare(&self, bytes: &[u8], options: &PrepareOptions) -> Result<Prepared, Refusal>;
+
+    /// Throws away what is kept on disk of a module that is deleted; whoever runs it still runs on. The default does
+    /// nothing: not every registry keeps something.
+    fn forget(&self, _module: ModuleHash) {}
 }
 
 /// A module ready to open instances.

@@ -8,6 +8,7 @@ use gristmill_types::{
 };
 
 use crate::clock::Clock;
+use crate::interrupt::Interrupt;
 use crate::state::StateBackend;
 use crate::telemetry::GuestLog;
 
@@ -29,6 +30,8 @@ pub trait Operator: Send {
     ///
     /// `state` is borrowed as a box, so that an implementation may move it elsewhere for the length of the call; it
     /// must be back in its place on return.
+    ///
+    /// A call ends soon after [`OperatorContext::interrupt`] was set.
     ///
     /// The outcome is checked: its ports and rows exist, selected rows ascend strictly, created columns are even, no
     /// row is both rejected and emitted.
@@ -71,12 +74,16 @@ pub struct OperatorContext {
     pub max_parallelism: MaxParallelism,
     /// The key groups of this subtask; created keys of a `keeps-key` port must lie in them.
     pub key_groups: KeyGroupRange,
+    /// Whether all events that come in stand in the subtask of their key; only then do `keeps-key` ports keep anything.
+    pub keys_in_place: bool,
     /// Parameters as JSON, checked and with defaults filled in; `{}` if there are none.
     pub parameters: String,
     /// Where log lines go.
     pub log: Arc<dyn GuestLog>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
-    /// Seed of the guest's random numbers.
+    /// Seed of the guest's random numbers; another for each subtask and each run.
     pub seed: u64,
+    /// Tells that the job is over; calls then end soon.
+    pub interrupt: Interrupt,
 }

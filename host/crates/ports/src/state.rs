@@ -118,6 +118,10 @@ pub trait StateBackend: Send {
     /// Forgets the call's write set and closes the call.
     fn roll_back(&mut self);
 
+    /// Bounds what one read may hand over, in bytes, for whoever reads and cannot take in more. The default does
+    /// nothing: a backend may have a bound of its own.
+    fn bound_reads(&mut self, _bytes: usize) {}
+
     /// A mark in the write set; see [`Self::roll_back_to`].
     fn mark(&self) -> WriteMark;
 

@@ -7,19 +7,20 @@ use gristmill_types::Column;
 const ENTRY_BYTES: usize = 8;
 
 /// Bytes that one read hands over. A guest may ask for one large value a thousand times, or for a page of 4 GiB; above
-/// every limit of the Wasm floor, a last bound.
-const MAX_READ_BYTES: usize = 256 << 20;
+/// every limit of the Wasm floor, a last bound; a caller that can take in less says so.
+pub(crate) const MAX_READ_BYTES: usize = 256 << 20;
 
 /// The column of these values; `bytes` is the sum of their lengths.
 ///
 /// # Errors
-/// If they take more than [`MAX_READ_BYTES`]; nothing is copied then.
+/// If they take more than `limit` bytes; nothing is copied then.
 pub(crate) fn column_of<'v>(
+    limit: usize,
     bytes: usize,
     values: impl ExactSizeIterator<Item = Option<&'v [u8]>>,
 ) -> Result<Column, StateError> {
-    if bytes > MAX_READ_BYTES {
-        return Err(StateError::ReadTooLarge { limit: MAX_READ_BYTES });
+    if bytes > limit {
+        return Err(StateError::ReadTooLarge { limit });
     }
     let mut column = Column::with_capacity(values.len(), bytes);
     values.for_each(|value| column.push(value));

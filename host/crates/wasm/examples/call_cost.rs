@@ -86,10 +86,12 @@ fn context(parameters: &str) -> Result<OperatorContext, Box<dyn Error>> {
         parallelism: Parallelism(NonZeroU32::MIN),
         max_parallelism: MaxParallelism::DEFAULT,
         key_groups: KeyGroupRange { start: 0, end: 128 },
+        keys_in_place: true,
         parameters: parameters.to_owned(),
         log: Arc::new(Silent),
         clock: Arc::new(ManualClock::default()),
         seed: 1,
+        interrupt: gristmill_ports::Interrupt::default(),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gristmill_ports::Interrupt;
 use gristmill_ports::clock::{Clock, ManualClock};
 use gristmill_ports::module_registry::Refusal;
 use gristmill_ports::telemetry::Silent;
@@ -42,8 +43,16 @@ fn ask(module: &Arc<Module>, seed: u64) -> Result<Descriptor, Refusal> {
     let clock = ManualClock::default();
     clock.advance(Duration::from_secs(seed));
     let now_ms = clock.now_ms();
-    let provisions = Provisions { limits: SANDBOX, log: Arc::new(Silent), clock: Arc::new(clock), seed, metrics: 0 };
+    let provisions = Provisions {
+        limits: SANDBOX,
+        log: Arc::new(Silent),
+        clock: Arc::new(clock),
+        seed,
+        metrics: 0,
+        interrupt: Interrupt::default(),
+    };
     let mut instance = Instance::new(module, provisions).map_err(|failure| did_not("start", &failure))?;
+    instance.start_deadline();
     let said = instance
         .call(Phase::Outside, now_ms, |calls, store| {
             let guest = calls.guest.as_ref().expect("only modules that export `guest` are asked");

@@ -1,7 +1,8 @@
 //! An operator whose module exports `event-handler`: one call an event, with the guarantees of a batch around it.
 //!
 //! A bad record takes back the writes of its own event and rejects that row; any other failure is the whole batch's.
-//! The deadline is that of a call, which here is one event.
+//! The call limit counts for the batch, as for any operator: the events share one deadline, and a batch that takes longer
+//! is faulted, and bisected by the caller like any other (rule 17).
 
 use gristmill_ports::operator::{Call, Operator};
 use gristmill_ports::state::StateBackend;
@@ -37,7 +38,9 @@ impl Operator for EventOperator {
         state: &mut Box<dyn StateBackend>,
     ) -> Result<Outcome, CallFailure> {
         let mut instance = self.0.take()?;
+        state.bound_reads(self.0.limits.memory_bytes);
         std::mem::swap(state, &mut instance.data().state);
+        instance.start_deadline();
         let mut batch = Batch {
             call,
             events,

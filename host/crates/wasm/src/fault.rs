@@ -5,7 +5,8 @@ use gristmill_types::failure::{FaultKind, GuestFault};
 use wasmtime::{FrameInfo, FrameSymbol, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::limits::{Footprint, Limits};
+use crate::deadline::Halt;
+use crate::limits::{Denied, Footprint, Limits, TABLE_ELEMENTS};
 
 /// Frames of a backtrace that are kept; a stack overflow has tens of thousands.
 const FRAMES: usize = 32;
@@ -14,7 +15,10 @@ const FRAMES: usize = 32;
 /// wasmtime; a test pins the words.
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// Why an import stops the guest that called it.
+/// What wasmtime says when the first size of a memory is more than the guest's limit; likewise.
+const NO_ROOM: &str = "exceeds memory limits";
+
+/// Why the host stops a guest: in an import that it called, or at a look at its deadline.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stop {
     /// The guest broke the contract.
@@ -23,9 +27,24 @@ pub(crate) enum Stop {
     /// The guest handed over more than its output limit.
     #[error("more than the output limit was handed over")]
     Output,
+    /// The call took too long.
+    #[error("the deadline is over")]
+    Late,
+    /// Nobody waits for the call any more.
+    #[error("the job is over")]
+    JobOver,
     /// The host could not do its part; the guest is not to blame.
     #[error("{0}")]
     Host(String),
+}
+
+impl From<Halt> for Stop {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Late => Self::Late,
+            Halt::JobOver => Self::JobOver,
+        }
+    }
 }
 
 /// A fault without a backtrace: something the host found in what a guest returned.
@@ -50,26 +69,28 @@ pub(crate) fn failure_of(error: &wasmtime::Error, limits: &Limits, footprint: &F
     let (kind, message) = match error.downcast_ref::<Stop>() {
         Some(Stop::Host(message)) => return CallFailure::Fatal(message.clone()),
         Some(Stop::Contract(message)) => (FaultKind::InvalidResult, message.clone()),
-        Some(Stop::Output) => return CallFailure::Fault(with_backtrace(over_output_limit(limits), error)),
+        Some(Stop::Output) => {
+            let GuestFault { kind, message, .. } = over_output_limit(limits);
+            (kind, message)
+        }
+        Some(Stop::Late) => (
+            FaultKind::Deadline,
+            format!("the call took longer than {:?}; do less in a call, or raise `limits.call`", limits.call),
+        ),
+        Some(stop @ Stop::JobOver) => (FaultKind::Deadline, stop.to_string()),
         None => classify(error, limits, footprint),
     };
     CallFailure::Fault(with_backtrace(GuestFault { kind, message, backtrace: Vec::new() }, error))
 }
 
+/// The fault of a guest that ended by itself, or by wasmtime. What it had been denied before may be the cause, so that
+/// is told too; it is taken for the cause where the guest gave up by itself, as allocators do.
 fn classify(error: &wasmtime::Error, limits: &Limits, footprint: &Footprint) -> (FaultKind, String) {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return (FaultKind::Trap, format!("the guest ended itself with exit code {}", exit.0));
     }
     let trap = error.downcast_ref::<Trap>().copied();
-    if trap == Some(Trap::Interrupt) {
-        let message = format!("the call took longer than {:?}; do less in a call, or raise `limits.call`", limits.call);
-        return (FaultKind::Deadline, message);
-    }
-    if footprint.was_denied() {
-        let limit = in_words(limits.memory_bytes);
-        return (FaultKind::Memory, format!("the guest wanted more than its {limit} of memory; raise `limits.memory`"));
-    }
-    match trap {
+    let (kind, message) = match trap {
         Some(Trap::StackOverflow) => (FaultKind::Trap, "the guest's stack overflowed".to_owned()),
         Some(Trap::UnreachableCodeReached) => {
             (FaultKind::Trap, "the guest gave up: it panicked, aborted or reached `unreachable`".to_owned())
@@ -81,8 +102,23 @@ fn classify(error: &wasmtime::Error, limits: &Limits, footprint: &Footprint) -> 
                 let fault = over_output_limit(limits);
                 return (fault.kind, fault.message);
             }
-            (FaultKind::InvalidResult, cause)
+            let kind = if cause.contains(NO_ROOM) { FaultKind::Memory } else { FaultKind::InvalidResult };
+            (kind, cause)
         }
+    };
+    let Some(denied) = footprint.denied() else { return (kind, message) };
+    let gave_up = trap == Some(Trap::UnreachableCodeReached) && denied == Denied::Memory;
+    let kind = if gave_up { FaultKind::Memory } else { kind };
+    (kind, format!("{message}; {}", denied_in_words(denied, limits)))
+}
+
+fn denied_in_words(denied: Denied, limits: &Limits) -> String {
+    match denied {
+        Denied::Memory => format!(
+            "it had been denied memory before: it wanted more than its {} of memory; raise `limits.memory`",
+            in_words(limits.memory_bytes)
+        ),
+        Denied::Elements => format!("it had been denied room in its tables before: at most {TABLE_ELEMENTS} elements"),
     }
 }
 

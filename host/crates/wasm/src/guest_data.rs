@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use gristmill_ports::Interrupt;
 use gristmill_ports::clock::Clock;
 use gristmill_ports::state::{StateBackend, Stateless};
 use gristmill_ports::telemetry::GuestLog;
@@ -9,11 +10,13 @@ use gristmill_types::outcome::MetricUpdate;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::deadline::{Deadline, Halt};
 use crate::engine::GuestEngine;
 use crate::fault::Stop;
 use crate::guest_time::GuestTime;
 use crate::limits::{Footprint, Limits};
 use crate::log_gate::LogGate;
+use crate::ticker::Ticker;
 
 /// WASI resources (streams, pollables) that a guest may hold at once; a small host object stands behind each.
 const WASI_RESOURCES: usize = 4096;
@@ -41,6 +44,8 @@ pub(crate) struct Provisions {
     pub(crate) seed: u64,
     /// How many metrics its descriptor declares.
     pub(crate) metrics: usize,
+    /// Ends its calls when the job is over.
+    pub(crate) interrupt: Interrupt,
 }
 
 /// The data of a store.
@@ -57,7 +62,8 @@ pub(crate) struct GuestData {
     log: Arc<Mutex<LogGate>>,
     engine: Arc<GuestEngine>,
     budget: usize,
-    credit: u64,
+    deadline: Deadline,
+    interrupt: Interrupt,
     wasi: WasiCtx,
     resources: ResourceTable,
 }
@@ -69,7 +75,7 @@ impl GuestData {
         provisions: Provisions,
         wasi: impl FnOnce(&Arc<Mutex<LogGate>>, &GuestTime, u64) -> WasiCtx,
     ) -> Self {
-        let Provisions { limits, log, clock, seed, metrics } = provisions;
+        let Provisions { limits, log, clock, seed, metrics, interrupt } = provisions;
         let log = Arc::new(Mutex::new(LogGate::new(log, clock, limits.log_bytes)));
         let time = GuestTime::default();
         let wasi = wasi(&log, &time, seed);
@@ -86,17 +92,17 @@ impl GuestData {
             log,
             engine,
             budget: limits.output_bytes,
-            credit: 0,
+            deadline: Deadline::default(),
+            interrupt,
             wasi,
             resources,
         }
     }
 
-    /// Sets everything to the beginning of a call.
+    /// Sets everything but the deadline to the beginning of a call.
     pub(crate) fn begin_call(&mut self, phase: Phase, processing_time_ms: i64) {
         self.phase = phase;
         self.budget = self.limits.output_bytes;
-        self.credit = 0;
         self.measured.clear();
         self.footprint.begin_call();
         self.time.begin_call(processing_time_ms);
@@ -127,17 +133,28 @@ impl GuestData {
         self.limits.output_bytes - self.budget
     }
 
+    /// Lets the deadline of a call begin.
+    pub(crate) fn start_deadline(&mut self) {
+        self.deadline = Deadline::starting(self.engine.ticker.ticks(), Ticker::ticks_for(self.limits.call));
+    }
+
+    /// How many ticks the guest may run before it is looked at again.
+    ///
+    /// # Errors
+    /// Why it may not run on.
+    pub(crate) fn next_slice(&self) -> Result<u64, Halt> {
+        if self.interrupt.is_set() {
+            return Err(Halt::JobOver);
+        }
+        self.deadline.slice(self.engine.ticker.ticks()).ok_or(Halt::Late)
+    }
+
     /// Does work of the host within a guest's call, and credits the time it takes to the guest's deadline.
     pub(crate) fn on_the_house<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
         let begun = self.engine.ticker.ticks();
         let result = work(self);
-        self.credit += self.engine.ticker.ticks() - begun;
+        self.deadline.credit(self.engine.ticker.ticks() - begun);
         result
-    }
-
-    /// Ticks by which the deadline must be put off, once.
-    pub(crate) fn take_credit(&mut self) -> u64 {
-        std::mem::take(&mut self.credit)
     }
 }
 

@@ -29,6 +29,7 @@ impl Operator for GuestOperator {
         state: &mut Box<dyn StateBackend>,
     ) -> Result<Outcome, CallFailure> {
         let mut instance = self.0.take()?;
+        state.bound_reads(self.0.limits.memory_bytes);
         // The backend lives in the store for the length of the call; what stands in its place meanwhile has no size.
         std::mem::swap(state, &mut instance.data().state);
         let said = call_process(&mut instance, call, input, events);
@@ -70,6 +71,7 @@ fn call_process(
         keys: borrowed(events.keys()),
         values: borrowed(events.values()),
     };
+    instance.start_deadline();
     instance.call(Phase::Batch, call.processing_time_ms, |calls, store| {
         let processor = calls.processor.as_ref().expect("modules without `processor` make no such operator");
         processor.call_process(store, told, input.0, batch)

@@ -8,11 +8,10 @@ use wasmtime::component::Instance as Raw;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::bindings::{event_handler, guest, processor};
-use crate::fault::failure_of;
+use crate::fault::{Stop, failure_of};
 use crate::guest_data::{GuestData, Phase, Provisions};
 use crate::imports::empty_world;
 use crate::module::{Exports, Module};
-use crate::ticker::Ticker;
 
 /// A live guest.
 pub(crate) struct Instance {
@@ -39,12 +38,11 @@ impl Instance {
         let mut store = Store::new(&module.engine.wasm, data);
         store.limiter(|data| &mut data.footprint);
         store.set_hostcall_fuel(store.data().limits.output_bytes);
-        store.epoch_deadline_callback(|mut context| {
-            Ok(match context.data_mut().take_credit() {
-                0 => UpdateDeadline::Interrupt,
-                ticks => UpdateDeadline::Continue(ticks),
-            })
+        store.epoch_deadline_callback(|context| match context.data().next_slice() {
+            Ok(ticks) => Ok(UpdateDeadline::Continue(ticks)),
+            Err(halt) => Err(Stop::from(halt).into()),
         });
+        store.data_mut().start_deadline();
         let calls = call(&mut store, module, Phase::Outside, now_ms, |store| {
             let raw = module.linked.instantiate(&mut *store)?;
             Calls::of(&module.exports, store, &raw)
@@ -52,7 +50,12 @@ impl Instance {
         Ok(Self { store, module: Arc::clone(module), calls })
     }
 
-    /// Calls the guest. After an error the instance must not be used again.
+    /// Lets the deadline begin that the next calls share.
+    pub(crate) fn start_deadline(&mut self) {
+        self.data().start_deadline();
+    }
+
+    /// Calls the guest under the deadline begun last. After an error the instance must not be used again.
     ///
     /// # Errors
     /// How the call failed, if it did not return.
@@ -91,9 +94,14 @@ fn call<R>(
     f: impl FnOnce(&mut Store<GuestData>) -> wasmtime::Result<R>,
 ) -> Result<R, CallFailure> {
     store.data_mut().begin_call(phase, processing_time_ms);
-    store.set_epoch_deadline(Ticker::ticks_for(store.data().limits.call));
     let in_flight = module.engine.ticker.begin_call();
-    let result = f(store);
+    let result = match store.data().next_slice() {
+        Ok(ticks) => {
+            store.set_epoch_deadline(ticks);
+            f(store)
+        }
+        Err(halt) => Err(Stop::from(halt).into()),
+    };
     drop(in_flight);
     let data = store.data_mut();
     data.phase = Phase::Outside;

@@ -10,6 +10,7 @@
 
 mod bindings;
 mod ticker;
+mod deadline;
 mod engine;
 mod limits;
 mod fault;
@@ -19,6 +20,7 @@ mod guest_data;
 mod imports;
 mod refusal;
 mod surface;
+mod bulk;
 mod encode;
 mod cache;
 mod module;

@@ -6,10 +6,10 @@ use gristmill_ports::module_registry::PrepareOptions;
 use wasmtime::ResourceLimiter;
 
 /// Table elements of an instance, all tables together: 8 MiB of pointers.
-const TABLE_ELEMENTS: usize = 1 << 20;
+pub(crate) const TABLE_ELEMENTS: usize = 1 << 20;
 
-/// Core instances, memories and tables of one component. Toolchains use up to about a hundred.
-const PARTS: usize = 1000;
+/// Core instances, memories and tables of one component, each. Toolchains use some dozens.
+const PARTS: usize = 128;
 
 /// The bounds within which a guest is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,15 @@ impl From<&PrepareOptions> for Limits {
     }
 }
 
+/// What a guest asked for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// Linear memory.
+    Memory,
+    /// Elements of tables.
+    Elements,
+}
+
 /// The account of what an instance holds. Guest memory never shrinks, so it only grows.
 #[derive(Debug)]
 pub(crate) struct Footprint {
@@ -43,13 +52,16 @@ pub(crate) struct Footprint {
     memory: usize,
     elements: usize,
     at_open: usize,
-    denied: bool,
+    denied: Option<Denied>,
+    /// What was booked last, until the growth is known to have come about.
+    last_memory: usize,
+    last_elements: usize,
 }
 
 impl Footprint {
     /// An empty account with this limit, in bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, memory: 0, elements: 0, at_open: 0, denied: false }
+        Self { limit, memory: 0, elements: 0, at_open: 0, denied: None, last_memory: 0, last_elements: 0 }
     }
 
     /// Remembers the size at which the instance began its work.
@@ -57,13 +69,13 @@ impl Footprint {
         self.at_open = self.memory;
     }
 
-    /// Forgets that memory was denied, at the beginning of a call.
+    /// Forgets what was denied, at the beginning of a call.
     pub(crate) fn begin_call(&mut self) {
-        self.denied = false;
+        self.denied = None;
     }
 
-    /// Whether the guest was denied memory in this call.
-    pub(crate) fn was_denied(&self) -> bool {
+    /// What the guest was denied last in this call.
+    pub(crate) fn denied(&self) -> Option<Denied> {
         self.denied
     }
 
@@ -75,24 +87,47 @@ impl Footprint {
 }
 
 impl ResourceLimiter for Footprint {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let grown = self.memory.saturating_add(desired.saturating_sub(current));
-        if grown > self.limit {
-            self.denied = true;
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.last_memory = 0;
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            // Its own bound, not ours: nothing is denied.
             return Ok(false);
         }
-        self.memory = grown;
+        let growth = desired.saturating_sub(current);
+        if self.memory.saturating_add(growth) > self.limit {
+            self.denied = Some(Denied::Memory);
+            return Ok(false);
+        }
+        self.memory += growth;
+        self.last_memory = growth;
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let grown = self.elements.saturating_add(desired.saturating_sub(current));
-        if grown > TABLE_ELEMENTS {
-            self.denied = true;
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!("a guest's memory did not grow: {error:#}");
+        self.memory -= std::mem::take(&mut self.last_memory);
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.last_elements = 0;
+        if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        self.elements = grown;
+        let growth = desired.saturating_sub(current);
+        if self.elements.saturating_add(growth) > TABLE_ELEMENTS {
+            self.denied = Some(Denied::Elements);
+            return Ok(false);
+        }
+        self.elements += growth;
+        self.last_elements = growth;
         Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!("a guest's table did not grow: {error:#}");
+        self.elements -= std::mem::take(&mut self.last_elements);
+        Ok(())
     }
 
     fn instances(&self) -> usize {
@@ -119,10 +154,10 @@ mod tests {
         let mut footprint = Footprint::new(4 * MIB);
         assert!(footprint.memory_growing(0, 3 * MIB, None).expect("an answer"));
         assert!(!footprint.memory_growing(0, 2 * MIB, None).expect("an answer"), "a second memory");
-        assert!(footprint.was_denied());
+        assert_eq!(footprint.denied(), Some(Denied::Memory));
         footprint.begin_call();
         assert!(footprint.memory_growing(3 * MIB, 4 * MIB, None).expect("an answer"));
-        assert!(!footprint.was_denied());
+        assert_eq!(footprint.denied(), None);
     }
 
     // Rule 11.
@@ -139,5 +174,22 @@ mod tests {
         assert!(large_from_birth.memory_growing(0, 7 * MIB, None).expect("an answer"));
         large_from_birth.opened();
         assert!(!large_from_birth.is_oversized());
+    }
+
+    #[test]
+    fn memory_that_did_not_come_about_is_not_held() {
+        let mut footprint = Footprint::new(8 * MIB);
+        assert!(footprint.memory_growing(0, MIB, Some(2 * MIB)).expect("an answer"));
+        assert!(!footprint.memory_growing(MIB, 4 * MIB, Some(2 * MIB)).expect("an answer"), "beyond its own maximum");
+        assert_eq!(footprint.denied(), None, "that was not our limit");
+        for _ in 0..2 {
+            assert!(footprint.memory_growing(MIB, 8 * MIB, None).expect("an answer"));
+            footprint.memory_grow_failed(wasmtime::Error::msg("no room")).expect("an answer");
+        }
+        footprint.opened();
+        assert!(!footprint.is_oversized());
+        assert!(footprint.table_growing(0, TABLE_ELEMENTS, None).expect("an answer"));
+        assert!(!footprint.table_growing(TABLE_ELEMENTS, TABLE_ELEMENTS + 1, None).expect("an answer"));
+        assert_eq!(footprint.denied(), Some(Denied::Elements));
     }
 }

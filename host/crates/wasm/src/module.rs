@@ -12,7 +12,7 @@ use crate::engine::GuestEngine;
 use crate::guest_data::GuestData;
 use crate::refusal::{INVALID_WASM, WRONG_TYPES, refuse};
 use crate::surface::Surface;
-use crate::{encode, fault};
+use crate::{bulk, encode, fault};
 
 /// Compiled code with all that is needed to make instances of it. Shared by all operators that run the module.
 pub(crate) struct Module {
@@ -36,14 +36,17 @@ pub(crate) struct Exports {
 pub(crate) struct Compiled {
     pub(crate) cache: CacheUse,
     pub(crate) millis: u64,
+    /// Hash of the component that was compiled, if there is code that the cache does not have.
+    pub(crate) uncached: Option<blake3::Hash>,
 }
 
 impl Compiled {
-    pub(crate) const HIT: Self = Self { cache: CacheUse::Hit, millis: 0 };
+    pub(crate) const HIT: Self = Self { cache: CacheUse::Hit, millis: 0, uncached: None };
 }
 
 impl Module {
-    /// Makes a module of uploaded bytes; looks at its imports and exports before compiling anything.
+    /// Makes a module of uploaded bytes; looks at its imports, exports and weight before compiling anything. What was
+    /// compiled is not kept in the cache yet: the module may be refused still.
     ///
     /// # Errors
     /// Why the bytes cannot be a module of this host.
@@ -58,6 +61,7 @@ impl Module {
         let surface = Surface::of(&component)?;
         surface.check_imports()?;
         surface.check_exports()?;
+        bulk::check(&component)?;
         let (compiled, effort) = compiled(engine, cache, hash, &component)?;
         let linked = linker.instantiate_pre(&compiled).map_err(|error| wrong_types(&error))?;
         let exports = Exports::of(&linked, &surface)?;
@@ -71,16 +75,15 @@ fn compiled(
     hash: ModuleHash,
     component: &[u8],
 ) -> Result<(Component, Compiled), Refusal> {
-    if let Some(component) = cache.load(&engine.wasm, hash) {
+    if let Some(component) = cache.load(&engine.wasm, hash, component) {
         return Ok((component, Compiled::HIT));
     }
     let begun = std::time::Instant::now();
     let compiled = Component::from_binary(&engine.wasm, component)
         .map_err(|error| refuse(INVALID_WASM, format!("the component does not compile: {error:#}")))?;
     let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    cache.store(hash, &compiled);
     tracing::info!(module = %hash, size = %fault::in_words(component.len()), millis, "compiled a module");
-    Ok((compiled, Compiled { cache: CacheUse::Miss, millis }))
+    Ok((compiled, Compiled { cache: CacheUse::Miss, millis, uncached: Some(blake3::hash(component)) }))
 }
 
 impl Exports {

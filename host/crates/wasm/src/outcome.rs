@@ -112,8 +112,9 @@ impl Check<'_> {
         let batch =
             EventBatch::new(said.timestamps, keys, values).map_err(|uneven| invalid(format!("created: {uneven}")))?;
         self.spend(batch.bytes())?;
-        // Only a keyed input makes the output of a port keyed (rule 14).
-        if !port.keeps_key || self.events.key_hashes().is_empty() {
+        // Only what came in under its key can stay so (rule 14). Hashes alone say nothing: a batch that was spread
+        // evenly since still has those of the exchange before.
+        if !port.keeps_key || !self.context.keys_in_place {
             return Ok(Rows::Created(batch));
         }
         let batch = batch.hashed();

@@ -19,6 +19,8 @@ pub(crate) const MISSING_INTERFACE: &str = "missing-interface";
 pub(crate) const FORBIDDEN_IMPORT: &str = "forbidden-import";
 /// An interface whose functions or types are not those of the contract.
 pub(crate) const WRONG_TYPES: &str = "wrong-types";
+/// Instances of the module would take too much of the host.
+pub(crate) const TOO_LARGE: &str = "too-large";
 /// `describe` failed, or what it says cannot be.
 pub(crate) const BAD_DESCRIPTOR: &str = "bad-descriptor";
 /// The module wants something of the contract that this version of the host does not do.

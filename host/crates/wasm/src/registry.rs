@@ -64,6 +64,13 @@ impl WasmModules {
         Ok((module, effort))
     }
 
+    /// Keeps what was compiled of a module that has been found good.
+    fn keep(&self, hash: ModuleHash, module: &Module, effort: Compiled) {
+        if let Some(source) = effort.uncached {
+            self.cache.store(hash, source, module.linked.component());
+        }
+    }
+
     fn slot(&self, hash: ModuleHash) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         // Slots that nobody waits at and whose module is gone make room.
@@ -80,6 +87,7 @@ impl ModuleRegistry for WasmModules {
         let (module, effort) = self.module(hash, bytes)?;
         let descriptor = describe::describe(&module)?;
         let warnings = descriptor::check(&descriptor, &module.surface)?;
+        self.keep(hash, &module, effort);
         Ok(Admission {
             hash,
             form: module.form,
@@ -94,12 +102,18 @@ impl ModuleRegistry for WasmModules {
     }
 
     fn prepare(&self, bytes: &[u8], options: &PrepareOptions) -> Result<Prepared, Refusal> {
-        let (module, _) = self.module(hash_of(bytes), bytes)?;
+        let hash = hash_of(bytes);
+        let (module, effort) = self.module(hash, bytes)?;
         let descriptor = describe::describe(&module)?;
         descriptor::check(&descriptor, &module.surface)?;
+        self.keep(hash, &module, effort);
         let parameters = Schema::parse(&descriptor.parameters_schema)?.apply(options.parameters.as_ref())?;
         let factory = Factory { module, descriptor: Arc::new(descriptor), limits: options.into() };
         Ok(Prepared { factory: Arc::new(factory), parameters })
+    }
+
+    fn forget(&self, module: ModuleHash) {
+        self.cache.forget(module);
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Seat {
     pub(crate) context: OperatorContext,
     pub(crate) limits: Limits,
     occupant: Option<Instance>,
+    /// Instances made so far.
+    made: u64,
 }
 
 impl Seat {
@@ -32,7 +34,7 @@ impl Seat {
         context: OperatorContext,
         limits: Limits,
     ) -> Result<Self, CallFailure> {
-        let mut seat = Self { module, descriptor, context, limits, occupant: None };
+        let mut seat = Self { module, descriptor, context, limits, occupant: None, made: 0 };
         seat.occupant = Some(seat.open()?);
         Ok(seat)
     }
@@ -42,7 +44,10 @@ impl Seat {
     /// # Errors
     /// If a new one was needed and did not open.
     pub(crate) fn take(&mut self) -> Result<Instance, CallFailure> {
-        self.occupant.take().map_or_else(|| self.open(), Ok)
+        match self.occupant.take() {
+            Some(instance) => Ok(instance),
+            None => self.open(),
+        }
     }
 
     /// Takes an instance back after a call that it survived. One that has grown too large is dropped here, between
@@ -55,14 +60,16 @@ impl Seat {
         }
     }
 
-    fn open(&self) -> Result<Instance, CallFailure> {
+    fn open(&mut self) -> Result<Instance, CallFailure> {
+        self.made += 1;
         let context = &self.context;
         let provisions = Provisions {
             limits: self.limits,
             log: Arc::clone(&context.log),
             clock: Arc::clone(&context.clock),
-            seed: context.seed,
+            seed: seed_of(context.seed, self.made),
             metrics: self.descriptor.metrics.len(),
+            interrupt: context.interrupt.clone(),
         };
         let mut instance = Instance::new(&self.module, provisions)?;
         if self.module.exports.guest.is_some() {
@@ -83,6 +90,7 @@ impl Seat {
             annotations: &[],
         };
         let now_ms = context.clock.now_ms();
+        instance.start_deadline();
         let said = instance.call(Phase::Outside, now_ms, |calls, store| {
             let guest = calls.guest.as_ref().expect("only modules that export `guest` are opened");
             guest.call_open(store, &context.parameters, told)
@@ -95,6 +103,13 @@ impl Seat {
             Failure::Transient(reason) => CallFailure::Transient(format!("`open`: {}", cut(&reason))),
         })
     }
+}
+
+/// Another seed for each instance of a seat: one that repeated the numbers of the one before would, for example, give
+/// the same "unique" names again.
+fn seed_of(seed: u64, instance: u64) -> u64 {
+    // An odd factor maps different numbers to different seeds; the generator mixes the bits itself.
+    seed ^ instance.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// What a guest says of a call that failed.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use gristmill_dataflow::document::Limits;
 use gristmill_dataflow::{Descriptors, JobDocument, Problem, plan};
-use gristmill_ports::module_registry::{ModuleRegistry, PrepareOptions};
+use gristmill_ports::module_registry::{BAD_PARAMETERS, ModuleRegistry, PrepareOptions, Refusal};
 use gristmill_types::{ModuleHash, NodeId};
 
-use crate::job::launch::{JobSpec, OperatorParts};
+use crate::job::spec::{JobSpec, OperatorParts};
 
 /// The bytes of a module, and which they are.
 #[derive(Clone)]
@@ -38,10 +38,7 @@ pub fn prepare(
             Ok(prepared) => {
                 operators.insert(id.clone(), OperatorParts { prepared, module: module.hash });
             }
-            Err(refusal) => {
-                let part = if refusal.code == "bad-parameters" { "parameters" } else { "module" };
-                problems.push(Problem::error(format!("operators.{id}.{part}"), refusal.message));
-            }
+            Err(refusal) => problems.extend(refused(id, refusal)),
         }
     }
     if !problems.is_empty() {
@@ -51,6 +48,15 @@ pub fn prepare(
     let descriptors: Descriptors = operators.iter().map(|(id, parts)| (id.clone(), descriptor(parts))).collect();
     let plan = plan(&document, &descriptors)?;
     Ok(JobSpec { document, plan, operators })
+}
+
+/// What is wrong with an operator: one problem with its module, or one with each of its parameters that does not fit.
+fn refused(id: &NodeId, refusal: Refusal) -> Vec<Problem> {
+    if refusal.code != BAD_PARAMETERS {
+        return vec![Problem::error(format!("operators.{id}.module"), refusal.message)];
+    }
+    let findings = if refusal.details.is_empty() { vec![refusal.message] } else { refusal.details };
+    findings.into_iter().map(|finding| Problem::error(format!("operators.{id}.parameters"), finding)).collect()
 }
 
 fn options(limits: &Limits, parameters: Option<serde_json::Value>) -> PrepareOptions {

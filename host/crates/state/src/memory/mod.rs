@@ -19,7 +19,7 @@ use self::table::Table;
 use crate::call::Call;
 use crate::directory::Directory;
 use crate::overlay::Overlay;
-use crate::page::first_item;
+use crate::page::{MAX_READ_BYTES, first_item};
 use crate::write_set::{Write, WriteKind, WriteSet};
 
 /// Keyed state in memory. See [`StateBackend`].
@@ -33,6 +33,7 @@ pub struct MemoryBackend {
     call: Call,
     writes: WriteSet,
     slots: Slots,
+    max_read: usize,
 }
 
 #[derive(Debug)]
@@ -60,6 +61,7 @@ impl MemoryBackend {
             call: Call::default(),
             writes: WriteSet::default(),
             slots: Slots::default(),
+            max_read: MAX_READ_BYTES,
         }
     }
 
@@ -145,6 +147,10 @@ impl StateBackend for MemoryBackend {
         }
     }
 
+    fn bound_reads(&mut self, bytes: usize) {
+        self.max_read = bytes.min(MAX_READ_BYTES);
+    }
+
     fn mark(&self) -> WriteMark {
         self.writes.mark()
     }
@@ -160,7 +166,9 @@ impl StateBackend for MemoryBackend {
         self.catch_up(state)?;
         let state = &self.states[state.at()];
         let Table::Value(table) = &state.table else { return Err(state.wrong_kind("get")) };
-        View { call: &self.call, writes: &self.writes, overlay: &state.overlay }.values(table, &mut self.slots, rows)
+        let max_read = self.max_read;
+        let view = View { call: &self.call, writes: &self.writes, overlay: &state.overlay, max_read };
+        view.values(table, &mut self.slots, rows)
     }
 
     fn put(&mut self, state: StateIndex, rows: &[u32], values: &Column) -> Result<(), StateError> {
@@ -196,7 +204,9 @@ impl StateBackend for MemoryBackend {
         let Table::Map(table) = &state.table else { return Err(state.wrong_kind("map-get")) };
         even(rows, keys)?;
         without_null(keys, "map-get")?;
-        View { call: &self.call, writes: &self.writes, overlay: &state.overlay }.entries(table, rows, keys)
+        let max_read = self.max_read;
+        let view = View { call: &self.call, writes: &self.writes, overlay: &state.overlay, max_read };
+        view.entries(table, rows, keys)
     }
 
     fn map_put(&mut self, state: StateIndex, rows: &[u32], keys: &Column, values: &Column) -> Result<(), StateError> {
@@ -220,7 +230,8 @@ impl StateBackend for MemoryBackend {
         let state = &self.states[state.at()];
         let Table::Map(table) = &state.table else { return Err(state.wrong_kind("map-scan")) };
         let place = self.call.place_of(row)?;
-        let view = View { call: &self.call, writes: &self.writes, overlay: &state.overlay };
+        let max_read = self.max_read;
+        let view = View { call: &self.call, writes: &self.writes, overlay: &state.overlay, max_read };
         Ok(view.map_page(table, place, prefix, after, max_bytes))
     }
 

@@ -17,6 +17,8 @@ pub(super) struct View<'b> {
     pub(super) call: &'b Call,
     pub(super) writes: &'b WriteSet,
     pub(super) overlay: &'b Overlay,
+    /// Bytes that a read of values may hand over.
+    pub(super) max_read: usize,
 }
 
 /// Which slot a place has in the answer under way. Kept from read to read for its memory; nothing is ever reset: a slot
@@ -56,7 +58,7 @@ impl View<'_> {
         let of_row = |&row| Ok(slots.slot(self.call.place_of(row)?));
         let row_slots = rows.iter().map(of_row).collect::<Result<Vec<u32>, StateError>>()?;
         let bytes = slots.places.iter().map(|&place| self.length(table, place)).sum();
-        let values = column_of(bytes, slots.places.iter().map(|&place| self.value(table, place)))?;
+        let values = column_of(self.max_read, bytes, slots.places.iter().map(|&place| self.value(table, place)))?;
         Ok(SlotRead { slots: row_slots, values })
     }
 
@@ -90,7 +92,7 @@ impl View<'_> {
             });
         }
         let bytes = values.iter().flatten().map(|value| value.len()).sum();
-        column_of(bytes, values.into_iter())
+        column_of(self.max_read, bytes, values.into_iter())
     }
 
     /// A page of the map of one key: entries under `prefix`, strictly after the cursor.

@@ -4,7 +4,7 @@
 use gristmill_ports::state::{StateBackend, StateError};
 use gristmill_types::{Column, StateIndex};
 
-use super::state::stop;
+use super::state::{WRITE_BYTES, stop};
 use crate::bindings::event_state::Host;
 use crate::fault::Stop;
 use crate::guest_data::{GuestData, Phase};
@@ -21,12 +21,13 @@ impl Host for GuestData {
     }
 
     fn put(&mut self, value: Vec<u8>) -> wasmtime::Result<()> {
-        self.charge(value.len())?;
+        self.charge(WRITE_BYTES + value.len())?;
         let values = Column::from_iter([Some(&value[..])]);
         access(self, "event-state.put", |backend, row| backend.put(STATE, &[row], &values))
     }
 
     fn delete(&mut self) -> wasmtime::Result<()> {
+        self.charge(WRITE_BYTES)?;
         access(self, "event-state.delete", |backend, row| backend.put(STATE, &[row], &Column::all_null(1)))
     }
 }

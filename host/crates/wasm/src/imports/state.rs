@@ -11,6 +11,10 @@ use crate::bindings::types::ColumnResult;
 use crate::fault::Stop;
 use crate::guest_data::{GuestData, Phase};
 
+/// What a write costs beside its bytes, against the output limit: the host keeps a row, an end and a place for each, so a
+/// flood of empty values, deletes or clears is a flood all the same.
+pub(super) const WRITE_BYTES: usize = 16;
+
 impl Host for GuestData {
     fn get(&mut self, state: u32, rows: Vec<u32>) -> wasmtime::Result<Read> {
         let read = access(self, "state.get", |backend| backend.get(StateIndex(state), &rows))?;
@@ -28,6 +32,7 @@ impl Host for GuestData {
     }
 
     fn list_clear(&mut self, state: u32, rows: Vec<u32>) -> wasmtime::Result<()> {
+        self.charge(WRITE_BYTES * rows.len())?;
         access(self, "state.list-clear", |backend| backend.list_clear(StateIndex(state), &rows))
     }
 
@@ -51,6 +56,7 @@ impl Host for GuestData {
     }
 
     fn map_clear(&mut self, state: u32, rows: Vec<u32>) -> wasmtime::Result<()> {
+        self.charge(WRITE_BYTES * rows.len())?;
         access(self, "state.map-clear", |backend| backend.map_clear(StateIndex(state), &rows))
     }
 
@@ -96,7 +102,7 @@ pub(super) fn stop(function: &str, error: StateError) -> Stop {
 /// Checks a column that the guest hands over to be kept, and counts it with its rows.
 fn taken(data: &mut GuestData, function: &str, rows: &[u32], values: ColumnResult) -> Result<Column, Stop> {
     let values = column(values, function)?;
-    data.charge(size_of_val(rows) + values.bytes())?;
+    data.charge(WRITE_BYTES * rows.len() + values.bytes())?;
     Ok(values)
 }
 

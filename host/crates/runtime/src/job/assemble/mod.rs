@@ -13,7 +13,7 @@ use gristmill_dataflow::JobPlan;
 use gristmill_dataflow::plan::{NodeKind, NodePlan};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::{CancelSignal, OperatorContext, Parts, PortError};
+use gristmill_ports::{CancelSignal, Interrupt, OperatorContext, Parts, PortError};
 use gristmill_types::{CallFailure, NodeId, RunId, SubtaskIndex, Watermark, key_hash};
 use tokio::sync::watch;
 
@@ -85,13 +85,14 @@ pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assemble
     let inboxes: Vec<Vec<Arc<Inbox>>> =
         spec.plan.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Inbox::new()).collect()).collect();
     let nodes = seats(spec);
-    let cancelled = CancelSignal::default();
+    let (cancelled, interrupt) = (CancelSignal::default(), Interrupt::default());
     let builder = Builder {
         spec,
         run: new_run(),
         parts: &*parts,
         events: &events,
         cancelled: &cancelled,
+        interrupt: &interrupt,
         inboxes: &inboxes,
         nodes: &nodes,
     };
@@ -107,6 +108,7 @@ pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assemble
         running: AtomicUsize::new(subtasks.len()),
         status: watch::Sender::new(JobStatus { state: JobState::Starting, cause: None }),
         cancelled,
+        interrupt,
         failure: Mutex::default(),
         started: Instant::now(),
         took: OnceLock::new(),
@@ -124,6 +126,7 @@ struct Builder<'a> {
     parts: &'a dyn Parts,
     events: &'a Arc<EventLog>,
     cancelled: &'a CancelSignal,
+    interrupt: &'a Interrupt,
     inboxes: &'a [Vec<Arc<Inbox>>],
     nodes: &'a [NodeSeat],
 }
@@ -222,6 +225,7 @@ impl Builder<'_> {
             parallelism: part.parallelism,
             max_parallelism: part.max_parallelism,
             key_groups: part.key_groups(),
+            keys_in_place: node.keys_in_place,
             parameters: prepared.parameters.clone(),
             log: Arc::new(LogLines {
                 events: Arc::clone(self.events),
@@ -230,7 +234,8 @@ impl Builder<'_> {
                 counters: Arc::clone(&counters),
             }),
             clock: self.parts.clock(),
-            seed: seed(&[part.job.as_str(), node.id.as_str(), &subtask.to_string()]),
+            seed: seed(&[part.job.as_str(), node.id.as_str(), &subtask.to_string(), &part.run.to_string()]),
+            interrupt: self.interrupt.clone(),
         };
         let refused = |failure: CallFailure| StartError { node: node.id.clone(), message: failure.to_string() };
         Ok(OperatorNode {
@@ -275,7 +280,7 @@ fn new_run() -> RunId {
     RunId(RandomState::new().build_hasher().finish())
 }
 
-/// The same for the same names, so that a job behaves the same when it is started again.
+/// The same for the same names.
 fn seed(names: &[&str]) -> u64 {
     key_hash(names.join("/").as_bytes())
 }
