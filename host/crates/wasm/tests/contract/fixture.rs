@@ -4,16 +4,16 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gristmill_ports::Interrupt;
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::module_registry::{Admission, ModuleRegistry, PrepareOptions, Refusal};
 use gristmill_ports::operator::{Call, Operator, OperatorContext};
 use gristmill_ports::state::StateBackend;
 use gristmill_ports::telemetry::{GuestLog, LogLevel};
+use gristmill_state::MemoryBackend;
 use gristmill_types::failure::{FaultKind, GuestFault};
 use gristmill_types::*;
 use gristmill_wasm::{WasmModules, WasmOptions};
-
-use super::notebook::Notebook;
 
 /// Generous where a test does not care, short where it does.
 pub(crate) fn options() -> PrepareOptions {
@@ -85,6 +85,7 @@ pub(crate) struct Running {
     pub(crate) state: Box<dyn StateBackend>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) interrupt: Interrupt,
     _registry: Registry,
 }
 
@@ -95,6 +96,7 @@ pub(crate) fn start(bytes: &[u8], options: &PrepareOptions) -> Result<Running, C
     let (heard, clock) = (Arc::new(Heard::default()), Arc::new(ManualClock::default()));
     let parallelism = Parallelism(NonZeroU32::new(2).expect("not zero"));
     let max_parallelism = MaxParallelism::DEFAULT;
+    let interrupt = Interrupt::default();
     let context = OperatorContext {
         job: "orders".parse().expect("an id"),
         operator: "guest".parse().expect("an id"),
@@ -102,26 +104,50 @@ pub(crate) fn start(bytes: &[u8], options: &PrepareOptions) -> Result<Running, C
         parallelism,
         max_parallelism,
         key_groups: max_parallelism.owned_by(SubtaskIndex(0), parallelism),
+        keys_in_place: true,
         parameters: prepared.parameters,
         log: heard.clone(),
         clock: clock.clone(),
         seed: 7,
+        interrupt: interrupt.clone(),
     };
+    let state = Box::new(MemoryBackend::new(prepared.factory.descriptor()));
     let operator = prepared.factory.open(context)?;
-    Ok(Running { operator, state: Box::new(Notebook::default()), heard, clock, _registry: registry })
+    Ok(Running { operator, state, heard, clock, interrupt, _registry: registry })
 }
 
 impl Running {
     /// One call as the runtime makes it: its writes take effect only if it succeeds.
     pub(crate) fn call(&mut self, events: &EventBatch) -> Result<Outcome, CallFailure> {
-        let call = Call { watermark: Watermark(5), processing_time_ms: 1_000, state_generation: 1 };
+        self.call_as(
+            &Call { watermark: Watermark(5), processing_time_ms: 1_000, state_generation: 1 },
+            InputIndex(0),
+            events,
+        )
+    }
+
+    /// The same, with facts of its own.
+    pub(crate) fn call_as(
+        &mut self,
+        call: &Call,
+        input: InputIndex,
+        events: &EventBatch,
+    ) -> Result<Outcome, CallFailure> {
         self.state.begin(events);
-        let result = self.operator.process(&call, InputIndex(0), events, &mut self.state);
+        let result = self.operator.process(call, input, events, &mut self.state);
         match &result {
-            Ok(_) => self.state.commit().expect("a notebook commits"),
+            Ok(_) => self.state.commit().expect("memory commits"),
             Err(_) => self.state.roll_back(),
         }
         result
+    }
+
+    /// What is kept in the first state, a value, for the key of row 0.
+    pub(crate) fn kept_for_row_0(&mut self, events: &EventBatch) -> Option<Vec<u8>> {
+        self.state.begin(events);
+        let read = self.state.get(StateIndex(0), &[0]).expect("memory answers");
+        self.state.roll_back();
+        read.values.get(0).map(<[u8]>::to_vec)
     }
 }
 

@@ -4,13 +4,16 @@
 //! the host whatever bytes it likes. Rules are numbered as in the contract.
 
 mod guest;
-mod notebook;
+mod broken;
 mod fixture;
 
 mod admission;
 mod results;
+mod crossing;
 mod state;
+mod scans;
 mod limits;
+mod bounds;
 mod life;
 mod wasip1;
 mod events;

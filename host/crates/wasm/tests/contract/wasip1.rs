@@ -2,7 +2,7 @@
 
 use gristmill_ports::module_registry::{ModuleForm, ModuleRegistry};
 use gristmill_ports::telemetry::LogLevel;
-use gristmill_types::failure::FaultKind::Trap;
+use gristmill_types::failure::FaultKind::{InvalidResult, Trap};
 use gristmill_types::{Column, Rows};
 
 use super::fixture::{Registry, assert_fault, options, start, three};
@@ -142,6 +142,23 @@ fn random_numbers_come_from_the_seed() {
     assert_eq!(first, second, "the same seed, the same numbers");
     assert_ne!(first[0], first[1], "but not the same again and again");
     assert_ne!(first[0], [0; 32]);
+}
+
+#[test]
+fn resources_of_the_host_are_bounded() {
+    let polling = |subscriptions: usize| {
+        seeing(|guest, seen| {
+            // Subscriptions to the monotonic clock: user data, tag 0, clock 1, a relative time-out of nothing.
+            let all = guest.image.put(&le(&[0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0].repeat(subscriptions)));
+            let events = guest.image.put(&vec![0; 32 * subscriptions]);
+            format!(
+                "(i32.store (i32.const {seen}) (call $poll (i32.const {all}) (i32.const {events}) \
+                 (i32.const {subscriptions}) (i32.const {seen})))"
+            )
+        })
+    };
+    start(&polling(1000), &options()).expect("it opens").call(&three()).expect("a thousand are served");
+    assert_fault(start(&polling(5000), &options()).expect("it opens").call(&three()), InvalidResult, "no free keys");
 }
 
 #[test]
