@@ -32,7 +32,11 @@ fn a_full_disk_holds_the_job_back_and_says_so() {
     let mut lines = BufReader::new(host.get("/v1/jobs/full/events")).lines().map(Result::unwrap);
     let retrying = lines.find(|line| line.contains("\"kind\":\"retrying\"")).expect("the job tells what it waits for");
     assert!(retrying.contains("no room to write `/dev/full`") && retrying.contains("free some space"), "{retrying}");
-    assert_eq!(host.json("/v1/jobs/full")["dead_letters"], 0);
+    let job = host.json("/v1/jobs/full");
+    let nodes = job["report"]["nodes"].as_array().unwrap();
+    let retrying = &nodes.iter().find(|node| node["id"] == "out").unwrap()["total"]["retrying"];
+    assert!(retrying["reason"].as_str().unwrap().contains("no room") && retrying["since_ms"].is_i64(), "{retrying}");
+    assert_eq!(job["dead_letters"], 0);
     host.post("/v1/jobs/full/cancel").send().unwrap();
     host.wait_for("full", "CANCELLED");
     host.assert_up();

@@ -7,7 +7,7 @@ use gristmill_ports::sink::SinkSummary;
 use gristmill_ports::state::StateSize;
 use gristmill_types::MetricUpdate;
 
-use crate::report::{Counts, MetricReport, Observed};
+use crate::report::{Counts, MetricReport, Observed, Retrying};
 
 /// A count that many threads may read and one thread adds to.
 #[derive(Debug, Default)]
@@ -50,6 +50,7 @@ pub(crate) struct NodeCounters {
     /// One for each metric of the descriptor.
     pub(crate) metrics: Vec<GuestMetric>,
     sink: Mutex<Option<SinkSummary>>,
+    retrying: Mutex<Option<Retrying>>,
 }
 
 impl NodeCounters {
@@ -68,6 +69,19 @@ impl NodeCounters {
 
     pub(crate) fn note_sink(&self, summary: SinkSummary) {
         *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(summary);
+    }
+
+    /// A try failed that is made again.
+    pub(crate) fn note_retry(&self, reason: &str, now_ms: i64) {
+        self.retries.add(1);
+        let mut retrying = self.retrying.lock().unwrap_or_else(PoisonError::into_inner);
+        let since_ms = retrying.as_ref().map_or(now_ms, |before| before.since_ms);
+        *retrying = Some(Retrying { reason: reason.to_owned(), since_ms });
+    }
+
+    /// What was tried again is done, or given up.
+    pub(crate) fn note_going_on(&self) {
+        *self.retrying.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// What was counted so far.
@@ -90,6 +104,7 @@ impl NodeCounters {
             state_bytes: self.state_bytes.get(),
             metrics: self.metrics.iter().map(GuestMetric::report).collect(),
             sink: *self.sink.lock().unwrap_or_else(PoisonError::into_inner),
+            retrying: self.retrying.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 

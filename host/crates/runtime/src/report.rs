@@ -140,6 +140,19 @@ pub struct Counts {
     pub metrics: Vec<MetricReport>,
     /// What the sink took, once it has ended.
     pub sink: Option<SinkSummary>,
+    /// What it waits for, while it tries the same again (a source: until events come again); of several subtasks, what
+    /// the one that has waited longest waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrying: Option<Retrying>,
+}
+
+/// An error that may pass, and that has not passed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retrying {
+    /// The error, as the last try met it.
+    pub reason: String,
+    /// When the first of these tries failed, in milliseconds since the epoch.
+    pub since_ms: i64,
 }
 
 /// A guest's metric in a report.
@@ -171,6 +184,8 @@ impl Counts {
         self.state_keys += other.state_keys;
         self.state_bytes += other.state_bytes;
         self.add_metrics(&other.metrics);
+        let waits = [self.retrying.take(), other.retrying.clone()];
+        self.retrying = waits.into_iter().flatten().min_by_key(|retrying| retrying.since_ms);
         self.sink = match (self.sink, other.sink) {
             (Some(one), Some(two)) => Some(SinkSummary {
                 events: one.events + two.events,

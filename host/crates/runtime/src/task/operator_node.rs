@@ -63,7 +63,12 @@ impl OperatorNode {
         while let Some(part) = handling.pending.next() {
             let events = handling.events(&part);
             match self.call(handling.input, &events, around) {
-                Ok(outcome) => return self.take_effect(handling.input, &events, outcome, around).map(Some),
+                Ok(outcome) => {
+                    if part.transients > 0 {
+                        self.counters.note_going_on();
+                    }
+                    return self.take_effect(handling.input, &events, outcome, around).map(Some);
+                }
                 Err(failure) => self.recover(handling, part, &events, &failure, around)?,
             }
         }
@@ -142,16 +147,18 @@ impl OperatorNode {
         match reaction {
             Reaction::TryAgain => handling.pending.again(part),
             Reaction::TryLater(wait) => {
-                self.counters.retries.add(1);
+                self.counters.note_retry(&failure.to_string(), around.clock.now_ms());
                 around.rest(wait)?;
                 handling.pending.again(part);
             }
             Reaction::Split => handling.pending.split(part),
             Reaction::SetAside => {
+                self.counters.note_going_on();
                 self.note_faulty(failure);
                 self.set_aside(handling.input, events, failure, around)?;
             }
             Reaction::Skip => {
+                self.counters.note_going_on();
                 self.note_faulty(failure);
                 self.counters.skipped.add(events.len() as u64);
             }

@@ -88,7 +88,12 @@ impl SinkNode {
             let result = act(&mut *self.sink);
             self.counters.busy_ns.add(ns_since(start));
             let PortError { kind, message } = match result {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    if failed_before > 0 {
+                        self.counters.note_going_on();
+                    }
+                    return Ok(done);
+                }
                 Err(error) => error,
             };
             match kind {
@@ -100,7 +105,7 @@ impl SinkNode {
                 ErrorKind::Retry => {
                     // A job that is over retries nothing, and does not say so either.
                     around.rest(Duration::ZERO)?;
-                    self.counters.retries.add(1);
+                    self.counters.note_retry(&message, around.clock.now_ms());
                     around.say(&self.id, JobEventKind::Retrying { message });
                     let wait = backoff(failed_before, around.jitter());
                     around.rest(wait)?;

@@ -75,11 +75,14 @@ impl SourceTask {
             self.counters.busy_ns.add(ns_since(start));
             match polled {
                 Poll::Ready(Ok(Some(batch))) => {
-                    failed_before = 0;
+                    if std::mem::take(&mut failed_before) > 0 {
+                        self.counters.note_going_on();
+                    }
                     self.take(batch, &mut held)?;
                     self.chain.flush_if_due()?;
                 }
                 Poll::Ready(Ok(None)) => {
+                    self.counters.note_going_on();
                     self.emit(held.take())?;
                     return Ok(if stopping { Ended::Stop } else { Ended::Input });
                 }
@@ -161,7 +164,7 @@ impl SourceTask {
         match error.kind {
             ErrorKind::Fatal => Err(TaskEnd::Failed(format!("source `{}`: {}", self.id, error.message))),
             ErrorKind::Retry => {
-                self.counters.retries.add(1);
+                self.counters.note_retry(&error.message, self.chain.around.clock.now_ms());
                 self.chain.around.say(&self.id, JobEventKind::Retrying { message: error.message });
                 let wait = backoff(failed_before, self.chain.around.jitter());
                 self.chain.flush()?;

@@ -41,6 +41,31 @@ fn a_sink_that_is_not_ready_gets_the_same_batch_again_and_once() {
     assert_eq!(job.shelf("out").values(), ["a", "b", "c"]);
     let retries: u64 = job.handle.report().nodes.iter().map(|node| node.total.retries).sum();
     assert_eq!(retries, 2);
+    assert!(job.handle.report().nodes.iter().all(|node| node.total.retrying.is_none()), "it went on");
+}
+
+#[test]
+fn a_node_that_tries_again_says_why_and_since_when() {
+    let feed = Feed::default();
+    let mut world = World::default().feed("in", &feed).operator("pass", pass());
+    world.shelf("out").refuse_all(PortError::retry("503"));
+    let job = world.start(PASS);
+    feed.push_values(["a"]);
+    let retrying = || job.handle.report().nodes.into_iter().find_map(|node| node.total.retrying.map(|it| (node.id, it)));
+    let (node, first) = loop {
+        match retrying() {
+            Some(found) => break found,
+            None => std::thread::yield_now(),
+        }
+    };
+    assert_eq!((node.as_str(), first.reason.as_str()), ("out", "503"));
+    let tries = || job.handle.report().nodes.iter().map(|node| node.total.retries).sum::<u64>();
+    while tries() < 3 {
+        std::thread::yield_now();
+    }
+    assert_eq!(retrying().expect("it waits still").1.since_ms, first.since_ms, "since the first try");
+    job.handle.cancel().unwrap();
+    job.ends(JobState::Cancelled);
 }
 
 const STRAIGHT: &str = "

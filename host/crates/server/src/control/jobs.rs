@@ -46,7 +46,7 @@ impl JobView {
     #[must_use]
     pub fn report(&self) -> Option<JobReport> {
         match &self.live {
-            Some(live) => Some(live.handle().report()),
+            Some(live) => Some(live.report()),
             None => serde_json::from_value(self.record.final_report.clone()?).ok(),
         }
     }

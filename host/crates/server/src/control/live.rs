@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use gristmill_ports::catalog::JobState;
-use gristmill_runtime::{JobHandle, JobStatus};
+use gristmill_runtime::{JobHandle, JobReport, JobStatus};
 use gristmill_types::JobId;
 use tokio::sync::watch;
 
@@ -58,6 +58,19 @@ impl LiveJob {
     #[must_use]
     pub fn hide_secrets(&self, text: &str) -> String {
         self.secrets.hide(text)
+    }
+
+    /// What the job has counted, without secrets.
+    #[must_use]
+    pub fn report(&self) -> JobReport {
+        let mut report = self.handle.report();
+        let waits = report.nodes.iter_mut().flat_map(|node| {
+            let subtasks = node.subtasks.iter_mut().map(|subtask| &mut subtask.counts);
+            subtasks.chain([&mut node.total]).filter_map(|counts| counts.retrying.as_mut())
+        });
+        waits.for_each(|retrying| retrying.reason = self.hide_secrets(&retrying.reason));
+        report.cause = report.cause.map(|cause| self.hide_secrets(&cause));
+        report
     }
 
     /// Says where the job is; of its end, that it stands in the catalog or cannot be written there.

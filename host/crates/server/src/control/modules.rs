@@ -73,6 +73,10 @@ impl Control {
             }
             let admission = registry.admit(bytes)?;
             if dry_run {
+                // Nothing is kept of a module that nobody has uploaded, its compiled code neither.
+                if catalog.module(admission.hash)?.is_none() {
+                    registry.forget(admission.hash);
+                }
                 return Ok(PushedModule { admission, name, result: PushResult::DryRun });
             }
             let result = match (catalog.put_module(name.as_ref(), bytes, &admission)?, &name) {
@@ -109,13 +113,13 @@ impl Control {
                 Ok((found, known))
             })
             .await?;
-        match (found.pop(), module) {
-            (Some(only), _) if found.is_empty() => Ok(only),
-            (Some(one), module) => {
+        match found.pop() {
+            Some(only) if found.is_empty() => Ok(only),
+            Some(one) => {
                 let hashes = found.iter().chain([&one]).map(|module| module.admission.hash).collect();
                 Err(ControlError::Ambiguous { prefix: module.to_string(), hashes })
             }
-            (None, module) => {
+            None => {
                 let known = known.iter().map(String::as_str);
                 Err(ControlError::missing(Thing::Module, &module.to_string(), known))
             }
@@ -137,11 +141,17 @@ impl Control {
         if kept.is_empty() {
             self.refuse_if_used(module, hash, &gate).await?;
         }
-        let wanted = module.clone();
+        let (wanted, registry) = (module.clone(), Arc::clone(&self.parts.registry));
         let gone = self
-            .ask(move |catalog| match &wanted {
-                ModuleRef::Name(name) => catalog.delete_name(name),
-                ModuleRef::Hash(_) | ModuleRef::Prefix(_) => catalog.delete_module(hash),
+            .ask(move |catalog| {
+                let gone = match &wanted {
+                    ModuleRef::Name(name) => catalog.delete_name(name)?,
+                    ModuleRef::Hash(_) | ModuleRef::Prefix(_) => catalog.delete_module(hash)?,
+                };
+                if gone {
+                    registry.forget(hash);
+                }
+                Ok(gone)
             })
             .await?;
         drop(gate);

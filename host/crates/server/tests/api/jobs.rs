@@ -1,6 +1,7 @@
 //! Jobs over HTTP.
 
 use axum::http::StatusCode;
+use gristmill_ports::catalog::Catalog;
 use serde_json::{Value, json};
 
 use crate::support::{Host, JOB};
@@ -147,4 +148,22 @@ async fn an_unknown_job_suggests_the_nearest() {
         assert_eq!(answer.problem(404, "not-found")["hint"], "did you mean `orders`?");
     }
     host.get("/v1/jobs/Not%20An%20Id").await.problem(400, "bad-name");
+}
+
+#[tokio::test]
+async fn a_job_says_what_it_waits_for_and_hides_its_secrets() {
+    let host = Host::with_module().await;
+    host.post("/v1/jobs", with_parameters("{token: \"${env:SECRET}\"}")).await.expect(StatusCode::CREATED);
+    host.post("/v1/jobs/orders/sources/in/events", "unwritable").await.expect(StatusCode::ACCEPTED);
+    let out = |job: &Value| {
+        let nodes = job["report"]["nodes"].as_array().unwrap().clone();
+        nodes.into_iter().find(|node| node["id"] == "out").unwrap()
+    };
+    let job = host.until("/v1/jobs/orders", |job| out(job)["total"]["retrying"].is_object()).await;
+    assert_eq!(out(&job)["total"]["retrying"]["reason"], "`${env:SECRET}` does not answer");
+    assert!(!job.to_string().contains("hunter2"), "{job:#}");
+
+    host.finished(host.post("/v1/jobs/orders/cancel", "").await).await;
+    let record = host.catalog.job(&"orders".parse().unwrap()).unwrap().unwrap();
+    assert!(!format!("{record:?}").contains("hunter2"), "{record:?}");
 }

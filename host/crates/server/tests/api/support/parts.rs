@@ -135,6 +135,9 @@ struct Writer(Arc<Mutex<Vec<String>>>);
 impl Sink for Writer {
     fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+        if events.values().iter().any(|value| value == Some(b"unwritable")) {
+            return Err(PortError::retry("`hunter2` does not answer"));
+        }
         self.0.lock().unwrap().extend(events.values().iter().map(text));
         Ok(Vec::new())
     }
