@@ -90,6 +90,21 @@ fn a_module_in_use_stays_until_its_job_is_over() {
 }
 
 #[test]
+fn the_command_line_says_what_a_deletion_forgot() {
+    let host = Host::start();
+    let hash = host.push(&odd("echo"), "echo@1")["hash"].as_str().unwrap().to_owned();
+    host.push(&odd("echo"), "same@1");
+    let short = &hash[..12];
+    let said = host.cli_ok(&["module", "delete", "echo@1"]);
+    assert_eq!(said.trim_end(), format!("echo@1 is forgotten; module {short} is still known as same@1"));
+    assert_eq!(names(&host), ["same@1"]);
+    // As `module list` shows it.
+    let said = host.cli_ok(&["module", "delete", short]);
+    assert_eq!(said.trim_end(), format!("module {short} is forgotten, and with it the name same@1"));
+    assert!(names(&host).is_empty());
+}
+
+#[test]
 fn after_a_restart_the_catalog_is_there_and_the_same_bytes_compile_nothing() {
     let host = Host::start();
     let first = host.push(&odd("echo"), "echo@1");
