@@ -4,6 +4,7 @@
 //! in one process, [`cli`] a client of the REST API.
 
 pub mod clock;
+mod words;
 pub mod telemetry;
 pub mod shutdown;
 pub mod wiring;

@@ -1,6 +1,6 @@
 //! The host as a server: opens what it remembers, serves the API, drains at a signal.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ const DRAIN_GRACE: Duration = Duration::from_secs(30);
 /// What `gristmill serve` is told.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeOptions {
-    /// Where to listen. Anything but loopback demands a token; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:7171", env = "GRISTMILL_LISTEN", value_name = "ADDRESS")]
+    /// Where to listen: an address or a name, and a port. Anything but loopback demands a token; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:7171", env = "GRISTMILL_LISTEN", value_name = "ADDRESS", value_parser = resolve)]
     pub listen: SocketAddr,
     /// Where modules, jobs, compiled code and dead letters are kept.
     #[arg(long, default_value = ".gristmill", env = "GRISTMILL_DATA_DIR", value_name = "DIR")]
@@ -79,6 +79,16 @@ pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
+/// The address behind `localhost:7171` or `127.0.0.1:7171`; of several, the first of IPv4, which is what clients try.
+fn resolve(written: &str) -> Result<SocketAddr, String> {
+    let found: Vec<_> = written
+        .to_socket_addrs()
+        .map_err(|error| format!("{error}; write an address and a port, such as 127.0.0.1:7171"))?
+        .collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| format!("`{written}` has no address"))
+}
+
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => anyhow!(
@@ -101,4 +111,17 @@ fn announce(options: &ServeOptions, address: SocketAddr) -> anyhow::Result<()> {
         aside.persist(file).context("writing the address file")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_listens_at_a_name_as_at_an_address() {
+        assert!(resolve("localhost:0").expect("a name").ip().is_loopback());
+        assert_eq!(resolve("127.0.0.1:7171"), Ok(SocketAddr::from(([127, 0, 0, 1], 7171))));
+        let refused = resolve("localhost").expect_err("no port");
+        assert!(refused.contains("127.0.0.1:7171"), "{refused}");
+    }
 }

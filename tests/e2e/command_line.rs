@@ -1,10 +1,14 @@
 //! The command line: a client of the API, for people and, with `--json`, for programs.
 
-use serde_json::Value;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
-use crate::documents::{file, posted, through};
+use serde_json::{Value, json};
+
+use crate::documents::{copied, file, posted, through};
 use crate::guests::odd;
-use crate::host::{Host, gristmill, text};
+use crate::host::{Host, eventually, gristmill, text};
 
 #[test]
 fn the_command_line_pushes_lists_describes_and_deletes() {
@@ -45,7 +49,7 @@ fn the_command_line_submits_waits_and_steers() {
     host.cli_ok(&["job", "resume", "long"]);
     let listed = host.cli_ok(&["job", "list"]);
     assert!(listed.contains("long") && listed.contains("FINISHED"), "{listed}");
-    assert!(host.cli_ok(&["job", "stop", "long", "--wait"]).contains("SUCCEEDED"));
+    assert!(host.cli_ok(&["job", "stop", "long", "--wait"]).contains("stop-job SUCCEEDED: job long is STOPPED"));
     assert!(host.cli_ok(&["job", "inspect", "long"]).contains("job long is STOPPED"));
     host.cli_ok(&["job", "delete", "long"]);
     assert!(!host.cli_ok(&["job", "list"]).contains("long"));
@@ -77,4 +81,111 @@ fn shells_can_complete_it() {
         let script = gristmill().args(["completions", shell]).output().unwrap();
         assert!(script.status.success() && text(&script.stdout).contains("dead-letters"), "{shell}");
     }
+}
+
+#[test]
+fn a_cancelled_job_is_told_as_what_was_asked_for() {
+    let host = Host::start();
+    host.write("long.json", copied("long", &posted(), &"raw".into()).to_string());
+    host.cli_ok(&["job", "submit", "long.json"]);
+    let said = host.cli_ok(&["job", "cancel", "long", "--wait"]);
+    assert_eq!(said, "cancel-job SUCCEEDED: job long is CANCELLED\n");
+}
+
+#[test]
+fn a_name_never_leads_to_another_thing_than_it_says() {
+    let host = Host::start();
+    host.push(&odd("echo"), "echo@1");
+    for wrong in
+        [&["job", "delete", "../modules/echo@1"][..], &["job", "tap", "a", "../b"], &["module", "delete", "../jobs/a"]]
+    {
+        let refused = host.cli(wrong);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains(&format!("`{}` is not a", wrong.last().unwrap())), "{wrong:?}");
+    }
+    assert!(host.cli_ok(&["module", "list"]).contains("echo@1"));
+}
+
+#[test]
+fn a_tap_ends_when_its_reader_leaves() {
+    let host = Host::start();
+    host.submit(&copied("endless", &json!({"generator": {"rate": 1000}}), &"raw".into()).to_string());
+    let mut tap = gristmill();
+    tap.args(["--host", &host.address, "job", "tap", "endless", "events"]);
+    let mut tap = tap.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(tap.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert_eq!(eventually("the tap ends", || tap.try_wait().unwrap()).code(), Some(141));
+    assert_eq!(text(&tap.wait_with_output().unwrap().stderr), "", "a reader that leaves is no error");
+}
+
+#[test]
+fn what_cannot_be_printed_is_a_failure() {
+    let host = Host::start();
+    for arguments in [&["--json", "job", "list"][..], &["completions", "bash"]] {
+        let mut command = gristmill();
+        command.args(["--host", &host.address]).args(arguments);
+        let output = command.stdout(File::create("/dev/full").unwrap()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains("writing to standard output: No space left"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn with_json_a_refusal_is_json_in_the_place_of_the_result() {
+    let host = Host::start();
+    let json = |arguments: &[&str]| -> Value {
+        let output = host.cli(&[&["--json"], arguments].concat());
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), String::new()));
+        serde_json::from_str(&text(&output.stdout)).unwrap()
+    };
+    assert_eq!(json(&["job", "inspect", "none"])["code"], "not-found");
+    assert!(json(&["job", "submit", "none.yaml"])["detail"].as_str().unwrap().contains("none.yaml"));
+    let hint = text(&host.cli(&["job", "inspect", "none"]).stderr);
+    assert!(hint.contains("`gristmill job list`") && !hint.contains("/v1/"), "{hint}");
+}
+
+#[test]
+fn findings_of_the_host_have_their_place_in_the_file() {
+    let host = Host::start();
+    let document = "version: 1\njob: j\nsources:\n  s:\n    from: {generator: {events: 1}}\noperators:\n  it:\n    \
+                    module: none@1\n    inputs: {in: {from: s}}\nsinks:\n  o:\n    inputs: [it]\n    to: {blackhole: {}}\n";
+    host.write("j.yaml", document);
+    let dry = host.cli(&["--json", "job", "submit", "--dry-run", "j.yaml"]);
+    let dry: Value = serde_json::from_str(&text(&dry.stdout)).unwrap();
+    assert_eq!((&dry["problems"][0]["line"], &dry["problems"][0]["column"]), (&8.into(), &5.into()));
+
+    let said = text(&host.cli(&["job", "submit", "j.yaml"]).stderr);
+    assert!(
+        said.contains("j.yaml cannot run as written\n  line 8, column 5: operators.it.module: there is no"),
+        "{said}"
+    );
+    assert_eq!((said.matches("line ").count(), said.matches("upload it first").count()), (1, 1), "{said}");
+}
+
+#[test]
+fn a_dry_run_says_which_modules_it_leaves_on_the_host() {
+    let host = Host::start();
+    let document = through(odd("echo").to_str().unwrap(), "dry", &posted());
+    host.write("dry.json", document.to_string());
+    let said = |arguments: &[&str]| text(&host.cli(arguments).stderr);
+    assert!(said(&["job", "submit", "--dry-run", "dry.json"]).contains("uploaded now; it stays on the host"));
+    assert!(!said(&["job", "submit", "--dry-run", "dry.json"]).contains("uploaded now"), "it is there already");
+}
+
+#[test]
+fn a_replay_is_told_in_words() {
+    let host = Host::start();
+    host.push(&odd("poison"), "poison@1");
+    host.submit(&through("poison@1", "job", &posted()).to_string());
+    host.feed("job", "poison a\npoison b\n");
+    host.wait_until("job", "dead_letters", 2);
+    let said = host.cli_ok(&["job", "dead-letters", "job", "--replay"]);
+    assert_eq!(said, "replay-dead-letters SUCCEEDED: 2 put back\n");
+}
+
+#[test]
+fn a_log_in_a_file_has_no_colours() {
+    let log = Host::start().log();
+    assert!(log.contains("gristmill listens") && !log.contains('\x1b'), "{log}");
 }

@@ -77,7 +77,7 @@ fn enrich_adds_what_follows_and_sets_aside_what_is_no_flight() {
     ]);
     assert_eq!(Value::Array(rows), expected);
     assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0]["value"], "{\"carrier\":\"DL\",\"origin\":\"JFK\"}");
+    assert_eq!(letters[0]["value"]["text"], "{\"carrier\":\"DL\",\"origin\":\"JFK\"}");
     assert!(letters[0]["reason"]["message"].as_str().unwrap().contains("missing field `dest`"), "{}", letters[0]);
 }
 
@@ -157,8 +157,8 @@ fn the_exit_code_says_how_it_ended() {
 
     let letters = run("letters.json");
     assert_eq!(letters.status.code(), Some(0));
-    assert!(text(&letters.stderr).contains("1 events could not be processed: see letters.dead-letters.jsonl"));
-    assert_eq!(json_lines(&folder.path().join("letters.dead-letters.jsonl"))[0]["value"], "two poison");
+    assert!(text(&letters.stderr).contains("1 event could not be processed: see letters.dead-letters.jsonl"));
+    assert_eq!(json_lines(&folder.path().join("letters.dead-letters.jsonl"))[0]["value"]["text"], "two poison");
     assert_eq!(std::fs::read_to_string(folder.path().join("letters.out")).unwrap(), "one\nthree\n");
 }
 
@@ -199,20 +199,63 @@ fn a_document_may_come_by_standard_input() {
 }
 
 #[test]
-fn a_second_ctrl_c_ends_at_once_what_cannot_flow_out() {
+fn a_dead_letter_keeps_bytes_that_are_no_text() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in.txt"), b"fine\nnot poison \xff\n").unwrap();
+    let document = through(odd("poison").to_str().unwrap(), "bytes", &file("in.txt"));
+    std::fs::write(folder.path().join("bytes.json"), document.to_string()).unwrap();
+    assert!(run_in(folder.path(), Path::new("bytes.json")).status.success());
+    let letters = json_lines(&folder.path().join("bytes.dead-letters.jsonl"));
+    assert_eq!(letters[0]["value"], json!({"base64": "bm90IHBvaXNvbiD/"}), "{}", letters[0]);
+}
+
+#[test]
+fn with_json_the_last_line_on_standard_error_is_the_report_or_the_refusal() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("in.txt"), "one\n").unwrap();
+    let mut document = copied("short", &file("in.txt"), &"raw".into());
+    let mut run = || {
+        std::fs::write(folder.path().join("short.json"), document.to_string()).unwrap();
+        let output = gristmill().args(["--json", "run", "short.json"]).current_dir(folder.path()).output().unwrap();
+        document["sinks"]["out"]["inputs"] = json!(["event"]);
+        let said: Value = serde_json::from_str(text(&output.stderr).lines().last().unwrap()).unwrap();
+        (output.status.code(), said)
+    };
+    let (code, report) = run();
+    assert_eq!((code, &report["state"]), (Some(0), &"FINISHED".into()));
+    let (code, refusal) = run();
+    assert_eq!((code, &refusal["file"]), (Some(2), &"short.json".into()));
+    assert_eq!(refusal["problems"][0]["at"], "sinks.out.inputs[0]", "{refusal}");
+}
+
+#[test]
+fn a_module_file_that_is_not_there_is_told_with_its_operator_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let document = "version: 1\njob: j\nsources:\n  s:\n    from: {generator: {events: 1}}\noperators:\n  it:\n    \
+                    module: ./nofile.wasm\n    inputs: {in: {from: s}}\nsinks:\n  o:\n    inputs: [it]\n    to: {blackhole: {}}\n";
+    std::fs::write(folder.path().join("j.yaml"), document).unwrap();
+    let said = text(&run_in(folder.path(), Path::new("j.yaml")).stderr);
+    let expected = "j.yaml: line 8, column 5: operators.it.module: module file `./nofile.wasm` cannot be read: ";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn a_full_disk_is_told_and_a_second_ctrl_c_ends_what_cannot_flow_out() {
     let folder = tempfile::tempdir().unwrap();
     let mut document = copied("stuck", &json!({"generator": {"rate": 1000}}), &"raw".into());
     document["sinks"]["out"]["to"]["file"]["path"] = "/dev/full".into();
     std::fs::write(folder.path().join("stuck.json"), document.to_string()).unwrap();
     let mut command = gristmill();
-    command.args(["run", "stuck.json"]).current_dir(folder.path()).stderr(Stdio::piped());
+    command.args(["run", "stuck.json", "--progress", "none"]).current_dir(folder.path()).stderr(Stdio::piped());
     let mut running = command.spawn().unwrap();
     let interrupt = |id: u32| Command::new("kill").args(["-INT", &id.to_string()]).status().unwrap();
     let mut said = BufReader::new(running.stderr.take().unwrap()).lines().map(Result::unwrap);
-    // A plain line of progress: the job runs.
-    said.find(|line| line.contains("events in")).expect("progress");
+    // Whatever is said of progress, what keeps the job from going on is.
+    let reason = said.next().expect("why nothing is written");
+    assert!(reason.starts_with("[out] ") && reason.contains("No space left"), "{reason}");
     assert!(interrupt(running.id()).success());
     said.find(|line| line.contains("Once more cancels")).expect("what a second one would do");
+    said.find(|line| line.contains("nothing has moved for 3 s")).expect("a word when it is stuck");
     assert!(interrupt(running.id()).success());
     said.for_each(drop);
     assert_eq!(running.wait().unwrap().code(), Some(130));

@@ -3,11 +3,12 @@
 use anyhow::{Context, anyhow, bail};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
+use url::Url;
 
 /// A host's API.
 pub(crate) struct Api {
     client: Client,
-    base: String,
+    base: Url,
     token: Option<String>,
 }
 
@@ -28,13 +29,33 @@ impl std::fmt::Display for Refused {
             write!(f, "\n  {}", problem_line(problem))?;
         }
         if !text("hint").is_empty() {
-            write!(f, "\n  {}", text("hint"))?;
+            write!(f, "\n  {}", in_commands(text("hint")))?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for Refused {}
+
+/// A hint of the API for people at a command line: requests as the commands that send them.
+fn in_commands(hint: &str) -> String {
+    let mut words = hint.split(' ').peekable();
+    let mut said = Vec::new();
+    while let Some(word) = words.next() {
+        let command = words.peek().and_then(|path| match (word, path.strip_prefix("/v1/")?.split_once('/')) {
+            ("GET", Some(("jobs", job))) => Some(format!("`gristmill job inspect {job}`")),
+            ("GET", None) if *path == "/v1/jobs" => Some("`gristmill job list`".to_owned()),
+            ("GET", None) if *path == "/v1/modules" => Some("`gristmill module list`".to_owned()),
+            ("POST", None) if *path == "/v1/modules" => Some("`gristmill module push`".to_owned()),
+            _ => None,
+        });
+        if command.is_some() {
+            words.next();
+        }
+        said.push(command.unwrap_or_else(|| word.to_owned()));
+    }
+    said.join(" ")
+}
 
 /// One finding of a problem document, on a line.
 pub(crate) fn problem_line(problem: &Value) -> String {
@@ -54,13 +75,22 @@ pub(crate) fn problem_line(problem: &Value) -> String {
 }
 
 impl Api {
-    pub(crate) fn new(base: &str, token: Option<String>) -> anyhow::Result<Self> {
+    /// # Errors
+    /// If `host` is not the address of a host.
+    pub(crate) fn new(host: &str, token: Option<String>) -> anyhow::Result<Self> {
         let client = Client::builder().build().context("making an HTTP client")?;
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned(), token })
+        let base = Url::parse(host).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = base.ok_or_else(|| {
+            anyhow!(
+                "`{host}` is not the address of a host: give --host or GRISTMILL_HOST one such as http://127.0.0.1:7171"
+            )
+        })?;
+        Ok(Self { client, base, token })
     }
 
+    /// A request to a path, percent-encoded where it must be.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.base));
+        let request = self.client.request(method, format!("{}{path}", self.base.as_str().trim_end_matches('/')));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -103,7 +133,11 @@ impl Api {
     }
 
     /// The data of each server-sent event, until `take` has enough or the stream ends.
-    pub(crate) async fn follow(&self, path: &str, mut take: impl FnMut(Value) -> bool) -> anyhow::Result<()> {
+    pub(crate) async fn follow(
+        &self,
+        path: &str,
+        mut take: impl FnMut(Value) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
         let mut response = self.send(self.request(Method::GET, path)).await?;
         let mut pending = Vec::new();
         while let Some(chunk) = response.chunk().await.context("the host closed the stream")? {
@@ -112,7 +146,7 @@ impl Api {
                 let line: Vec<u8> = pending.drain(..=end).collect();
                 let Some(data) = line.strip_prefix(b"data:") else { continue };
                 let event = serde_json::from_slice(data.trim_ascii()).context("an event of the stream is not JSON")?;
-                if !take(event) {
+                if !take(event)? {
                     return Ok(());
                 }
             }
@@ -124,9 +158,36 @@ impl Api {
         if error.is_connect() {
             return anyhow!(
                 "no host answers at {}; start one with `gristmill serve`, or name another with --host or GRISTMILL_HOST",
-                self.base
+                self.base.as_str().trim_end_matches('/')
             );
         }
-        anyhow!("talking to the host at {}: {error}", self.base)
+        anyhow!("talking to the host at {}: {}", self.base, std::error::Error::source(error).unwrap_or(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_speak_of_commands_and_not_of_requests() {
+        let cases = [
+            ("GET /v1/jobs lists the jobs that there are", "`gristmill job list` lists the jobs that there are"),
+            ("look at its state with GET /v1/jobs/a-b", "look at its state with `gristmill job inspect a-b`"),
+            ("POST /v1/modules uploads one", "`gristmill module push` uploads one"),
+            ("did you mean `GET`?", "did you mean `GET`?"),
+        ];
+        for (hint, words) in cases {
+            assert_eq!(in_commands(hint), words);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_with_one_that_is() {
+        for wrong in ["foo", "ftp://x", "", "http://", "127.0.0.1:7171"] {
+            let error = Api::new(wrong, None).err().expect("no address").to_string();
+            assert!(error.contains(&format!("`{wrong}`")) && error.contains("http://127.0.0.1:7171"), "{error}");
+        }
+        assert!(Api::new("https://host.example/behind/a/proxy/", None).is_ok());
     }
 }

@@ -31,6 +31,6 @@ pub(crate) fn check(file: &Path, out: &Output) -> anyhow::Result<ExitCode> {
     let verdict = json!({"file": name.to_string(), "ok": ok, "problems": findings});
     out.result(&verdict, |_| {
         if ok { format!("{name}: no errors; modules are checked when it is submitted") } else { String::new() }
-    });
+    })?;
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(super::NOT_STARTED) })
 }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use gristmill_types::{JobId, NodeId};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::api::Api;
 use super::job_words::{event_in_words, in_a_line, inspected, letters, listed, log_lines, path, payload};
@@ -28,22 +29,22 @@ pub(crate) enum JobCommand {
     /// Shows a job: state, counters of each operator, plan.
     Inspect {
         /// The job.
-        job: String,
+        job: JobId,
     },
     /// Holds the job's sources still.
     Pause {
         /// The job.
-        job: String,
+        job: JobId,
     },
     /// Lets the job's sources go on.
     Resume {
         /// The job.
-        job: String,
+        job: JobId,
     },
     /// Ends the job's sources; what is inside flows out.
     Stop {
         /// The job.
-        job: String,
+        job: JobId,
         /// Waits until it has stopped.
         #[arg(long)]
         wait: bool,
@@ -51,17 +52,20 @@ pub(crate) enum JobCommand {
     /// Ends the job at once; what is inside is dropped.
     Cancel {
         /// The job.
-        job: String,
+        job: JobId,
+        /// Waits until it is over.
+        #[arg(long)]
+        wait: bool,
     },
     /// Forgets a job that is over, with its dead letters.
     Delete {
         /// The job.
-        job: String,
+        job: JobId,
     },
     /// Prints what the job's guests log.
     Logs {
         /// The job.
-        job: String,
+        job: JobId,
         /// Goes on with what happens from now on, changes of state included.
         #[arg(long, short)]
         follow: bool,
@@ -69,9 +73,9 @@ pub(crate) enum JobCommand {
     /// Prints a live sample of what leaves an operator.
     Tap {
         /// The job.
-        job: String,
+        job: JobId,
         /// The source or operator.
-        operator: String,
+        operator: NodeId,
         /// Its output port, by name; default: the first.
         #[arg(long)]
         port: Option<String>,
@@ -82,7 +86,7 @@ pub(crate) enum JobCommand {
     /// Prints events that could not be processed, with the reasons.
     DeadLetters {
         /// The job.
-        job: String,
+        job: JobId,
         /// Puts them back in front of the operators that refused them.
         #[arg(long)]
         replay: bool,
@@ -99,17 +103,20 @@ pub(crate) async fn perform(command: JobCommand, api: &Api, out: &Output) -> any
     match command {
         JobCommand::Check { file } => return check::check(&file, out),
         JobCommand::Submit(options) => return submit(options, api, out).await,
-        JobCommand::List => out.result(&api.get("/v1/jobs").await?, listed),
-        JobCommand::Inspect { job } => out.result(&api.get(&path(&job, "")).await?, inspected),
-        JobCommand::Pause { job } => out.result(&api.post(&path(&job, "/pause")).await?, in_a_line),
-        JobCommand::Resume { job } => out.result(&api.post(&path(&job, "/resume")).await?, in_a_line),
-        JobCommand::Cancel { job } => out.result(&api.post(&path(&job, "/cancel")).await?, in_a_line),
+        JobCommand::List => out.result(&api.get("/v1/jobs").await?, listed)?,
+        JobCommand::Inspect { job } => out.result(&api.get(&path(&job, "")).await?, inspected)?,
+        JobCommand::Pause { job } => out.result(&api.post(&path(&job, "/pause")).await?, in_a_line)?,
+        JobCommand::Resume { job } => out.result(&api.post(&path(&job, "/resume")).await?, in_a_line)?,
         JobCommand::Stop { job, wait } => {
             let begun = api.post(&path(&job, "/stop")).await?;
             return operation::report(begun, wait, api, out).await;
         }
+        JobCommand::Cancel { job, wait } => {
+            let begun = api.post(&path(&job, "/cancel")).await?;
+            return operation::report(begun, wait, api, out).await;
+        }
         JobCommand::Delete { job } => {
-            out.result(&api.delete(&path(&job, "")).await?, |_| format!("job {job} is forgotten"));
+            out.result(&api.delete(&path(&job, "")).await?, |_| format!("job {job} is forgotten"))?;
         }
         JobCommand::Logs { job, follow } => logs(&job, follow, api, out).await?,
         JobCommand::Tap { job, operator, port, limit } => tap(&job, &operator, port, limit, api, out).await?,
@@ -119,42 +126,41 @@ pub(crate) async fn perform(command: JobCommand, api: &Api, out: &Output) -> any
         }
         JobCommand::DeadLetters { job, replay: false, from, limit } => {
             let answer = api.get(&path(&job, &format!("/dead-letters?from={from}&limit={limit}"))).await?;
-            out.result(&answer, letters);
+            out.result(&answer, letters)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn logs(job: &str, follow: bool, api: &Api, out: &Output) -> anyhow::Result<()> {
+async fn logs(job: &JobId, follow: bool, api: &Api, out: &Output) -> anyhow::Result<()> {
     if follow {
-        return api
-            .follow(&path(job, "/events"), |event| {
-                out.item(&event, event_in_words);
-                true
-            })
-            .await;
+        let print = |event: Value| {
+            out.item(&event, event_in_words)?;
+            Ok(true)
+        };
+        return api.follow(&path(job, "/events"), print).await;
     }
     let answer = api.get(&path(job, "/logs")).await?;
-    out.result(&answer, log_lines);
-    Ok(())
+    Ok(out.result(&answer, log_lines)?)
 }
 
 async fn tap(
-    job: &str,
-    operator: &str,
+    job: &JobId,
+    operator: &NodeId,
     port: Option<String>,
     limit: Option<u64>,
     api: &Api,
     out: &Output,
 ) -> anyhow::Result<()> {
-    let port = port.map(|port| format!("?port={port}")).unwrap_or_default();
+    let query: String =
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(port.map(|port| ("port", port))).finish();
     let mut seen = 0;
-    api.follow(&path(job, &format!("/operators/{operator}/tap{port}")), |event| {
+    api.follow(&path(job, &format!("/operators/{operator}/tap?{query}")), |event| {
         out.item(&event, |event| {
             format!("{} {} {}", field(event, "timestamp"), payload(&event["key"]), payload(&event["value"]))
-        });
+        })?;
         seen += 1;
-        limit.is_none_or(|limit| seen < limit)
+        Ok(limit.is_none_or(|limit| seen < limit))
     })
     .await
 }

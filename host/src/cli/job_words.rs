@@ -3,13 +3,16 @@
 use anyhow::Context;
 use gristmill_ports::catalog::JobState;
 use gristmill_runtime::JobEventKind;
+use gristmill_types::JobId;
+use indicatif::HumanCount;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::output::{field, table};
+use super::output::{field, number, table};
+use crate::words::counted;
 
 /// The address of a job, or of something of it.
-pub(super) fn path(job: &str, rest: &str) -> String {
+pub(super) fn path(job: &JobId, rest: &str) -> String {
     format!("/v1/jobs/{job}{rest}")
 }
 
@@ -26,12 +29,12 @@ pub(super) fn state_of(job: &Value) -> anyhow::Result<JobState> {
 /// A job in a line.
 pub(super) fn in_a_line(job: &Value) -> String {
     let mut line = format!(
-        "job {} is {}: {} events in, {} out, {} dead letters, {} ms",
+        "job {} is {}: {} in, {} out, {}, {} ms",
         field(job, "job"),
         field(job, "state"),
-        field(job, "events_read"),
-        field(job, "events_written"),
-        field(job, "dead_letters"),
+        counted(number(job, "events_read"), "event"),
+        HumanCount(number(job, "events_written")),
+        counted(number(job, "dead_letters"), "dead letter"),
         field(job, "elapsed_ms"),
     );
     let cause = field(job, "cause");
@@ -58,9 +61,22 @@ pub(super) fn inspected(job: &Value) -> String {
         );
         cells
     };
-    let rows: Vec<_> = job["report"]["nodes"].as_array().into_iter().flatten().map(row).collect();
+    let rows: Vec<_> = nodes(job).map(row).collect();
     let header = ["NODE", "KIND", "IN", "OUT", "CALLS", "FAULTS", "DEAD LETTERS", "BUSY MS", "BLOCKED MS", "KEYS"];
-    format!("{}\n{}\n{}", in_a_line(job), field(job, "rendering").trim_end(), table(&header, &rows))
+    let mut lines = vec![in_a_line(job), field(job, "rendering").trim_end().to_owned(), table(&header, &rows)];
+    lines.extend(nodes(job).filter_map(|node| retries(node, job)));
+    lines.join("\n")
+}
+
+fn nodes(job: &Value) -> impl Iterator<Item = &Value> {
+    job["report"]["nodes"].as_array().into_iter().flatten()
+}
+
+/// That a source or a sink has met errors that may pass. The job's events have the reasons.
+fn retries(node: &Value, job: &Value) -> Option<String> {
+    let tries = number(&node["total"], "retries");
+    let why = format!("`gristmill job logs {} --follow` says why", field(job, "job"));
+    (tries > 0).then(|| format!("{} tried again {}; {why}", field(node, "id"), counted(tries, "time")))
 }
 
 pub(super) fn log_lines(answer: &Value) -> String {
@@ -79,7 +95,7 @@ pub(super) fn log_lines(answer: &Value) -> String {
 /// A job event in a line. One that this version does not know is given as it came.
 pub(super) fn event_in_words(event: &Value) -> String {
     if let Some(missed) = event["missed"].as_u64() {
-        return format!("{missed} events missed: they came faster than they were read");
+        return format!("{} missed: they came faster than they were read", counted(missed, "event"));
     }
     let Ok(kind) = JobEventKind::deserialize(event) else { return event.to_string() };
     let operator = field(event, "operator");
@@ -87,9 +103,9 @@ pub(super) fn event_in_words(event: &Value) -> String {
     let what = match kind {
         JobEventKind::State { state, cause } => format!("{state} {}", cause.unwrap_or_default()),
         JobEventKind::Log { level: _, row: _, message } => format!("{}: {message}", field(event, "level")),
-        JobEventKind::DeadLetters { count, reason } => format!("{count} dead letters: {reason}"),
+        JobEventKind::DeadLetters { count, reason } => format!("{}: {reason}", counted(count, "dead letter")),
         JobEventKind::CallFailed { message, reaction } => format!("{message}; {reaction}"),
-        JobEventKind::LogDropped { lines } => format!("{lines} log lines dropped"),
+        JobEventKind::LogDropped { lines } => format!("{} dropped", counted(lines, "log line")),
         JobEventKind::Retrying { message } => format!("retrying {message}"),
     };
     format!("{place}{}", what.trim_end())

@@ -17,13 +17,20 @@ use crate::local::{self, RunOptions};
 use crate::serve::{self, ServeOptions};
 use crate::telemetry::{self, LogFormat};
 pub(crate) use api::Api;
+use output::{Complaint, Unprinted};
 
 /// Exit code of a command that was used wrongly, or of a job that could not be started.
 const NOT_STARTED: u8 = 2;
 
+/// What a shell says of a program whose reader has left.
+const READER_LEFT: u8 = 141;
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 the job or the operation failed; 2 not done: used wrongly, refused, or no \
+                          host; 130 `run` was cancelled; 141 the reader of the output left, as `| head` does.";
+
 /// A stream operator host: operators are Wasm modules, uploaded while streams flow.
 #[derive(Parser)]
-#[command(name = "gristmill", version, about, max_term_width = 100)]
+#[command(name = "gristmill", version, about, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     /// Where the host listens.
     #[arg(long, global = true, env = "GRISTMILL_HOST", default_value = "http://127.0.0.1:7171", value_name = "URL")]
@@ -31,7 +38,8 @@ struct Cli {
     /// The host's token, if it has one.
     #[arg(long, global = true, env = "GRISTMILL_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
-    /// Prints JSON instead of text for people.
+    /// Prints JSON instead of text for people, refusals included. `run` puts it on standard error, its report last, because
+    /// sinks may have standard output; `serve` logs in it.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -61,11 +69,15 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let format = match &cli.command {
-        Command::Serve(options) => options.log_format,
-        _ => LogFormat::Text,
+    let (format, filter, complaint) = match &cli.command {
+        Command::Serve(_) if cli.json => (LogFormat::Json, "info", Complaint::JsonBesides),
+        Command::Serve(options) => (options.log_format, "info", Complaint::Words),
+        Command::Run(_) if cli.json => (LogFormat::Json, "warn", Complaint::JsonBesides),
+        Command::Run(_) => (LogFormat::Text, "warn", Complaint::Words),
+        Command::Module(_) | Command::Job(_) | Command::Completions { .. } => {
+            (LogFormat::Text, "warn", if cli.json { Complaint::Json } else { Complaint::Words })
+        }
     };
-    let filter = if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" };
     telemetry::start(format, filter);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     // I/O and control are light; the subtasks have threads of their own.
@@ -79,9 +91,12 @@ pub fn main() -> ExitCode {
         }
         Err(error) => Err(anyhow::Error::new(error).context("starting the runtime")),
     };
-    result.unwrap_or_else(|error| {
-        output::error(&error);
-        ExitCode::from(NOT_STARTED)
+    result.unwrap_or_else(|error| match error.downcast_ref::<Unprinted>() {
+        Some(unprinted) if unprinted.reader_left() => ExitCode::from(READER_LEFT),
+        _ => {
+            output::error(&error, complaint);
+            ExitCode::from(NOT_STARTED)
+        }
     })
 }
 
@@ -91,11 +106,13 @@ async fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
     let api = || Api::new(&host, token.clone());
     match command {
         Command::Serve(options) => serve::serve(options, token).await,
-        Command::Run(options) => local::run(options).await,
+        Command::Run(options) => local::run(options, json).await,
         Command::Module(command) => module::perform(command, &api()?, &out).await,
         Command::Job(command) => job::perform(command, &api()?, &out).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "gristmill", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "gristmill", &mut script);
+            output::print(&String::from_utf8_lossy(&script))?;
             Ok(ExitCode::SUCCESS)
         }
     }

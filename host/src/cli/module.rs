@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use gristmill_server::control::ModuleRef;
+use gristmill_types::ModuleName;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -20,7 +22,7 @@ pub(crate) enum ModuleCommand {
         file: PathBuf,
         /// The name to upload it under, such as enrich@1.2.0. Without one it is known by its hash.
         #[arg(long, value_name = "NAME@VERSION")]
-        name: Option<String>,
+        name: Option<ModuleName>,
         /// Only says whether it would be admitted.
         #[arg(long)]
         dry_run: bool,
@@ -29,35 +31,35 @@ pub(crate) enum ModuleCommand {
     List,
     /// Shows what a module declares.
     Inspect {
-        /// name@version or hash.
-        module: String,
+        /// name@version, hash, or the hash's first digits (6 at least).
+        module: ModuleRef,
     },
-    /// Forgets a module. Refused while a job uses it.
+    /// Forgets a name, and the module with its last name or by its hash. Refused while a job uses it.
     Delete {
-        /// name@version or hash.
-        module: String,
+        /// name@version, hash, or the hash's first digits (6 at least).
+        module: ModuleRef,
     },
 }
 
 pub(crate) async fn perform(command: ModuleCommand, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
     match command {
         ModuleCommand::Push { file, name, dry_run } => {
-            let answer = push(api, &file, name.as_deref(), dry_run).await?;
-            out.result(&answer, pushed);
+            let answer = push(api, &file, name.as_ref(), dry_run).await?;
+            out.result(&answer, pushed)?;
         }
         ModuleCommand::List => {
             let answer = api.get("/v1/modules").await?;
-            out.result(&answer, listed);
+            out.result(&answer, listed)?;
         }
         ModuleCommand::Inspect { module } => {
             let answer = api.get(&format!("/v1/modules/{module}")).await?;
             out.result(&answer, |module| {
                 format!("{}\n{}", names(module), described(&module["hash"], &module["admission"]))
-            });
+            })?;
         }
         ModuleCommand::Delete { module } => {
             let answer = api.delete(&format!("/v1/modules/{module}")).await?;
-            out.result(&answer, |_| format!("{module} is forgotten"));
+            out.result(&answer, forgotten)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -67,7 +69,7 @@ pub(crate) async fn perform(command: ModuleCommand, api: &Api, out: &Output) -> 
 pub(crate) async fn push(
     api: &Api,
     file: &std::path::Path,
-    name: Option<&str>,
+    name: Option<&ModuleName>,
     dry_run: bool,
 ) -> anyhow::Result<Value> {
     let metadata = std::fs::metadata(file).with_context(|| format!("reading {}", file.display()))?;
@@ -75,9 +77,8 @@ pub(crate) async fn push(
         bail!("{} is not a file", file.display());
     }
     let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    let mut query = Vec::new();
-    query.extend(name.map(|name| ("name", name)));
-    query.extend(dry_run.then_some(("dry_run", "true")));
+    let name = name.map(|name| ("name", name.to_string()));
+    let query = name.into_iter().chain(dry_run.then(|| ("dry_run", "true".to_owned())));
     let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
     let request = api.request(Method::POST, &format!("/v1/modules?{query}")).header("content-type", "application/wasm");
     api.json(request.body(bytes)).await.with_context(|| format!("pushing {}", file.display()))
@@ -95,9 +96,30 @@ fn pushed(answer: &Value) -> String {
     format!("{name}{what}\n{}", described(&answer["hash"], &answer["admission"]))
 }
 
+/// What a deletion took away, and what it left.
+fn forgotten(answer: &Value) -> String {
+    let module = format!("module {}", short(&field(answer, "hash")));
+    let names = joined(&answer["forgotten_names"]);
+    match (answer["module_forgotten"].as_bool(), names.is_empty()) {
+        (Some(true), true) => format!("{module} is forgotten; it had no name"),
+        (Some(true), false) => format!("{module} is forgotten, and with it the name {names}"),
+        _ => format!("{names} is forgotten; {module} is still known as {}", joined(&answer["kept_names"])),
+    }
+}
+
 fn names(module: &Value) -> String {
-    let names: Vec<&str> = module["names"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    if names.is_empty() { "(no name)".to_owned() } else { names.join(", ") }
+    let names = joined(&module["names"]);
+    if names.is_empty() { "(no name)".to_owned() } else { names }
+}
+
+fn joined(names: &Value) -> String {
+    let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    names.join(", ")
+}
+
+/// As much of a hash as a list has room for.
+fn short(hash: &str) -> String {
+    hash.chars().take(12).collect()
 }
 
 fn described(hash: &Value, admission: &Value) -> String {
@@ -131,12 +153,11 @@ fn described(hash: &Value, admission: &Value) -> String {
 }
 
 fn listed(answer: &Value) -> String {
-    let short = |hash: String| hash.chars().take(12).collect::<String>();
     let row = |module: &Value| {
         let admission = &module["admission"];
         vec![
             names(module),
-            short(field(module, "hash")),
+            short(&field(module, "hash")),
             field(admission, "form"),
             field(admission, "size_bytes"),
             field(module, "created_at"),

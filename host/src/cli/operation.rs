@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use indicatif::HumanCount;
 use serde_json::Value;
 
 use super::api::Api;
-use super::output::{Output, field};
+use super::output::{Output, field, number};
 
 /// How often an operation is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -18,10 +19,58 @@ pub(super) async fn report(begun: Value, wait: bool, api: &Api, out: &Output) ->
         tokio::time::sleep(LOOK_EVERY).await;
         operation = api.get(&format!("/v1/operations/{}", field(&operation, "id"))).await?;
     }
-    out.result(&operation, |operation| {
-        let detail = &operation["detail"];
-        let detail = if detail.is_null() { String::new() } else { format!(" {detail}") };
-        format!("{} {}{detail}", field(operation, "kind"), field(operation, "status"))
-    });
+    out.result(&operation, in_words)?;
     Ok(if field(&operation, "status") == "FAILED" { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn in_words(operation: &Value) -> String {
+    let detail = &operation["detail"];
+    let mut line = format!("{} {}", field(operation, "kind"), field(operation, "status"));
+    if !detail["state"].is_null() {
+        line.push_str(&format!(": job {} is {}", field(operation, "job"), field(detail, "state")));
+    }
+    if let Some(replayed) = detail["replayed"].as_u64() {
+        line.push_str(&format!(": {} put back", HumanCount(replayed)));
+        for (name, what) in [("refused", "refused"), ("already_replayed", "put back before")] {
+            if number(detail, name) > 0 {
+                line.push_str(&format!(", {} {what}", HumanCount(number(detail, name))));
+            }
+        }
+    }
+    for name in ["message", "cause"] {
+        if !detail[name].is_null() {
+            line.push_str(&format!(": {}", field(detail, name)));
+        }
+    }
+    for reason in detail["reasons"].as_array().into_iter().flatten() {
+        line.push_str(&format!("\n  #{}: {}", field(reason, "number"), field(reason, "message")));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_operation_is_told_in_words() {
+        let cases = [
+            (json!({"kind": "cancel-job", "status": "RUNNING", "job": "a", "detail": {}}), "cancel-job RUNNING"),
+            (
+                json!({"kind": "stop-job", "status": "SUCCEEDED", "job": "a", "detail": {"state": "STOPPED", "cause": null}}),
+                "stop-job SUCCEEDED: job a is STOPPED",
+            ),
+            (
+                json!({"kind": "replay-dead-letters", "status": "FAILED", "job": "a", "detail": {
+                    "replayed": 2, "already_replayed": 0, "refused": 1,
+                    "reasons": [{"number": 1, "message": "no input `in`"}]}}),
+                "replay-dead-letters FAILED: 2 put back, 1 refused\n  #1: no input `in`",
+            ),
+        ];
+        for (operation, words) in cases {
+            assert_eq!(in_words(&operation), words);
+        }
+    }
 }

@@ -8,14 +8,15 @@ use anyhow::anyhow;
 use gristmill_dataflow::document::ModuleSource;
 use gristmill_dataflow::{JobDocument, Problem, locate, validate_offline};
 use gristmill_ports::catalog::JobState;
-use gristmill_types::ModuleHash;
+use gristmill_types::{JobId, ModuleHash};
 use reqwest::Method;
 use serde_json::Value;
 
 use super::api::{Api, Refused, problem_line};
-use super::output::{Output, field};
+use super::output::{Output, field, number};
 use super::{job_words, module};
-use crate::local::{BadJob, base_of, read_document};
+use crate::local::{BadJob, base_of, read_document, unreadable_module};
+use crate::words::counted;
 
 /// How often a job that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -25,7 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub(crate) struct SubmitOptions {
     /// The job document, YAML or JSON; `-` reads standard input.
     file: std::path::PathBuf,
-    /// Only says what would become of it.
+    /// Only says what would become of it. Modules given by path are uploaded nevertheless and stay on the host, which looks
+    /// at no others; `gristmill module delete` forgets them.
     #[arg(long)]
     dry_run: bool,
     /// Waits until the job is over, with a line of progress; the exit code says how it ended.
@@ -41,55 +43,63 @@ pub(crate) async fn submit(options: SubmitOptions, api: &Api, out: &Output) -> a
     if !problems.is_empty() {
         return Err(BadJob::new(&options.file, &text, problems).into());
     }
-    upload_files(&mut document, &base_of(&options.file), options.dry_run, api, out).await?;
+    upload_files(&mut document, &options.file, &text, api, out).await?;
     let query = if options.dry_run { "?dry_run=true" } else { "" };
     let request = api.request(Method::POST, &format!("/v1/jobs{query}")).json(&document);
-    let answer = api.json(request).await.map_err(|error| with_places(error, &text))?;
+    let mut answer = api.json(request).await.map_err(|error| in_file(error, &options.file, &text))?;
+    place_all(&mut answer["problems"], &text);
+    place_all(&mut answer["warnings"], &text);
     if options.dry_run {
-        out.result(&answer, |answer| dry_run_in_words(answer, &text));
+        out.result(&answer, |answer| dry_run_in_words(answer, &options.file))?;
         let ok = answer["ok"].as_bool().unwrap_or(false);
         return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(super::NOT_STARTED) });
     }
-    let job = document.job.as_str();
+    let job = &document.job;
     for warning in answer["warnings"].as_array().into_iter().flatten() {
-        out.note(&format!("warning: {}", problem_line(warning)));
+        out.note(&format!("{file}: warning: {}", problem_line(warning)));
     }
     if options.wait {
         return wait(job, api, out).await;
     }
     out.result(&answer, |answer| {
         format!("job {job} is {}\n{}", field(answer, "state"), field(answer, "rendering").trim_end())
-    });
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Uploads modules given by path and names them by their hash from then on.
 async fn upload_files(
     document: &mut JobDocument,
-    base: &Path,
-    dry_run: bool,
+    file: &Path,
+    text: &str,
     api: &Api,
     out: &Output,
 ) -> anyhow::Result<()> {
+    let base = base_of(file);
     for (id, operator) in &mut document.operators {
         let ModuleSource::File(path) = &operator.module else { continue };
-        // Even a dry run needs the module on the host to look at the job: uploading one changes nothing that runs.
-        let answer = module::push(api, &base.join(path), None, false).await?;
-        let hash: ModuleHash = field(&answer, "hash").parse()?;
-        if !dry_run {
-            out.note(&format!("{id}: {path} is module {hash}"));
+        let on_disk = base.join(path);
+        if let Err(error) = std::fs::File::open(&on_disk) {
+            return Err(BadJob::new(file, text, vec![unreadable_module(id, path, &base, &error)]).into());
         }
+        let answer = module::push(api, &on_disk, None, false).await?;
+        let hash: ModuleHash = field(&answer, "hash").parse()?;
+        let stays = if field(&answer, "outcome") == "created" { ", uploaded now; it stays on the host" } else { "" };
+        out.note(&format!("{id}: {path} is module {hash}{stays}"));
         operator.module = ModuleSource::Hash(hash);
     }
     Ok(())
 }
 
-/// The host saw the document as JSON; its findings get the places of the author's text.
-fn with_places(error: anyhow::Error, text: &str) -> anyhow::Error {
+/// The host saw the document as JSON; its findings get the file of the author and the places of the author's text.
+fn in_file(error: anyhow::Error, file: &Path, text: &str) -> anyhow::Error {
     match error.downcast::<Refused>() {
         Ok(Refused { status, mut problem }) => {
-            for finding in problem["problems"].as_array_mut().into_iter().flatten() {
-                place(finding, text);
+            if problem["problems"].is_array() {
+                place_all(&mut problem["problems"], text);
+                problem["detail"] = format!("{} cannot run as written", file.display()).into();
+                // With one finding only, the hint is that of the finding.
+                problem.as_object_mut().map(|problem| problem.remove("hint"));
             }
             Refused { status, problem }.into()
         }
@@ -97,18 +107,18 @@ fn with_places(error: anyhow::Error, text: &str) -> anyhow::Error {
     }
 }
 
-fn place(finding: &mut Value, text: &str) {
-    let position = finding["at"].as_str().and_then(|at| locate(text, at));
-    finding["line"] = position.map_or(Value::Null, |position| position.line.into());
-    finding["column"] = position.map_or(Value::Null, |position| position.column.into());
+fn place_all(findings: &mut Value, text: &str) {
+    for finding in findings.as_array_mut().into_iter().flatten() {
+        let position = finding["at"].as_str().and_then(|at| locate(text, at));
+        finding["line"] = position.map_or(Value::Null, |position| position.line.into());
+        finding["column"] = position.map_or(Value::Null, |position| position.column.into());
+    }
 }
 
-fn dry_run_in_words(answer: &Value, text: &str) -> String {
+fn dry_run_in_words(answer: &Value, file: &Path) -> String {
     let mut lines = Vec::new();
     for finding in answer["problems"].as_array().into_iter().flatten() {
-        let mut finding = finding.clone();
-        place(&mut finding, text);
-        lines.push(problem_line(&finding));
+        lines.push(format!("{}: {}", file.display(), problem_line(finding)));
     }
     for operator in answer["operators"].as_array().into_iter().flatten() {
         lines.push(format!(
@@ -125,7 +135,7 @@ fn dry_run_in_words(answer: &Value, text: &str) -> String {
 }
 
 /// Waits for the end of a job.
-async fn wait(name: &str, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
+async fn wait(name: &JobId, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::default();
     loop {
         let seen = api.get(&job_words::path(name, "")).await?;
@@ -135,7 +145,7 @@ async fn wait(name: &str, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
             JobState::Cancelled | JobState::Failed => Some(ExitCode::FAILURE),
         };
         if let Some(code) = code {
-            out.result(&seen, job_words::in_a_line);
+            out.result(&seen, job_words::in_a_line)?;
             return Ok(code);
         }
         out.note_in_place(&progress.line(&seen));
@@ -152,15 +162,15 @@ struct Progress {
 
 impl Progress {
     fn line(&mut self, job: &Value) -> String {
-        let number = |name: &str| job[name].as_u64().unwrap_or(0);
-        let (events, elapsed_ms) = (number("events_read"), number("elapsed_ms"));
+        let (events, elapsed_ms) = (number(job, "events_read"), number(job, "elapsed_ms"));
         let rate = (events.saturating_sub(self.events)) * 1000 / elapsed_ms.saturating_sub(self.elapsed_ms).max(1);
         (self.events, self.elapsed_ms) = (events, elapsed_ms);
         format!(
-            "{} {}: {events} events in, {} out, {rate} events/s",
+            "{} {}: {} in, {} out, {rate} events/s",
             field(job, "job"),
             field(job, "state"),
-            number("events_written")
+            counted(events, "event"),
+            number(job, "events_written")
         )
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use gristmill_ports::PortError;
 use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_server::api_types::Payload;
 use gristmill_types::{DeadLetter, JobId};
 use serde::Serialize;
 
@@ -22,7 +23,8 @@ struct Open {
     count: u64,
 }
 
-/// A letter as people read it: text where the bytes are text.
+/// A letter as people read it. Key and value have the form that they have in the API: `{"text": …}`, or `{"base64": …}`
+/// where the bytes are no text, so that none is lost.
 #[derive(Serialize)]
 struct ReadableLetter<'a> {
     operator: &'a str,
@@ -35,8 +37,8 @@ struct ReadableLetter<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     origin: &'a str,
     timestamp: i64,
-    key: Option<std::borrow::Cow<'a, str>>,
-    value: Option<std::borrow::Cow<'a, str>>,
+    key: Option<Payload>,
+    value: Option<Payload>,
     at_ms: i64,
 }
 
@@ -71,8 +73,8 @@ fn readable(letter: &DeadLetter) -> ReadableLetter<'_> {
         backtrace: &letter.backtrace,
         origin: &letter.origin,
         timestamp: letter.timestamp,
-        key: letter.key.as_deref().map(String::from_utf8_lossy),
-        value: letter.value.as_deref().map(String::from_utf8_lossy),
+        key: letter.key.clone().map(Payload::from),
+        value: letter.value.clone().map(Payload::from),
         at_ms: letter.at_ms,
     }
 }

@@ -34,6 +34,14 @@ impl BadJob {
         place(&mut problems, text);
         Self { file: file.to_owned(), problems }
     }
+
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    pub(crate) fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
 }
 
 impl fmt::Display for BadJob {
@@ -111,14 +119,18 @@ fn read_modules(document: &JobDocument, base: &Path) -> Result<HashMap<NodeId, M
                     let hash = ModuleHash(*blake3::hash(&bytes).as_bytes());
                     modules.insert(id.clone(), ModuleBytes { hash, bytes: Arc::from(bytes) });
                 }
-                Err(error) => problems.push(
-                    Problem::error(at, format!("module file {} cannot be read: {error}", base.join(path).display()))
-                        .hint("build it first; `make guests` builds the examples".to_owned()),
-                ),
+                Err(error) => problems.push(unreadable_module(id, path, base, &error)),
             },
         }
     }
     if problems.is_empty() { Ok(modules) } else { Err(problems) }
+}
+
+/// What to say of a module file that cannot be read.
+pub(crate) fn unreadable_module(id: &NodeId, path: &str, base: &Path, error: &dyn fmt::Display) -> Problem {
+    let from = if base == Path::new(".") { String::new() } else { format!(" from {}", base.display()) };
+    Problem::error(format!("operators.{id}.module"), format!("module file `{path}`{from} cannot be read: {error}"))
+        .hint("build it first; `make guests` builds the examples".to_owned())
 }
 
 /// The cache of this user: that of the build scripts, too.

@@ -7,21 +7,25 @@ mod load;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use gristmill_ports::catalog::JobState;
-use gristmill_runtime::{JobHandle, start};
+use gristmill_runtime::{JobHandle, JobReport, start};
 
 use crate::clock::SystemClock;
 use crate::shutdown::Signals;
 use crate::wiring::HostParts;
 use dead_letter_file::DeadLetterFile;
+pub(crate) use load::unreadable_module;
 pub use load::{BadJob, LoadedJob, base_of, load, read_document};
 pub use progress::ProgressStyle;
 
 /// How often the progress line is drawn.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// A job that is to stop and in which nothing moves for so long may never stop by itself.
+const STUCK_AFTER: Duration = Duration::from_secs(3);
 
 /// What `gristmill run` is told.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,11 +47,12 @@ pub struct RunOptions {
     pub report: bool,
 }
 
-/// Runs a job to its end. The exit code says how it ended: 0 finished or stopped, 1 failed, 2 not started, 130 cancelled.
+/// Runs a job to its end. With `json`, the final report stands in the place of words on how it went. The exit code says
+/// how it ended: 0 finished or stopped, 1 failed, 2 not started, 130 cancelled.
 ///
 /// # Errors
 /// If the job could not be started; its problems as a [`BadJob`].
-pub async fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
+pub async fn run(options: RunOptions, json: bool) -> anyhow::Result<ExitCode> {
     let loaded = tokio::task::spawn_blocking({
         let (file, cache) = (options.file.clone(), options.cache.clone());
         move || load(&file, cache.as_deref())
@@ -58,10 +63,12 @@ pub async fn run(options: RunOptions) -> anyhow::Result<ExitCode> {
     let dead_letters = Arc::new(DeadLetterFile::new(letters));
     let parts = HostParts::new(loaded.base, dead_letters.clone(), Arc::new(SystemClock::default()));
     let handle = tokio::task::spawn_blocking(move || start(loaded.spec, Arc::new(parts))).await??;
-    let state = follow(&handle, options.progress).await?;
+    let state = follow(&handle, if json { ProgressStyle::None } else { options.progress }).await?;
     let report = handle.report();
-    progress::summary(&report, dead_letters.path());
-    if options.report {
+    if !json {
+        progress::summary(&report, dead_letters.path());
+    }
+    if options.report || json {
         progress::machine_report(&report).context("printing the report")?;
     }
     Ok(match state {
@@ -80,6 +87,7 @@ async fn follow(handle: &JobHandle, style: ProgressStyle) -> anyhow::Result<JobS
     let mut tick = tokio::time::interval(PROGRESS_EVERY);
     let mut signals = Signals::listen().context("listening to signals")?;
     let mut asked = 0;
+    let mut stopping = None;
     loop {
         let state = status.borrow_and_update().state;
         if state.is_final() {
@@ -88,9 +96,19 @@ async fn follow(handle: &JobHandle, style: ProgressStyle) -> anyhow::Result<JobS
         }
         tokio::select! {
             changed = status.changed() => changed.context("the job is gone")?,
-            _ = tick.tick() => progress.draw(&handle.report()),
+            _ = tick.tick() => {
+                let report = handle.report();
+                progress.draw(&report);
+                if stopping.as_mut().is_some_and(|stopping: &mut Stopping| stopping.is_stuck(&report)) {
+                    progress.say(&format!(
+                        "nothing has moved for {} s: a second Ctrl-C ends the job at once and drops what is inside",
+                        STUCK_AFTER.as_secs()
+                    ));
+                }
+            }
             signal = signals.next() => {
                 asked += 1;
+                stopping = (asked == 1).then(|| Stopping::new(&handle.report()));
                 progress.say(&match asked {
                     1 => format!("{signal}: stopping; what is inside flows out. Once more cancels."),
                     _ => format!("{signal}: cancelling"),
@@ -99,5 +117,30 @@ async fn follow(handle: &JobHandle, style: ProgressStyle) -> anyhow::Result<JobS
                 let _ = if asked == 1 { handle.stop() } else { handle.cancel() };
             }
         }
+    }
+}
+
+/// A job on its way to a stop.
+struct Stopping {
+    /// Events read and written when something last moved.
+    moved: (u64, u64),
+    at: Instant,
+    told: bool,
+}
+
+impl Stopping {
+    fn new(report: &JobReport) -> Self {
+        Self { moved: (report.events_read(), report.events_written()), at: Instant::now(), told: false }
+    }
+
+    /// Whether nothing has moved for too long; true once.
+    fn is_stuck(&mut self, report: &JobReport) -> bool {
+        let moved = (report.events_read(), report.events_written());
+        if moved != self.moved {
+            (self.moved, self.at) = (moved, Instant::now());
+        }
+        let stuck = !self.told && self.at.elapsed() >= STUCK_AFTER;
+        self.told |= stuck;
+        stuck
     }
 }

@@ -1,12 +1,16 @@
 //! What a person sees while a job runs. On standard error, so that sinks may have standard output.
 
-use std::io::IsTerminal;
+use std::collections::HashSet;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gristmill_ports::telemetry::LogLevel;
-use gristmill_runtime::{JobEventKind, JobHandle, JobReport};
+use gristmill_runtime::{JobEvent, JobEventKind, JobHandle, JobReport};
+use gristmill_types::NodeId;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
+
+use crate::words::counted;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -15,12 +19,15 @@ pub enum ProgressStyle {
     Auto,
     /// A line every few seconds.
     Plain,
-    /// Nothing but the summary.
+    /// Nothing but the summary, and what keeps the job from going on.
     None,
 }
 
 /// Time between two plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(2);
+
+/// Causes of retries that are told; a message that is never the same twice must not fill memory.
+const MOST_CAUSES: usize = 64;
 
 /// Draws progress and passes on what guests say.
 pub(crate) struct Progress {
@@ -41,9 +48,7 @@ impl Progress {
             bar
         });
         let plain = bar.is_none() && style != ProgressStyle::None;
-        if style != ProgressStyle::None {
-            pass_on_log_lines(handle, bar.clone());
-        }
+        pass_on_events(handle, bar.clone(), style != ProgressStyle::None);
         let now = Instant::now();
         Self { bar, plain, drawn: now, events_then: 0, then: now, rate: 0.0 }
     }
@@ -55,17 +60,17 @@ impl Progress {
             self.rate = (events - self.events_then) as f64 / elapsed;
             (self.events_then, self.then) = (events, Instant::now());
         }
+        let letters = match report.dead_letters() {
+            0 => String::new(),
+            letters => format!(", {}", counted(letters, "dead letter")),
+        };
         let line = format!(
-            "{} {}: {} events in, {} out, {} events/s{}",
+            "{} {}: {} in, {} out, {} events/s{letters}",
             report.job,
             report.state,
-            HumanCount(events),
+            counted(events, "event"),
             HumanCount(report.events_written()),
             HumanCount(self.rate as u64),
-            match report.dead_letters() {
-                0 => String::new(),
-                letters => format!(", {} dead letters", HumanCount(letters)),
-            }
         );
         match &self.bar {
             Some(bar) => {
@@ -94,22 +99,20 @@ impl Progress {
     }
 }
 
-/// Log lines of guests from `info` up, as they come.
-fn pass_on_log_lines(handle: &JobHandle, bar: Option<ProgressBar>) {
+/// What happens in a job, as it comes: what keeps it from going on, and, if they are wanted, log lines of guests from
+/// `info` up.
+fn pass_on_events(handle: &JobHandle, bar: Option<ProgressBar>, log_lines: bool) {
     let (recent, mut live) = handle.events();
-    let print = move |event: gristmill_runtime::JobEvent| {
-        let JobEventKind::Log { level, message, .. } = event.kind else { return };
-        if level >= LogLevel::Info {
-            let operator = event.operator.map(|operator| operator.to_string()).unwrap_or_default();
-            let line = format!("[{operator}] {message}");
-            match &bar {
-                Some(bar) => bar.println(line),
-                None => say(&line),
-            }
+    let mut told = HashSet::new();
+    let mut print = move |event: JobEvent| {
+        let Some(line) = in_words(event, log_lines, &mut told) else { return };
+        match &bar {
+            Some(bar) => bar.println(line),
+            None => say(&line),
         }
     };
     tokio::spawn(async move {
-        recent.into_iter().for_each(&print);
+        recent.into_iter().for_each(&mut print);
         loop {
             match live.recv().await {
                 Ok(event) => print(event),
@@ -120,21 +123,40 @@ fn pass_on_log_lines(handle: &JobHandle, bar: Option<ProgressBar>) {
     });
 }
 
+/// An event that a person at this job wants to hear of. A cause of retries is told once: it comes again with each try.
+fn in_words(event: JobEvent, log_lines: bool, told: &mut HashSet<(Option<NodeId>, String)>) -> Option<String> {
+    let node = event.operator.as_ref().map(ToString::to_string).unwrap_or_default();
+    match event.kind {
+        JobEventKind::Log { level, message, .. } if log_lines && level >= LogLevel::Info => {
+            Some(format!("[{node}] {message}"))
+        }
+        JobEventKind::Retrying { message } => {
+            let line = format!("[{node}] {message}; trying again until it passes");
+            (told.len() < MOST_CAUSES && told.insert((event.operator, message))).then_some(line)
+        }
+        JobEventKind::Log { .. }
+        | JobEventKind::State { .. }
+        | JobEventKind::CallFailed { .. }
+        | JobEventKind::DeadLetters { .. }
+        | JobEventKind::LogDropped { .. } => None,
+    }
+}
+
 /// How the job ended, in a few lines.
 pub(crate) fn summary(report: &JobReport, dead_letters: &Path) {
     let seconds = report.elapsed_ms as f64 / 1000.0;
     let rate = report.events_read() as f64 / seconds.max(0.001);
     say(&format!(
-        "{} {} in {seconds:.2} s: {} events in, {} out, {} events/s",
+        "{} {} in {seconds:.2} s: {} in, {} out, {} events/s",
         report.job,
         report.state,
-        HumanCount(report.events_read()),
+        counted(report.events_read(), "event"),
         HumanCount(report.events_written()),
         HumanCount(rate as u64),
     ));
     if report.dead_letters() > 0 {
-        let letters = HumanCount(report.dead_letters());
-        say(&format!("{letters} events could not be processed: see {}", dead_letters.display()));
+        let letters = counted(report.dead_letters(), "event");
+        say(&format!("{letters} could not be processed: see {}", dead_letters.display()));
     }
     if let Some(cause) = &report.cause {
         say(&format!("cause: {cause}"));
@@ -147,7 +169,26 @@ pub(crate) fn machine_report(report: &JobReport) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "the command line talks to a person")]
 fn say(line: &str) {
-    eprintln!("{line}");
+    // A job does not end because nobody reads what is said of it.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_of_retries_is_told_once_and_another_one_too() {
+        let mut told = HashSet::new();
+        let mut hear = |message: &str| {
+            let kind = JobEventKind::Retrying { message: message.to_owned() };
+            let operator = Some("out".parse().expect("an id"));
+            in_words(JobEvent { number: 0, at_ms: 0, operator, subtask: None, kind }, false, &mut told)
+        };
+        let first = hear("writing a.txt: no space left on device").expect("the first time");
+        assert_eq!(first, "[out] writing a.txt: no space left on device; trying again until it passes");
+        assert_eq!(hear("writing a.txt: no space left on device"), None);
+        assert!(hear("writing a.txt: permission denied").is_some());
+    }
 }
