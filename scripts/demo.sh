@@ -56,6 +56,7 @@ sinks:
     to: {file: {path: "$demo/routes.jsonl"}}
 JOB
 say "submitting the job: POST /v1/jobs with $demo/job.yaml"
-"$gristmill" job submit --wait "$demo/job.yaml"
+# Its progress is on standard error; how it ended stands above the counters that come next.
+"$gristmill" job submit --wait "$demo/job.yaml" >/dev/null || { "$gristmill" job inspect flights; exit 1; }
 "$gristmill" job inspect flights
 cargo xtask flights-answer "$demo/carriers.jsonl" "$demo/routes.jsonl"
