@@ -23,19 +23,19 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const WAITING: usize = 64;
 
 /// The client's end of a stream; sending fails when it has left.
-type Outlet = mpsc::Sender<Event>;
+type ClientEnd = mpsc::Sender<Event>;
 struct Left;
 
 /// Answers with what `pump` sends, until it ends or the host closes.
-fn stream<F>(control: &Control, pump: impl FnOnce(Outlet) -> F) -> Result<Response, Refused>
+fn stream<F>(control: &Control, pump: impl FnOnce(ClientEnd) -> F) -> Result<Response, Refused>
 where
     F: Future<Output = Result<(), Left>> + Send + 'static,
 {
     let place = control.stream_place()?;
     let mut closing = control.closing();
-    let (outlet, inlet) = mpsc::channel(WAITING);
-    let gone = outlet.clone();
-    let pump = pump(outlet);
+    let (client, sent) = mpsc::channel(WAITING);
+    let gone = client.clone();
+    let pump = pump(client);
     tokio::spawn(async move {
         tokio::select! {
             _ = pump => {}
@@ -44,18 +44,18 @@ where
         }
         drop(place);
     });
-    let events = ReceiverStream::new(inlet).map(Ok::<_, Infallible>);
+    let events = ReceiverStream::new(sent).map(Ok::<_, Infallible>);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
 /// What happened in a job and what goes on happening, from behind event number `after` on.
 pub(crate) fn job_events(control: &Control, live: Arc<LiveJob>, after: Option<u64>) -> Result<Response, Refused> {
-    stream(control, move |outlet| async move {
+    stream(control, move |client| async move {
         let (recent, mut following) = live.handle().events();
         // The end of a job is the last that it says.
         let over = recent.iter().any(is_end);
         for event in recent.into_iter().filter(|event| after.is_none_or(|after| event.number > after)) {
-            say(&outlet, &live, &event).await?;
+            say(&client, &live, &event).await?;
         }
         if over {
             return Ok(());
@@ -63,14 +63,14 @@ pub(crate) fn job_events(control: &Control, live: Arc<LiveJob>, after: Option<u6
         loop {
             match following.recv().await {
                 Ok(event) => {
-                    say(&outlet, &live, &event).await?;
+                    say(&client, &live, &event).await?;
                     if is_end(&event) {
                         return Ok(());
                     }
                 }
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     let event = Event::default().event("missed").data(json!({"missed": missed}).to_string());
-                    outlet.send(event).await.map_err(|_| Left)?;
+                    client.send(event).await.map_err(|_| Left)?;
                 }
                 Err(broadcast::error::RecvError::Closed) => return Ok(()),
             }
@@ -87,7 +87,7 @@ pub(crate) fn nothing(control: &Control) -> Result<Response, Refused> {
     stream(control, |_| async { Ok(()) })
 }
 
-async fn say(outlet: &Outlet, live: &LiveJob, event: &JobEvent) -> Result<(), Left> {
+async fn say(client: &ClientEnd, live: &LiveJob, event: &JobEvent) -> Result<(), Left> {
     let name = match &event.kind {
         JobEventKind::State { .. } => "state",
         JobEventKind::CallFailed { .. } => "call-failed",
@@ -98,7 +98,7 @@ async fn say(outlet: &Outlet, live: &LiveJob, event: &JobEvent) -> Result<(), Le
     };
     let text = serde_json::to_string(event).expect("texts and numbers are JSON");
     let event = Event::default().id(event.number.to_string()).event(name).data(live.hide_secrets(&text));
-    outlet.send(event).await.map_err(|_| Left)
+    client.send(event).await.map_err(|_| Left)
 }
 
 /// A live sample of events, until the job ends.
@@ -107,7 +107,7 @@ pub(crate) fn tap(
     live: Arc<LiveJob>,
     mut events: mpsc::Receiver<TapEvent>,
 ) -> Result<Response, Refused> {
-    stream(control, move |outlet| async move {
+    stream(control, move |client| async move {
         let ended = until_final(live.handle().watch());
         tokio::pin!(ended);
         loop {
@@ -116,7 +116,7 @@ pub(crate) fn tap(
                 event = events.recv() => {
                     let Some(event) = event else { return Ok(()) };
                     let text = serde_json::to_string(&TapView::from(event)).expect("texts and numbers are JSON");
-                    outlet.send(Event::default().event("event").data(text)).await.map_err(|_| Left)?;
+                    client.send(Event::default().event("event").data(text)).await.map_err(|_| Left)?;
                 }
                 () = &mut ended => return Ok(()),
             }

@@ -19,7 +19,7 @@ use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
 
 use super::encodable::encode_what_can_be;
-use super::outlet::Outlet;
+use super::pending_bytes::PendingBytes;
 use super::tally::Tally;
 use crate::format::encode::Encoder;
 
@@ -37,9 +37,9 @@ pub(crate) fn open(
     let path = path_of(context, &base.join(&spec.path));
     let target = Target::open(&path, runtime)
         .map_err(|reason| PortError::fatal(format!("cannot write `{}`: {reason}", path.display())))?;
-    let mut outlet = Outlet::new(target, format!("`{}`", path.display()));
-    outlet.room()?.extend_from_slice(&encoder.header());
-    Ok(Box::new(FileWriter { path, encoder, outlet, tally: Tally::new(true) }))
+    let mut pending = PendingBytes::new(target, format!("`{}`", path.display()));
+    pending.room()?.extend_from_slice(&encoder.header());
+    Ok(Box::new(FileWriter { path, encoder, pending, tally: Tally::new(true) }))
 }
 
 /// `name.ext`, or `name-<subtask>.ext` where there are several subtasks.
@@ -134,23 +134,23 @@ fn in_words(error: &std::io::Error) -> String {
 struct FileWriter {
     path: PathBuf,
     encoder: Encoder,
-    outlet: Outlet<Target>,
+    pending: PendingBytes<Target>,
     tally: Tally,
 }
 
 impl Sink for FileWriter {
     fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
-        let room = self.outlet.room()?;
+        let room = self.pending.room()?;
         Ok(encode_what_can_be(&self.encoder, events, room, &mut self.tally))
     }
 
     fn flush(&mut self) -> Result<(), PortError> {
-        self.outlet.write_out()
+        self.pending.write_out()
     }
 
     fn finish(&mut self) -> Result<Option<SinkSummary>, PortError> {
-        self.outlet.write_out()?;
-        self.sync().map_err(|error| self.outlet.error(&error))?;
+        self.pending.write_out()?;
+        self.sync().map_err(|error| self.pending.error(&error))?;
         Ok(Some(self.tally.summary()))
     }
 }
@@ -158,7 +158,7 @@ impl Sink for FileWriter {
 impl FileWriter {
     /// Brings the file to the disk, and its name in the directory.
     fn sync(&mut self) -> std::io::Result<()> {
-        let target = self.outlet.writer();
+        let target = self.pending.writer();
         // There may have been nothing to write.
         target.replace()?;
         if !target.on_disk {

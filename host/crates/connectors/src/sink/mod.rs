@@ -2,7 +2,7 @@
 
 mod tally;
 mod encodable;
-mod outlet;
+mod pending_bytes;
 pub(crate) mod blackhole;
 pub(crate) mod file;
 pub(crate) mod stdout;

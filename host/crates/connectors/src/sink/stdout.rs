@@ -11,7 +11,7 @@ use gristmill_ports::{PortError, Sink};
 use gristmill_types::EventBatch;
 
 use super::encodable::encode_what_can_be;
-use super::outlet::Outlet;
+use super::pending_bytes::PendingBytes;
 use super::tally::Tally;
 use crate::format::encode::Encoder;
 
@@ -21,27 +21,27 @@ use crate::format::encode::Encoder;
 /// `Fatal` for a path into values that is none.
 pub(crate) fn open(spec: &StdoutSink) -> Result<Box<dyn Sink>, PortError> {
     let encoder = Encoder::new(&spec.encode)?;
-    let mut outlet = Outlet::new(std::io::stdout(), "standard output".to_owned());
-    outlet.room()?.extend_from_slice(&encoder.header());
-    Ok(Box::new(StdoutWriter { encoder, outlet, tally: Tally::new(true) }))
+    let mut pending = PendingBytes::new(std::io::stdout(), "standard output".to_owned());
+    pending.room()?.extend_from_slice(&encoder.header());
+    Ok(Box::new(StdoutWriter { encoder, pending, tally: Tally::new(true) }))
 }
 
 struct StdoutWriter {
     encoder: Encoder,
-    outlet: Outlet<Stdout>,
+    pending: PendingBytes<Stdout>,
     tally: Tally,
 }
 
 impl Sink for StdoutWriter {
     fn write(&mut self, events: &EventBatch) -> Result<Vec<RefusedRow>, PortError> {
         let _whole_lines = std::io::stdout().lock();
-        let room = self.outlet.room()?;
+        let room = self.pending.room()?;
         Ok(encode_what_can_be(&self.encoder, events, room, &mut self.tally))
     }
 
     fn flush(&mut self) -> Result<(), PortError> {
         let _whole_lines = std::io::stdout().lock();
-        self.outlet.write_out()
+        self.pending.write_out()
     }
 
     fn finish(&mut self) -> Result<Option<SinkSummary>, PortError> {

@@ -10,19 +10,19 @@ use gristmill_ports::PortError;
 /// Bytes that may wait here before they are written.
 const ENOUGH: usize = 1 << 20;
 
-/// A writer, and what it did not take yet.
-pub(super) struct Outlet<W> {
+/// A writer, and the bytes that it did not take yet.
+pub(super) struct PendingBytes<W> {
     writer: W,
-    pending: Vec<u8>,
-    /// How many of the pending bytes were written.
+    bytes: Vec<u8>,
+    /// How many of these bytes were written.
     done: usize,
     /// What is written to, for messages.
     name: String,
 }
 
-impl<W: Write> Outlet<W> {
+impl<W: Write> PendingBytes<W> {
     pub(super) fn new(writer: W, name: String) -> Self {
-        Self { writer, pending: Vec::new(), done: 0, name }
+        Self { writer, bytes: Vec::new(), done: 0, name }
     }
 
     /// Room for more bytes. Writes first if many wait, so that they stay bounded.
@@ -30,10 +30,10 @@ impl<W: Write> Outlet<W> {
     /// # Errors
     /// `Retry` or `Fatal` if the writer takes none; then nothing may be added.
     pub(super) fn room(&mut self) -> Result<&mut Vec<u8>, PortError> {
-        if self.pending.len() >= ENOUGH {
+        if self.bytes.len() >= ENOUGH {
             self.write_out()?;
         }
-        Ok(&mut self.pending)
+        Ok(&mut self.bytes)
     }
 
     /// Hands everything to the operating system.
@@ -41,16 +41,16 @@ impl<W: Write> Outlet<W> {
     /// # Errors
     /// `Retry` if the disk is full, `Fatal` for what does not pass.
     pub(super) fn write_out(&mut self) -> Result<(), PortError> {
-        while self.done < self.pending.len() {
-            match self.writer.write(&self.pending[self.done..]) {
+        while self.done < self.bytes.len() {
+            match self.writer.write(&self.bytes[self.done..]) {
                 Ok(0) => return Err(self.error(&ErrorKind::WriteZero.into())),
-                Ok(bytes) => self.done += bytes,
+                Ok(count) => self.done += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.error(&error)),
             }
         }
-        (self.pending, self.done) = (std::mem::take(&mut self.pending), 0);
-        self.pending.clear();
+        self.bytes.clear();
+        self.done = 0;
         self.writer.flush().map_err(|error| self.error(&error))
     }
 
@@ -106,24 +106,24 @@ mod tests {
     fn every_byte_is_written_once_however_often_the_disk_is_full() {
         let full = || Err(ErrorKind::StorageFull.into());
         let script = vec![Ok(4), full(), Ok(1), Err(ErrorKind::Interrupted.into()), Ok(2), full()];
-        let mut outlet = Outlet::new(FullNowAndThen { taken: Vec::new(), script }, "`x`".to_owned());
-        outlet.room().expect("room").extend_from_slice(b"0123456789");
+        let mut pending = PendingBytes::new(FullNowAndThen { taken: Vec::new(), script }, "`x`".to_owned());
+        pending.room().expect("room").extend_from_slice(b"0123456789");
         let mut tries = 0;
-        while let Err(error) = outlet.write_out() {
+        while let Err(error) = pending.write_out() {
             assert_eq!(error.kind, Retry);
             tries += 1;
         }
-        assert_eq!((tries, outlet.writer().taken.as_slice()), (2, &b"0123456789"[..]));
-        assert!(outlet.room().expect("room").is_empty());
+        assert_eq!((tries, pending.writer().taken.as_slice()), (2, &b"0123456789"[..]));
+        assert!(pending.room().expect("room").is_empty());
     }
 
     #[test]
     fn an_error_says_whether_it_may_pass() {
-        let outlet = Outlet::new(Vec::new(), "`x`".to_owned());
+        let pending = PendingBytes::new(Vec::new(), "`x`".to_owned());
         for (kind, what) in
             [(ErrorKind::BrokenPipe, Fatal), (ErrorKind::PermissionDenied, Fatal), (ErrorKind::StorageFull, Retry)]
         {
-            assert_eq!(outlet.error(&kind.into()).kind, what, "{kind}");
+            assert_eq!(pending.error(&kind.into()).kind, what, "{kind}");
         }
     }
 }
