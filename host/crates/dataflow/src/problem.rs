@@ -33,6 +33,17 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// The severity in a word, as serde writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 impl Problem {
     /// A problem that keeps the job from running.
     pub fn error(at: impl Into<String>, message: impl Into<String>) -> Self {
@@ -91,4 +102,16 @@ pub fn place(problems: &mut [Problem], text: &str) {
         problem.column = position.map(|position| position.column);
     }
     problems.sort_by_key(|problem| (problem.line, problem.column));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_severity_is_called_as_serde_writes_it() {
+        for severity in [Severity::Error, Severity::Warning] {
+            assert_eq!(serde_json::json!(severity), severity.as_str());
+        }
+    }
 }

@@ -181,6 +181,18 @@ pub enum OperationStatus {
     Failed,
 }
 
+impl OperationStatus {
+    /// The status in a word, as serde writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
 /// An answer given to a request with an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RememberedAnswer {
@@ -192,4 +204,16 @@ pub struct RememberedAnswer {
     pub body: String,
     /// Milliseconds since the epoch.
     pub at_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_called_as_serde_writes_it() {
+        for status in [OperationStatus::Running, OperationStatus::Succeeded, OperationStatus::Failed] {
+            assert_eq!(serde_json::json!(status), status.as_str());
+        }
+    }
 }

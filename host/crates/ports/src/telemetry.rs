@@ -18,6 +18,20 @@ pub enum LogLevel {
     Error,
 }
 
+impl LogLevel {
+    /// The level in a word, as serde writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// Takes the log lines of guests. Cheap, never blocks: called in the middle of a guest's call.
 pub trait GuestLog: Send + Sync {
     /// One line, already cut to a bounded length. `row` is the row of the batch that it speaks of.
@@ -34,4 +48,16 @@ pub struct Silent;
 impl GuestLog for Silent {
     fn line(&self, _: LogLevel, _: Option<u32>, _: &str) {}
     fn dropped(&self, _: u64) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_called_as_serde_writes_it() {
+        for level in [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error] {
+            assert_eq!(serde_json::json!(level), level.as_str());
+        }
+    }
 }

@@ -88,16 +88,10 @@ pub(crate) fn nothing(control: &Control) -> Result<Response, Refused> {
 }
 
 async fn say(client: &ClientEnd, live: &LiveJob, event: &JobEvent) -> Result<(), Left> {
-    let name = match &event.kind {
-        JobEventKind::State { .. } => "state",
-        JobEventKind::CallFailed { .. } => "call-failed",
-        JobEventKind::DeadLetters { .. } => "dead-letters",
-        JobEventKind::Log { .. } => "log",
-        JobEventKind::LogDropped { .. } => "log-dropped",
-        JobEventKind::Retrying { .. } => "retrying",
-    };
-    let text = serde_json::to_string(event).expect("texts and numbers are JSON");
-    let event = Event::default().id(event.number.to_string()).event(name).data(live.hide_secrets(&text));
+    let json = serde_json::to_value(event).expect("texts and numbers are JSON");
+    let kind = json["kind"].as_str().expect("an event says of what kind it is");
+    let data = live.hide_secrets(&json.to_string());
+    let event = Event::default().id(event.number.to_string()).event(kind).data(data);
     client.send(event).await.map_err(|_| Left)
 }
 

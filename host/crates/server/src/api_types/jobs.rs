@@ -201,7 +201,7 @@ impl LogLine {
     /// The line in an event, if it is one.
     pub(crate) fn of(event: &JobEvent) -> Option<Self> {
         let (level, message) = match &event.kind {
-            JobEventKind::Log { level, message, .. } => (level_name(*level).to_owned(), message.clone()),
+            JobEventKind::Log { level, message, .. } => (level.as_str().to_owned(), message.clone()),
             JobEventKind::LogDropped { lines } => {
                 ("dropped".to_owned(), format!("{lines} lines were dropped, over the operator's log limit"))
             }
@@ -218,17 +218,6 @@ impl LogLine {
             level,
             message,
         })
-    }
-}
-
-fn level_name(level: gristmill_ports::telemetry::LogLevel) -> &'static str {
-    use gristmill_ports::telemetry::LogLevel;
-    match level {
-        LogLevel::Trace => "trace",
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Operations on the wire.
 
-use gristmill_ports::catalog::{OperationRecord, OperationStatus};
+use gristmill_ports::catalog::OperationRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,16 +28,11 @@ pub struct OperationView {
 
 impl From<OperationRecord> for OperationView {
     fn from(operation: OperationRecord) -> Self {
-        let status = match operation.status {
-            OperationStatus::Running => "RUNNING",
-            OperationStatus::Succeeded => "SUCCEEDED",
-            OperationStatus::Failed => "FAILED",
-        };
         Self {
             id: operation.id,
             kind: operation.kind,
             job: operation.job.map(String::from),
-            status: status.to_owned(),
+            status: operation.status.as_str().to_owned(),
             detail: operation.detail,
             created_at: time(operation.created_ms),
             changed_at: time(operation.changed_ms),

@@ -1,6 +1,6 @@
 //! Errors on the wire.
 
-use gristmill_dataflow::{Problem as FoundProblem, Severity};
+use gristmill_dataflow::Problem as FoundProblem;
 use serde::{Deserialize, Serialize};
 use utoipa::{ToResponse, ToSchema};
 
@@ -55,18 +55,14 @@ pub struct DocumentProblem {
 impl DocumentProblem {
     /// A finding that has no place in a document.
     pub(crate) fn of_message(message: String) -> Self {
-        Self { severity: "error".to_owned(), at: String::new(), line: None, column: None, message, hint: None }
+        FoundProblem::error("", message).into()
     }
 }
 
 impl From<FoundProblem> for DocumentProblem {
     fn from(found: FoundProblem) -> Self {
-        let severity = match found.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
         Self {
-            severity: severity.to_owned(),
+            severity: found.severity.as_str().to_owned(),
             at: found.at,
             line: found.line,
             column: found.column,
