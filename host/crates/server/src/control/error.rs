@@ -147,7 +147,7 @@ pub enum ControlError {
     },
     /// Too much is under way: what the host is doing, as in `the host is …`.
     #[error("the host is {0}")]
-    Busy(&'static str),
+    Busy(String),
     /// The host's own memory failed.
     #[error("{0}")]
     Store(PortError),

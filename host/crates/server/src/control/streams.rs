@@ -8,7 +8,7 @@ use gristmill_types::{JobId, PortIndex};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::live::LiveJob;
-use super::{Control, ControlError, Thing};
+use super::{Control, ControlError, STREAMS, Thing};
 
 impl Control {
     /// A live sample of what leaves an output port, given by name or place; the first port if none is given.
@@ -47,7 +47,7 @@ impl Control {
     pub fn stream_place(&self) -> Result<OwnedSemaphorePermit, ControlError> {
         Arc::clone(&self.streams)
             .try_acquire_owned()
-            .map_err(|_| ControlError::Busy("serving as many live streams as it can (256)"))
+            .map_err(|_| ControlError::Busy(format!("serving as many live streams as it can ({STREAMS})")))
     }
 }
 

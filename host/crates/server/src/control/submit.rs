@@ -57,7 +57,7 @@ impl Control {
     async fn reserve(self: &Arc<Self>, text: String) -> Result<(ReadJob, Option<JobRecord>), ControlError> {
         let mut gate = self.gate.lock().await;
         if *self.closing.borrow() {
-            return Err(ControlError::Busy("shutting down and starts no more jobs"));
+            return Err(ControlError::Busy("shutting down and starts no more jobs".to_owned()));
         }
         let read = self.ask_control(move |control| ReadJob::read(text, &*control.parts.catalog)).await?;
         let id = &read.document.job;
@@ -65,7 +65,7 @@ impl Control {
             return Err(ControlError::JobExists { job: id.clone(), state: JobState::Starting });
         }
         if self.live.running() + gate.len() >= MOST_RUNNING {
-            return Err(ControlError::Busy("running as many jobs as it can (512)"));
+            return Err(ControlError::Busy(format!("running as many jobs as it can ({MOST_RUNNING})")));
         }
         let before = match self.job(id).await {
             Ok(job) if job.is_active() => {
