@@ -1,5 +1,6 @@
 //! Dead letters: paged through, and put back in front of the operators that refused them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gristmill_ports::PortError;
@@ -45,7 +46,7 @@ pub enum Selection {
     /// All that were not replayed yet.
     All,
     /// These, if they were not replayed yet.
-    Numbers(Vec<u64>),
+    Numbers(BTreeSet<u64>),
 }
 
 impl Control {
@@ -146,7 +147,8 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn numbers(&mut self, numbers: &[u64]) -> Result<(), PortError> {
+    fn numbers(&mut self, numbers: &BTreeSet<u64>) -> Result<(), PortError> {
+        let numbers: Vec<u64> = numbers.iter().copied().collect();
         for numbers in numbers.chunks(CHUNK) {
             let mut chunk = Vec::with_capacity(numbers.len());
             for number in numbers {

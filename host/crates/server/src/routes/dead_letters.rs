@@ -72,7 +72,7 @@ pub(super) async fn replay(
     let selection = match json::<ReplayRequest>(&body)? {
         ReplayRequest { numbers: None, all: true } => Selection::All,
         ReplayRequest { numbers: Some(numbers), all: false } if numbers.len() <= MOST_NUMBERS => {
-            Selection::Numbers(numbers)
+            Selection::Numbers(numbers.into_iter().collect())
         }
         ReplayRequest { numbers: Some(numbers), all: false } => {
             let detail = format!("{} letters are named, at most {MOST_NUMBERS} can be", numbers.len());

@@ -56,6 +56,17 @@ async fn letters_go_back_into_the_stream_once() {
 }
 
 #[tokio::test]
+async fn a_letter_that_is_named_twice_goes_back_once() {
+    let host = poisoned().await;
+    host.registry.cured.store(true, Ordering::SeqCst);
+    let operation = replay(&host, json!({"numbers": [0, 2, 0, 0]})).await;
+    assert_eq!((&operation["status"], &operation["detail"]["replayed"]), (&json!("SUCCEEDED"), &json!(2)));
+    host.finished(host.post("/v1/jobs/orders/stop", "").await).await;
+    let job = host.get("/v1/jobs/orders").await.expect(StatusCode::OK);
+    assert_eq!(job["events_written"], 3, "the good one and two letters");
+}
+
+#[tokio::test]
 async fn a_letter_that_there_is_not_is_told_by_the_operation() {
     let operation = replay(&poisoned().await, json!({"numbers": [0, 17]})).await;
     assert_eq!((&operation["status"], &operation["detail"]["replayed"]), (&json!("FAILED"), &json!(1)));
