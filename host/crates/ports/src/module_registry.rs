@@ -46,7 +46,7 @@ pub struct PrepareOptions {
     pub parameters: Option<serde_json::Value>,
     /// Linear memory of an instance, in bytes.
     pub memory_bytes: u64,
-    /// How long one call may take.
+    /// How long one call may take. A call is a batch, also where the guest takes one event at a time.
     pub call: Duration,
     /// Bytes that one call may return or hand to imports.
     pub output_bytes: u64,
