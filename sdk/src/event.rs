@@ -47,6 +47,12 @@ impl Batch {
         (0..self.len() as u32).map(|row| self.event(row))
     }
 
+    /// The rows whose events have a key, ascending.
+    pub(crate) fn keyed_rows(&self) -> impl Iterator<Item = u32> {
+        let mut keyless = self.events.keys.nulls.iter().copied().peekable();
+        (0..self.len() as u32).filter(move |row| keyless.next_if_eq(row).is_none())
+    }
+
     /// Event time up to which everything has arrived, in milliseconds since the epoch.
     #[must_use]
     pub fn watermark(&self) -> i64 {
@@ -72,6 +78,15 @@ impl Batch {
 }
 
 /// One event. A copyable view into its batch.
+///
+/// It leads to no other event: what `on_event` writes belongs to the event at hand, so that a rejection can take all of
+/// it back.
+///
+/// ```compile_fail,E0624
+/// fn neighbour(event: gristmill_sdk::Event<'_>) -> gristmill_sdk::Event<'_> {
+///     event.batch().event(event.row() + 1)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a> {
     batch: &'a Batch,
@@ -88,9 +103,21 @@ impl<'a> Event<'a> {
 
     /// The batch in which it came.
     #[inline]
-    #[must_use]
-    pub fn batch(self) -> &'a Batch {
+    pub(crate) fn batch(self) -> &'a Batch {
         self.batch
+    }
+
+    /// Event time up to which everything has arrived, in milliseconds since the epoch; the same for all events of a
+    /// batch.
+    #[must_use]
+    pub fn watermark(self) -> i64 {
+        self.batch.watermark()
+    }
+
+    /// The host's clock, in milliseconds since the epoch; the same for all events of a batch.
+    #[must_use]
+    pub fn processing_time(self) -> i64 {
+        self.batch.processing_time()
     }
 
     /// Event time, in milliseconds since the epoch.
@@ -126,7 +153,12 @@ impl<'a> Event<'a> {
     /// # Errors
     /// [`Failure::BadRecord`] if there is no key, or it is not UTF-8.
     pub fn key_text(self) -> Result<&'a str, Failure> {
-        text(self.key().ok_or_else(|| bad_record("the event has no key"))?, "key")
+        text(self.key_bytes()?, "key")
+    }
+
+    /// The key's bytes, where there must be some: state belongs to a key.
+    pub(crate) fn key_bytes(self) -> Result<&'a [u8], Failure> {
+        self.key().ok_or_else(|| bad_record("the event has no key"))
     }
 
     /// The value as text.

@@ -9,7 +9,7 @@
 //! crate-type = ["cdylib"]             # nothing else beside it: with "lib", Cargo leaves out `lto`
 //!
 //! [dependencies]
-//! gristmill-sdk = "0.1"
+//! gristmill-sdk = { path = "../gristmill/sdk" }   # wherever the repository lies: it is not on crates.io
 //!
 //! [profile.release]
 //! lto = "fat"                         # the operator and the SDK become one loop: a third fewer nanoseconds an event
@@ -69,13 +69,14 @@
 //! | [`Parameters<T>`] | the job's parameters; `T` under [`#[parameters]`](macro@parameters) | – |
 //! | [`Output`] | a port; events keep their key | `#[output(name = "…")]` |
 //! | [`RekeyedOutput`] | a port; events may get another key | `#[output(name = "…")]` |
-//! | [`Value<T>`], [`List<T>`], [`Map<K, V>`] | state of the event's key; types under [`#[data]`](macro@data) | `#[state(name = "…", version = 2, ttl = "7d", ttl_clock = "processing-time")]` |
+//! | [`Value<T>`], [`List<T>`], [`Map<K, V>`] | state of the event's key; types under [`#[data]`](macro@data) | `#[state(name = "…", version = 2)]` |
 //! | [`Input`] | one of several inputs; without one there is the input `in` | `#[input(name = "…", keyed = false)]` |
 //! | [`Counter`], [`Histogram`] | metrics | `#[metric(name = "…")]` |
 //! | anything else | memory that may be lost at any time; starts from `Default` | `#[local]` |
 //!
 //! The name of a state is its identity in checkpoints: keep it with `name = "…"` when the field is renamed, and raise
-//! `version` when the type changes. How typed state is written is a law; see the sources of `codec` and [`map_key`].
+//! `version` when the type changes. The attribute also takes `ttl = "7d"` and `ttl_clock = "processing-time"`, which the
+//! contract has and the host of this version does not serve yet: it refuses such a module. How typed state is written is a law; see the sources of `codec` and [`map_key`].
 //!
 //! # How an event can go wrong
 //!
@@ -84,9 +85,27 @@
 //! | [`bad_record`]`("why")` | this event is rejected: what it sent and wrote vanishes, the host sets it aside with the reason; the batch goes on |
 //! | [`transient`]`("why")` | the call has no effect; the host tries the same batch again after a while |
 //! | [`fatal`]`("why")` | the call has no effect; the job fails |
-//! | a panic | the call has no effect; the host finds the event by bisecting and sets it aside with message and place |
+//! | a panic | the call has no effect; the host finds the event by bisecting and sets it aside with the backtrace; the panic's message and place are an error line of the job's log, with the event's row |
 //!
 //! Errors of other libraries become failures by [`OrFail`]: `text.parse::<u32>().or_bad_record()?`.
+//!
+//! An event without a key that wants state is a bad record.
+//!
+//! # What it says meanwhile
+//!
+//! [`log`] has a function for each level; each takes a text, or whatever can be shown as one, and adds the row of the
+//! event at hand:
+//!
+//! ```
+//! # use gristmill_sdk::prelude::*;
+//! # fn on_event(event: Event<'_>) -> Result<(), Failure> {
+//! let amount: f64 = event.text()?.parse().or_bad_record()?;
+//! if amount < 0.0 {
+//!     log::warn(format_args!("a negative amount: {amount}"));
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # What it costs
 //!

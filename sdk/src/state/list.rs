@@ -46,8 +46,9 @@ impl<T: Serialize + DeserializeOwned> List<T> {
     /// Adds an item at the end of the list of the event's key.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the item cannot be stored.
+    /// [`Failure::Fatal`] if the item cannot be stored; [`Failure::BadRecord`] for an event without a key.
     pub fn append(&mut self, event: Event<'_>, item: &T) -> Result<(), Failure> {
+        event.key_bytes()?;
         codec::encode(item, self.name, &mut self.data)?;
         self.wait(event, Change::Append);
         Ok(())

@@ -196,6 +196,29 @@ fn map_entries_are_kept_from_batch_to_batch() {
 }
 
 #[test]
+fn an_event_without_a_key_is_rejected_alone_when_it_wants_state() {
+    for step in [Step::Add(1), Step::Append("a".to_owned()), Step::Insert(1, "a".to_owned()), Step::ClearMap] {
+        let mut harness = Harness::<Scripted>::new();
+        let script = json(&Script { steps: vec![step.clone()], end: End::Well });
+        let keyless_between = [script.clone().key("x"), script.clone(), script.clone().key("y"), script.key("x")];
+        let done = harness.process(keyless_between).expect("the others go on");
+        assert_eq!(done.rejections(), [(1, "the event has no key".to_owned())], "{step:?}");
+        let numbers = ["x", "y"].map(|key| harness.value::<u64>("number", key));
+        assert!(!matches!(step, Step::Add(_)) || numbers == [Some(2), Some(1)], "{numbers:?}");
+    }
+}
+
+#[test]
+fn an_event_without_a_key_does_not_reach_the_state_of_the_empty_key() {
+    let mut harness = Harness::<Scripted>::new();
+    let insert = |value: &str| json(&Script { steps: vec![Step::Insert(1, value.to_owned())], end: End::Well });
+    let report = json(&Script { steps: vec![Step::Insert(2, "of none".to_owned()), Step::Report], end: End::Well });
+    let done = harness.process([insert("of the empty key").key(""), report]).expect("one is rejected");
+    assert_eq!((done.rejections().len(), done.events("reports").len()), (1, 0));
+    assert_eq!(harness.map::<i16, String>("entries", ""), [(1, "of the empty key".to_owned())]);
+}
+
+#[test]
 fn bytes_of_another_type_fail_the_job_and_name_the_state() {
     let mut harness = Harness::<Scripted>::new();
     harness.put_value("number", "x", &"text");

@@ -1,6 +1,6 @@
 //! `Value<T>`: one value for each key.
 //!
-//! The first touch in a call reads the values of all rows at once; the host answers with one slot for each distinct key,
+//! The first touch in a call reads the values of all rows that have a key at once; the host answers with one slot for each distinct key,
 //! so nothing is hashed here. A slot is decoded when it is first asked for. Nothing is kept from call to call.
 
 use serde::Serialize;
@@ -19,16 +19,20 @@ use crate::state::{NO_ROW, declare};
 pub struct Value<T> {
     state: u32,
     name: &'static str,
-    /// What the host answered; no slots until the first touch in a call.
+    /// What the host answered, with a slot for each row of the batch, `NO_SLOT` where there is no key; no slots until the
+    /// first touch in a call.
     read: Read,
     slots: Vec<Slot<T>>,
     /// Slots that were written, in the order of their first writing.
     written: Vec<u32>,
     undo: Undo<T>,
-    /// The row numbers from 0, to ask for all rows.
+    /// The rows to ask for; kept for its memory.
     rows: Vec<u32>,
     encoded: Column,
 }
+
+/// The slot of an event without a key.
+const NO_SLOT: u32 = u32::MAX;
 
 /// What is known of one key's value.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Value<T> {
     /// The value of the event's key.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the stored bytes are not a `T`.
+    /// [`Failure::Fatal`] if the stored bytes are not a `T`; [`Failure::BadRecord`] for an event without a key.
     #[inline]
     pub fn get(&mut self, event: Event<'_>) -> Result<Option<&T>, Failure> {
         let slot = self.touch(event)?;
@@ -63,7 +67,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Value<T> {
     /// The value of the event's key, to be changed in place.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the stored bytes are not a `T`.
+    /// [`Failure::Fatal`] if the stored bytes are not a `T`; [`Failure::BadRecord`] for an event without a key.
     #[inline]
     pub fn get_mut(&mut self, event: Event<'_>) -> Result<Option<&mut T>, Failure> {
         Ok(self.touch_to_write(event)?.as_mut())
@@ -72,7 +76,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Value<T> {
     /// The value of the event's key, to be changed in place; made by `T::default()` if there is none.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the stored bytes are not a `T`.
+    /// [`Failure::Fatal`] if the stored bytes are not a `T`; [`Failure::BadRecord`] for an event without a key.
     #[inline]
     pub fn or_default(&mut self, event: Event<'_>) -> Result<&mut T, Failure>
     where
@@ -84,7 +88,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Value<T> {
     /// Replaces the value of the event's key.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the bytes stored before are not a `T`.
+    /// [`Failure::Fatal`] if the bytes stored before are not a `T`; [`Failure::BadRecord`] for an event without a key.
     #[inline]
     pub fn set(&mut self, event: Event<'_>, value: T) -> Result<(), Failure> {
         *self.touch_to_write(event)? = Some(value);
@@ -94,7 +98,7 @@ impl<T: Serialize + DeserializeOwned + Clone> Value<T> {
     /// Forgets the value of the event's key, and gives it.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the stored bytes are not a `T`.
+    /// [`Failure::Fatal`] if the stored bytes are not a `T`; [`Failure::BadRecord`] for an event without a key.
     pub fn remove(&mut self, event: Event<'_>) -> Result<Option<T>, Failure> {
         Ok(self.touch_to_write(event)?.take())
     }
@@ -105,7 +109,11 @@ impl<T: Serialize + DeserializeOwned + Clone> Value<T> {
         if self.read.slots.is_empty() {
             self.fetch(event.batch());
         }
-        let at = self.read.slots[event.row() as usize] as usize;
+        let at = self.read.slots[event.row() as usize];
+        if at == NO_SLOT {
+            event.key_bytes()?;
+        }
+        let at = at as usize;
         let slot = &mut self.slots[at];
         if !slot.decoded {
             slot.value = self.read.values.get(at).map(|bytes| codec::decode(bytes, self.name)).transpose()?;
@@ -131,13 +139,19 @@ impl<T: Serialize + DeserializeOwned + Clone> Value<T> {
         Ok(&mut slot.value)
     }
 
-    /// Reads the values of all rows.
+    /// Reads the values of all rows that have a key: the host takes no other, and one event without a key must not spoil
+    /// the batch.
     #[cold]
     #[inline(never)]
     fn fetch(&mut self, batch: &Batch) {
-        let rows = batch.len();
-        self.rows.extend(self.rows.len() as u32..rows as u32);
-        self.read = host::state_get(self.state, &self.rows[..rows]);
+        self.rows.clear();
+        self.rows.extend(batch.keyed_rows());
+        self.read = host::state_get(self.state, &self.rows);
+        if self.rows.len() < batch.len() {
+            let mut slots = vec![NO_SLOT; batch.len()];
+            self.rows.iter().zip(&self.read.slots).for_each(|(&row, &slot)| slots[row as usize] = slot);
+            self.read.slots = slots;
+        }
         self.slots.clear();
         self.slots.resize_with(self.read.values.len(), || Slot {
             value: None,

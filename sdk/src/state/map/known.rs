@@ -46,14 +46,14 @@ impl<V> Known<V> {
     /// map key, and its size as stored.
     ///
     /// # Errors
-    /// That of `fetch`; the entry stays unknown.
+    /// That of `fetch`, the entry then stays unknown; [`Failure::BadRecord`] for an event without a key.
     pub(super) fn place_of<Q: EncodeKey + ?Sized>(
         &mut self,
         event: Event<'_>,
         map_key: &Q,
         fetch: impl FnOnce(&[u8]) -> Result<(Option<V>, usize), Failure>,
     ) -> Result<usize, Failure> {
-        let key = event.key().unwrap_or_default();
+        let key = event.key_bytes()?;
         self.wanted.clear();
         self.wanted.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.wanted.extend_from_slice(key);

@@ -54,7 +54,7 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
     /// The value under `map_key` in the map of the event's key.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the stored bytes are not a `V`.
+    /// [`Failure::Fatal`] if the stored bytes are not a `V`; [`Failure::BadRecord`] for an event without a key.
     pub fn get<Q>(&mut self, event: Event<'_>, map_key: &Q) -> Result<Option<&V>, Failure>
     where
         K: Borrow<Q>,
@@ -67,7 +67,7 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
     /// The value under `map_key`, to be changed in place; made by `V::default()` if there is none.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the stored bytes are not a `V`.
+    /// [`Failure::Fatal`] if the stored bytes are not a `V`; [`Failure::BadRecord`] for an event without a key.
     pub fn or_default<Q>(&mut self, event: Event<'_>, map_key: &Q) -> Result<&mut V, Failure>
     where
         K: Borrow<Q>,
@@ -80,7 +80,7 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
     /// Puts a value under `map_key`.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the bytes stored before are not a `V`.
+    /// [`Failure::Fatal`] if the bytes stored before are not a `V`; [`Failure::BadRecord`] for an event without a key.
     pub fn insert<Q>(&mut self, event: Event<'_>, map_key: &Q, value: V) -> Result<(), Failure>
     where
         K: Borrow<Q>,
@@ -93,7 +93,7 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
     /// Removes the value under `map_key`, and gives it.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the stored bytes are not a `V`.
+    /// [`Failure::Fatal`] if the stored bytes are not a `V`; [`Failure::BadRecord`] for an event without a key.
     pub fn remove<Q>(&mut self, event: Event<'_>, map_key: &Q) -> Result<Option<V>, Failure>
     where
         K: Borrow<Q>,
@@ -105,7 +105,8 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
     /// Empties the map of the event's key. Reads every key that it has; costs accordingly.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if the stored bytes are not those of a `K` and a `V`.
+    /// [`Failure::Fatal`] if the stored bytes are not those of a `K` and a `V`; [`Failure::BadRecord`] for an event
+    /// without a key.
     pub fn clear(&mut self, event: Event<'_>) -> Result<(), Failure> {
         let keys: Vec<K> = self.iter(event)?.map(|entry| Ok(entry?.0)).collect::<Result<_, Failure>>()?;
         keys.iter().try_for_each(|key| self.remove(event, key).map(drop))
@@ -114,12 +115,13 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Map<K, V> {
     /// The entries of the event's key in order, read page by page.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if something written before cannot be stored.
+    /// [`Failure::Fatal`] if something written before cannot be stored; [`Failure::BadRecord`] for an event without a key.
     pub fn iter(&mut self, event: Event<'_>) -> Result<MapEntries<'_, K, V>, Failure> {
         self.scan(event, Vec::new())
     }
 
     fn scan(&mut self, event: Event<'_>, prefix: Vec<u8>) -> Result<MapEntries<'_, K, V>, Failure> {
+        event.key_bytes()?;
         self.send()?;
         Ok(MapEntries::new(self.state, self.name, event, prefix))
     }
@@ -188,7 +190,7 @@ impl<A: MapKey, B: MapKey, V: Serialize + DeserializeOwned + Clone> Map<(A, B), 
     /// The entries whose first part is `part`, in order.
     ///
     /// # Errors
-    /// [`Failure::Fatal`] if something written before cannot be stored.
+    /// [`Failure::Fatal`] if something written before cannot be stored; [`Failure::BadRecord`] for an event without a key.
     pub fn iter_under<Q>(&mut self, event: Event<'_>, part: &Q) -> Result<MapEntries<'_, (A, B), V>, Failure>
     where
         A: Borrow<Q>,
