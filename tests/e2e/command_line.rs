@@ -153,11 +153,11 @@ fn findings_of_the_host_have_their_place_in_the_file() {
     host.write("j.yaml", document);
     let dry = host.cli(&["--json", "job", "submit", "--dry-run", "j.yaml"]);
     let dry: Value = serde_json::from_str(&text(&dry.stdout)).unwrap();
-    assert_eq!((&dry["problems"][0]["line"], &dry["problems"][0]["column"]), (&8.into(), &5.into()));
+    assert_eq!((&dry["problems"][0]["line"], &dry["problems"][0]["column"]), (&8.into(), &13.into()));
 
     let said = text(&host.cli(&["job", "submit", "j.yaml"]).stderr);
     assert!(
-        said.contains("j.yaml cannot run as written\n  line 8, column 5: operators.it.module: there is no"),
+        said.contains("j.yaml cannot run as written\n  line 8, column 13: operators.it.module: there is no"),
         "{said}"
     );
     assert_eq!((said.matches("line ").count(), said.matches("upload it first").count()), (1, 1), "{said}");

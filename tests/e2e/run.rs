@@ -235,7 +235,7 @@ fn a_module_file_that_is_not_there_is_told_with_its_operator_and_line() {
                     module: ./nofile.wasm\n    inputs: {in: {from: s}}\nsinks:\n  o:\n    inputs: [it]\n    to: {blackhole: {}}\n";
     std::fs::write(folder.path().join("j.yaml"), document).unwrap();
     let said = text(&run_in(folder.path(), Path::new("j.yaml")).stderr);
-    let expected = "j.yaml: line 8, column 5: operators.it.module: module file `./nofile.wasm` cannot be read: ";
+    let expected = "j.yaml: line 8, column 13: operators.it.module: module file `./nofile.wasm` cannot be read: ";
     assert!(said.contains(expected), "{said}");
 }
 
