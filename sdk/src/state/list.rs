@@ -55,12 +55,21 @@ impl<T: Serialize + DeserializeOwned> List<T> {
     }
 
     /// Empties the list of the event's key.
-    pub fn clear(&mut self, event: Event<'_>) {
+    ///
+    /// # Errors
+    /// [`Failure::BadRecord`] for an event without a key.
+    pub fn clear(&mut self, event: Event<'_>) -> Result<(), Failure> {
+        event.key_bytes()?;
         self.wait(event, Change::Clear);
+        Ok(())
     }
 
     /// The items of the event's key, oldest first, read page by page.
-    pub fn iter(&mut self, event: Event<'_>) -> ListItems<'_, T> {
+    ///
+    /// # Errors
+    /// [`Failure::BadRecord`] for an event without a key.
+    pub fn iter(&mut self, event: Event<'_>) -> Result<ListItems<'_, T>, Failure> {
+        event.key_bytes()?;
         let own = self.waiting.iter().rev().take_while(|waiting| waiting.row == event.row()).count();
         let mut split = self.waiting.len() - own;
         self.send(split);
@@ -73,7 +82,7 @@ impl<T: Serialize + DeserializeOwned> List<T> {
             }
             None => Pages::Next(None),
         };
-        ListItems { list: self, row: event.row(), page: no_page(), at: 0, pages, own: split }
+        Ok(ListItems { list: self, row: event.row(), page: no_page(), at: 0, pages, own: split })
     }
 
     fn wait(&mut self, event: Event<'_>, change: Change) {

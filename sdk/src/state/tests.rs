@@ -56,7 +56,7 @@ impl Scripted {
     fn held(&mut self, event: Event<'_>) -> Result<Held, Failure> {
         Ok(Held {
             number: self.number.get(event)?.copied(),
-            items: self.items.iter(event).collect::<Result<_, _>>()?,
+            items: self.items.iter(event)?.collect::<Result<_, _>>()?,
             entries: self.entries.iter(event)?.collect::<Result<_, _>>()?,
         })
     }
@@ -66,7 +66,7 @@ impl Scripted {
             Step::Add(number) => *self.number.or_default(event)? += number,
             Step::Forget => drop(self.number.remove(event)?),
             Step::Append(item) => self.items.append(event, &item)?,
-            Step::ClearList => self.items.clear(event),
+            Step::ClearList => self.items.clear(event)?,
             Step::Insert(key, value) => self.entries.insert(event, &key, value)?,
             Step::Remove(key) => drop(self.entries.remove(event, &key)?),
             Step::ClearMap => self.entries.clear(event)?,
@@ -197,7 +197,17 @@ fn map_entries_are_kept_from_batch_to_batch() {
 
 #[test]
 fn an_event_without_a_key_is_rejected_alone_when_it_wants_state() {
-    for step in [Step::Add(1), Step::Append("a".to_owned()), Step::Insert(1, "a".to_owned()), Step::ClearMap] {
+    let item = || "a".to_owned();
+    let steps = [
+        Step::Add(1),
+        Step::Append(item()),
+        Step::ClearList,
+        Step::Insert(1, item()),
+        Step::Remove(1),
+        Step::ClearMap,
+        Step::Report,
+    ];
+    for step in steps {
         let mut harness = Harness::<Scripted>::new();
         let script = json(&Script { steps: vec![step.clone()], end: End::Well });
         let keyless_between = [script.clone().key("x"), script.clone(), script.clone().key("y"), script.key("x")];

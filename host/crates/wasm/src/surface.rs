@@ -7,10 +7,12 @@ use crate::refusal::{
     FORBIDDEN_IMPORT, INVALID_WASM, MISSING_INTERFACE, NOT_SERVED, WRONG_VERSION, refuse, refuse_all,
 };
 
-/// The package of the contract, and its version that this host speaks (rule 4: 0.1.x may only add).
+/// The package of the contract, and its version that this host speaks. As 0.1.x may only add (rule 4), it serves every
+/// 0.1.y with y ≤ x; a module of a later one may need what is not here.
 const CONTRACT: &str = "gristmill:operator/";
 const CONTRACT_VERSION: &str = "0.1.0";
 const CONTRACT_SERIES: &str = "0.1.";
+const CONTRACT_PATCH: u32 = 0;
 
 /// Packages of WASI 0.2 of which an empty world is given.
 const EMPTY_WORLD: [&str; 6] =
@@ -140,10 +142,11 @@ fn read(component: &[u8]) -> wasmparser::Result<Surface> {
     Ok(surface)
 }
 
-/// `state` of `gristmill:operator/state@0.1.0`; nothing for other packages and versions.
+/// `state` of `gristmill:operator/state@0.1.0`; nothing for other packages, and versions that are not served.
 fn contract_interface(name: &str) -> Option<&str> {
     let (interface, version) = name.strip_prefix(CONTRACT)?.split_once('@')?;
-    version.starts_with(CONTRACT_SERIES).then_some(interface)
+    let patch = version.strip_prefix(CONTRACT_SERIES)?.parse::<u32>().ok()?;
+    (patch <= CONTRACT_PATCH).then_some(interface)
 }
 
 fn is_other_version(name: &str) -> bool {

@@ -77,6 +77,26 @@ fn damaged_code_on_disk_is_compiled_anew() {
 }
 
 #[test]
+fn code_of_another_engine_is_not_loaded_and_goes() {
+    let (registry, bytes) = (Registry::new(), honest());
+    let hash = registry.admit(&bytes).expect("admitted").hash;
+    let file = || {
+        let files: Vec<_> = std::fs::read_dir(registry.directory.path()).expect("listed").flatten().collect();
+        assert_eq!(files.len(), 1, "one file a module, whatever engine made it");
+        files[0].path()
+    };
+    let ours = file();
+    let name = ours.file_name().expect("a name").to_string_lossy().into_owned();
+    let tag = name.strip_prefix(&format!("{hash}-")).and_then(|rest| rest.strip_suffix(".cwasm")).expect("a tag");
+    assert_eq!(tag.len(), 16, "the engine is part of the name: {name}");
+    let theirs = ours.with_file_name(format!("{hash}-0123456789abcdef.cwasm"));
+    std::fs::rename(&ours, &theirs).expect("renamed");
+    let restarted = open(registry.directory.path());
+    assert_eq!(restarted.admit(&bytes).expect("admitted").cache, CacheUse::Miss);
+    assert_eq!(file(), ours, "the other engine's file is gone");
+}
+
+#[test]
 fn what_is_not_wasm_is_told_so() {
     assert_refused(b"", "not-wasm", &["no bytes at all"]);
     assert_refused(b"PK\x03\x04 a zip", "not-wasm", &["begins with \"PK\\x03\\x04"]);
@@ -130,10 +150,16 @@ fn a_missing_interface_is_named() {
 // Rule 4.
 #[test]
 fn another_version_of_the_contract_is_refused_by_name() {
-    let newer = component("(component (import \"gristmill:operator/state@0.2.0\" (instance)))");
-    assert_refused(&newer, "wrong-contract-version", &["imports `gristmill:operator/state@0.2.0`", "0.1.0"]);
-    let newer = component("(component (instance $i) (export \"gristmill:operator/guest@0.2.0\" (instance $i)))");
-    assert_refused(&newer, "wrong-contract-version", &["exports `gristmill:operator/guest@0.2.0`"]);
+    // Of 0.1.x the host serves what is no later than its own: a module of a later one may need what is not here.
+    for version in ["0.2.0", "0.1.1", "0.1.0-rc.1", "0.1", "1.1.0"] {
+        let newer = component(&format!("(component (import \"gristmill:operator/state@{version}\" (instance)))"));
+        let imported = format!("imports `gristmill:operator/state@{version}`");
+        assert_refused(&newer, "wrong-contract-version", &[&imported, "this host speaks gristmill:operator/*@0.1.0"]);
+        let exporting =
+            format!("(component (instance $i) (export \"gristmill:operator/guest@{version}\" (instance $i)))");
+        let exported = format!("exports `gristmill:operator/guest@{version}`");
+        assert_refused(&component(&exporting), "wrong-contract-version", &[&exported]);
+    }
 }
 
 // Rule 2.

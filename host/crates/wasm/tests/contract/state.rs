@@ -31,9 +31,9 @@ fn ledger(emit_second: bool) -> Vec<u8> {
             "(call $get (i32.const 0) (i32.const {rows}) (i32.load offset=32 (local.get $events)) (i32.const {into}))"
         )
     };
-    let values: String = (0..6).map(|word| format!("(i32.load offset={} (local.get $events))", 60 + 4 * word)).collect();
-    let put =
-        format!("(call $put (i32.const 0) (i32.const {rows}) (i32.load offset=32 (local.get $events)) {values})");
+    let values: String =
+        (0..6).map(|word| format!("(i32.load offset={} (local.get $events))", 60 + 4 * word)).collect();
+    let put = format!("(call $put (i32.const 0) (i32.const {rows}) (i32.load offset=32 (local.get $events)) {values})");
     let store = |at: u32, what: &str| format!("(i32.store (i32.const {at}) {what})");
     let load = |at: u32| format!("(i32.load (i32.const {at}))");
     let slot_bytes = format!("(i32.mul (i32.const 4) {})", load(read + 4));
