@@ -18,7 +18,7 @@ fn a_module_imports_only_modules_named_above_it() {
     let mut against = BTreeSet::new();
     for package in crates.chain([root().join("host"), root().join("sdk")]) {
         let mut modules = Vec::new();
-        read(&package.join("src/lib.rs"), &package.join("src"), Vec::new(), &mut modules);
+        read(&package.join("src/lib.rs"), &package.join("src"), &[], &mut modules);
         let name = package.file_name().expect("a name").to_string_lossy().into_owned();
         against.extend(imports_from_below(&modules).map(|(from, to)| format!("{name}: `{from}` imports `{to}`")));
     }
@@ -26,18 +26,18 @@ fn a_module_imports_only_modules_named_above_it() {
 }
 
 /// Reads a module and, in the order in which they are declared, those in it.
-fn read(file: &Path, folder: &Path, path: Vec<String>, modules: &mut Vec<Module>) {
+fn read(file: &Path, folder: &Path, path: &[String], modules: &mut Vec<Module>) {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let lines: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()).collect();
     // Tests stand last, or in a file that is declared for tests only.
     let is_test = |at: usize| at > 0 && lines[at - 1] == "#[cfg(test)]" && lines[at].starts_with("mod ");
     let code = &lines[..(0..lines.len()).find(|at| is_test(*at)).unwrap_or(lines.len())];
-    modules.push((path.clone(), code.join("\n")));
+    modules.push((path.to_owned(), code.join("\n")));
     for declared in code.iter().filter_map(|line| line.strip_suffix(';')?.rsplit_once("mod ")) {
         let ("" | "pub " | "pub(crate) " | "pub(super) ", name) = declared else { continue };
         let (flat, deep) = (folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs"));
         let file = if flat.exists() { flat } else { deep };
-        read(&file, &folder.join(name), [path.clone(), vec![name.to_owned()]].concat(), modules);
+        read(&file, &folder.join(name), &[path, &[name.to_owned()]].concat(), modules);
     }
 }
 

@@ -146,7 +146,7 @@ fn read(component: &[u8]) -> wasmparser::Result<Surface> {
 fn contract_interface(name: &str) -> Option<&str> {
     let (interface, version) = name.strip_prefix(CONTRACT)?.split_once('@')?;
     let patch = version.strip_prefix(CONTRACT_SERIES)?.parse::<u32>().ok()?;
-    (patch <= CONTRACT_PATCH).then_some(interface)
+    (0..=CONTRACT_PATCH).contains(&patch).then_some(interface)
 }
 
 fn is_other_version(name: &str) -> bool {

@@ -51,7 +51,8 @@ fn a_node_that_tries_again_says_why_and_since_when() {
     world.shelf("out").refuse_all(PortError::retry("503"));
     let job = world.start(PASS);
     feed.push_values(["a"]);
-    let retrying = || job.handle.report().nodes.into_iter().find_map(|node| node.total.retrying.map(|it| (node.id, it)));
+    let retrying =
+        || job.handle.report().nodes.into_iter().find_map(|node| node.total.retrying.map(|it| (node.id, it)));
     let (node, first) = loop {
         match retrying() {
             Some(found) => break found,

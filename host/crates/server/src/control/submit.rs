@@ -181,7 +181,5 @@ impl Control {
 
 /// The report of a job that has ended, as the catalog keeps it.
 fn final_report(live: &LiveJob) -> Option<serde_json::Value> {
-    let mut report = live.handle().report();
-    report.cause = report.cause.map(|cause| live.hide_secrets(&cause));
-    serde_json::to_value(report).inspect_err(|error| tracing::error!(%error, "bug: a report is not JSON")).ok()
+    serde_json::to_value(live.report()).inspect_err(|error| tracing::error!(%error, "bug: a report is not JSON")).ok()
 }

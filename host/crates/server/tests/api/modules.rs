@@ -145,7 +145,10 @@ async fn digits_that_several_hashes_begin_with_are_refused_with_both() {
     }
     let problem = host.delete("/v1/modules/ababab").await.problem(400, "ambiguous");
     let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.starts_with("2 modules begin with `ababab`: ") && detail.contains(&hashes[0].to_string()), "{detail}");
+    assert!(
+        detail.starts_with("2 modules begin with `ababab`: ") && detail.contains(&hashes[0].to_string()),
+        "{detail}"
+    );
     assert_eq!(problem["hint"], "write more digits of the hash");
 }
 

@@ -35,8 +35,7 @@ fn defaults_are_filled_in_also_deep_inside() {
 #[test]
 fn parameters_that_do_not_fit_are_told_by_place_and_without_their_value() {
     let schema = Schema::parse(SCHEMA).expect("a sound schema");
-    let refusal =
-        schema.apply(Some(&json!({"limits": {"max": 12}, "currency": "s3cret"}))).expect_err("two findings");
+    let refusal = schema.apply(Some(&json!({"limits": {"max": 12}, "currency": "s3cret"}))).expect_err("two findings");
     let all = refusal.details.join("; ");
     assert_eq!(refusal.code, BAD_PARAMETERS);
     assert!(all.contains("`/limits/max`") && all.contains("`/currency`"), "{all}");
@@ -54,14 +53,9 @@ fn a_module_without_schema_takes_no_parameters() {
 
 #[test]
 fn a_schema_that_is_none_is_refused() {
-    for bad in [
-        "{",
-        "3",
-        r#"{"type": "strin"}"#,
-        r#"{"properties": 3}"#,
-        r#"{"pattern": "("}"#,
-        r##"{"$ref": "#/nowhere"}"##,
-    ] {
+    for bad in
+        ["{", "3", r#"{"type": "strin"}"#, r#"{"properties": 3}"#, r#"{"pattern": "("}"#, r##"{"$ref": "#/nowhere"}"##]
+    {
         let refusal = Schema::parse(bad).err().unwrap_or_else(|| panic!("{bad} was accepted"));
         assert_eq!(refusal.code, BAD_SCHEMA, "{bad}");
     }
