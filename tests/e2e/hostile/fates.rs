@@ -42,7 +42,11 @@ pub(crate) fn guests() -> Vec<(&'static str, Value, Fate)> {
         ("stack-bomb", plain(), AllSetAside("trap", &["stack overflowed"])),
         ("trap-process", plain(), AllSetAside("trap", &["gave up"])),
         ("trap-post-return", plain(), AllSetAside("trap", &["gave up"])),
-        ("giant-output", plain(), AllSetAside("memory limit", &["more than its 32 MiB", "`limits.memory`"])),
+        (
+            "giant-output",
+            json!({"limits": {"memory": "2GiB"}}),
+            AllSetAside("output limit", &["handed over more than", "`limits.output`"]),
+        ),
         ("alias-bomb", small_output(), AllSetAside("output limit", &["more than 1 MiB", "`limits.output`"])),
         ("amplify", small_output(), AllSetAside("output limit", &["more than 1 MiB", "`limits.output`"])),
         ("lying-rows-range", plain(), AllSetAside("invalid result", &["`selected` names row", "the batch has"])),
