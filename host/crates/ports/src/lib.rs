@@ -4,7 +4,7 @@
 //! fakes. Modules stand in reading order; a module imports only modules named above it.
 
 pub mod clock;
-pub mod cancel;
+pub mod signal;
 pub mod error;
 pub mod source;
 pub mod ingress;
@@ -12,19 +12,17 @@ pub mod format;
 pub mod sink;
 pub mod state;
 pub mod telemetry;
-pub mod interrupt;
 pub mod operator;
 pub mod module_registry;
 pub mod catalog;
 pub mod dead_letters;
 pub mod parts;
 
-pub use cancel::CancelSignal;
 pub use clock::Clock;
 pub use error::{ErrorKind, PortError};
-pub use interrupt::Interrupt;
 pub use operator::{Call, Operator, OperatorContext, OperatorFactory};
 pub use parts::Parts;
+pub use signal::Signal;
 pub use sink::Sink;
 pub use source::{SourceBatch, SourceReader};
 pub use state::StateBackend;

@@ -8,7 +8,7 @@ use gristmill_types::{
 };
 
 use crate::clock::Clock;
-use crate::interrupt::Interrupt;
+use crate::signal::Signal;
 use crate::state::StateBackend;
 use crate::telemetry::GuestLog;
 
@@ -31,7 +31,7 @@ pub trait Operator: Send {
     /// `state` is borrowed as a box, so that an implementation may move it elsewhere for the length of the call; it
     /// must be back in its place on return.
     ///
-    /// A call ends soon after [`OperatorContext::interrupt`] was set.
+    /// A call ends soon after [`OperatorContext::interrupt`] was raised.
     ///
     /// The outcome is checked: its ports and rows exist, selected rows ascend strictly, created columns are even, no
     /// row is both rejected and emitted.
@@ -85,5 +85,5 @@ pub struct OperatorContext {
     /// Seed of the guest's random numbers; another for each subtask and each run.
     pub seed: u64,
     /// Tells that the job is over; calls then end soon.
-    pub interrupt: Interrupt,
+    pub interrupt: Signal,
 }

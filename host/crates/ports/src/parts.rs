@@ -5,11 +5,11 @@ use std::sync::Arc;
 use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
 use gristmill_types::{Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, RunId, SubtaskIndex};
 
-use crate::cancel::CancelSignal;
 use crate::clock::Clock;
 use crate::dead_letters::DeadLetterStore;
 use crate::error::PortError;
 use crate::format::KeySelector;
+use crate::signal::Signal;
 use crate::sink::Sink;
 use crate::source::SourceReader;
 use crate::state::StateBackend;
@@ -30,7 +30,7 @@ pub struct PartContext {
     /// Key groups of the job.
     pub max_parallelism: MaxParallelism,
     /// Raised when the job is cancelled: whatever the part waits for is given up then, with an error of kind `Retry`.
-    pub cancelled: CancelSignal,
+    pub cancelled: Signal,
 }
 
 impl PartContext {

@@ -91,7 +91,7 @@ fn context(parameters: &str) -> Result<OperatorContext, Box<dyn Error>> {
         log: Arc::new(Silent),
         clock: Arc::new(ManualClock::default()),
         seed: 1,
-        interrupt: gristmill_ports::Interrupt::default(),
+        interrupt: gristmill_ports::Signal::default(),
     })
 }
 

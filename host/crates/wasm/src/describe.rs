@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_ports::Interrupt;
+use gristmill_ports::Signal;
 use gristmill_ports::clock::{Clock, ManualClock};
 use gristmill_ports::module_registry::Refusal;
 use gristmill_ports::telemetry::Silent;
@@ -49,7 +49,7 @@ fn ask(module: &Arc<Module>, seed: u64) -> Result<Descriptor, Refusal> {
         clock: Arc::new(clock),
         seed,
         metrics: 0,
-        interrupt: Interrupt::default(),
+        interrupt: Signal::default(),
     };
     let mut instance = Instance::new(module, provisions).map_err(|failure| did_not("start", &failure))?;
     instance.start_deadline();

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gristmill_ports::Interrupt;
+use gristmill_ports::Signal;
 use gristmill_ports::clock::Clock;
 use gristmill_ports::state::{StateBackend, Stateless};
 use gristmill_ports::telemetry::GuestLog;
@@ -45,7 +45,7 @@ pub(crate) struct Provisions {
     /// How many metrics its descriptor declares.
     pub(crate) metrics: usize,
     /// Ends its calls when the job is over.
-    pub(crate) interrupt: Interrupt,
+    pub(crate) interrupt: Signal,
 }
 
 /// The data of a store.
@@ -63,7 +63,7 @@ pub(crate) struct GuestData {
     engine: Arc<GuestEngine>,
     budget: usize,
     deadline: Deadline,
-    interrupt: Interrupt,
+    interrupt: Signal,
     wasi: WasiCtx,
     resources: ResourceTable,
 }
@@ -143,7 +143,7 @@ impl GuestData {
     /// # Errors
     /// Why it may not run on.
     pub(crate) fn next_slice(&self) -> Result<u64, Halt> {
-        if self.interrupt.is_set() {
+        if self.interrupt.is_raised() {
             return Err(Halt::JobOver);
         }
         self.deadline.slice(self.engine.ticker.ticks()).ok_or(Halt::Late)

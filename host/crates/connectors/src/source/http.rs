@@ -106,7 +106,7 @@ mod tests {
     use std::sync::mpsc;
     use std::task::{Context, Poll, Wake, Waker};
 
-    use gristmill_ports::CancelSignal;
+    use gristmill_ports::Signal;
     use gristmill_ports::source::ReadBounds;
     use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
@@ -128,7 +128,7 @@ mod tests {
             subtask: SubtaskIndex(0),
             parallelism: Parallelism::ONE,
             max_parallelism: MaxParallelism::DEFAULT,
-            cancelled: CancelSignal::default(),
+            cancelled: Signal::default(),
         };
         let spec: SourceSpec = serde_json::from_str(source).expect("a good source");
         let gristmill_dataflow::document::SourceKind::Http(http) = &spec.from else { panic!("an http source") };

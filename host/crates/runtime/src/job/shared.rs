@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::catalog::JobState;
-use gristmill_ports::{CancelSignal, Interrupt, Parts};
+use gristmill_ports::{Parts, Signal};
 use gristmill_types::{JobId, MaxParallelism, NodeId, Parallelism, SubtaskIndex};
 use tokio::sync::watch;
 
@@ -29,9 +29,9 @@ pub(crate) struct JobShared {
     pub(crate) parts: Arc<dyn Parts>,
     pub(crate) max_parallelism: MaxParallelism,
     pub(crate) status: watch::Sender<JobStatus>,
-    pub(crate) cancelled: CancelSignal,
+    pub(crate) cancelled: Signal,
     /// What operators look at within their calls.
-    pub(crate) interrupt: Interrupt,
+    pub(crate) interrupt: Signal,
     pub(crate) failure: Mutex<Option<String>>,
     pub(crate) running: AtomicUsize,
     pub(crate) started: Instant,
@@ -79,7 +79,7 @@ impl JobShared {
     pub(crate) fn close(&self) {
         self.inboxes.iter().flatten().for_each(|inbox| inbox.close());
         // Last: whose call is ended by it finds the inbox closed, and does not take the end for a fault of the guest.
-        self.interrupt.set();
+        self.interrupt.raise();
     }
 
     /// Says where the job is now, in the log and to listeners.

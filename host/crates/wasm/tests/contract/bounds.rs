@@ -20,7 +20,7 @@ fn a_guest_ends_soon_after_its_job_whatever_its_deadline() {
         let interrupt = running.interrupt.clone();
         std::thread::scope(|scope| {
             let busy = scope.spawn(|| running.call(&three()));
-            interrupt.set();
+            interrupt.raise();
             assert_fault(busy.join().expect("no panic"), Deadline, "the job is over");
         });
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gristmill_ports::Interrupt;
+use gristmill_ports::Signal;
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::module_registry::{Admission, ModuleRegistry, PrepareOptions, Refusal};
 use gristmill_ports::operator::{Call, Operator, OperatorContext};
@@ -85,7 +85,7 @@ pub(crate) struct Running {
     pub(crate) state: Box<dyn StateBackend>,
     pub(crate) heard: Arc<Heard>,
     pub(crate) clock: Arc<ManualClock>,
-    pub(crate) interrupt: Interrupt,
+    pub(crate) interrupt: Signal,
     _registry: Registry,
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn start(bytes: &[u8], options: &PrepareOptions) -> Result<Running, C
     let (heard, clock) = (Arc::new(Heard::default()), Arc::new(ManualClock::default()));
     let parallelism = Parallelism(NonZeroU32::new(2).expect("not zero"));
     let max_parallelism = MaxParallelism::DEFAULT;
-    let interrupt = Interrupt::default();
+    let interrupt = Signal::default();
     let context = OperatorContext {
         job: "orders".parse().expect("an id"),
         operator: "guest".parse().expect("an id"),

@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
-use gristmill_ports::CancelSignal;
+use gristmill_ports::Signal;
 use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn open_as(directory: &Path, spec: serde_json::Value, subtask: u32, of: u32) -> 
         subtask: SubtaskIndex(subtask),
         parallelism: Parallelism(NonZeroU32::new(of).expect("not zero")),
         max_parallelism: MaxParallelism::DEFAULT,
-        cancelled: CancelSignal::default(),
+        cancelled: Signal::default(),
     };
     open(&context, &serde_json::from_value(spec).expect("a good spec"), directory, runtime())
 }

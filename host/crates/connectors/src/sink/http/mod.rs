@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use gristmill_dataflow::document::HttpSink;
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::sink::{RefusedRow, SinkSummary};
-use gristmill_ports::{CancelSignal, PortError, Sink};
+use gristmill_ports::{PortError, Signal, Sink};
 use gristmill_types::EventBatch;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -103,7 +103,7 @@ struct HttpWriter {
     tries: u32,
     /// When the peer wants to hear from us again.
     not_before: Option<Instant>,
-    cancelled: CancelSignal,
+    cancelled: Signal,
     tally: Tally,
 }
 
@@ -195,7 +195,7 @@ async fn try_once(client: &Client, url: &Url, request: &Request) -> Verdict {
     }
 }
 
-async fn raised(signal: &CancelSignal) {
+async fn raised(signal: &Signal) {
     while !signal.is_raised() {
         tokio::time::sleep(LOOK).await;
     }

@@ -2,7 +2,7 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use gristmill_ports::{CancelSignal, ErrorKind};
+use gristmill_ports::{ErrorKind, Signal};
 use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
@@ -48,13 +48,13 @@ fn read_request(peer: &TcpStream) -> Got {
 
 struct Opened {
     sink: Box<dyn Sink>,
-    cancelled: CancelSignal,
+    cancelled: Signal,
     _runtime: tokio::runtime::Runtime,
 }
 
 fn open_to(url: &str, rest: &str) -> Result<Opened, PortError> {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
-    let cancelled = CancelSignal::default();
+    let cancelled = Signal::default();
     let context = PartContext {
         job: "job".parse().expect("an id"),
         run: RunId(1),

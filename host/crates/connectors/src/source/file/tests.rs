@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::task::{Wake, Waker};
 
 use gristmill_dataflow::document::SourceKind;
-use gristmill_ports::CancelSignal;
+use gristmill_ports::Signal;
 use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
@@ -28,7 +28,7 @@ fn open_one(spec: &SourceSpec, base: &Path, subtask: u32, of: u32) -> Result<Box
         subtask: SubtaskIndex(subtask),
         parallelism: Parallelism(NonZeroU32::new(of).expect("not zero")),
         max_parallelism: MaxParallelism::DEFAULT,
-        cancelled: CancelSignal::default(),
+        cancelled: Signal::default(),
     };
     let SourceKind::File(file) = &spec.from else { panic!("a file source") };
     open(&context, spec, file, base, runtime())

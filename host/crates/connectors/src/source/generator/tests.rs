@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 use std::task::Waker;
 
-use gristmill_ports::CancelSignal;
+use gristmill_ports::Signal;
 use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn open_one(spec: &SourceSpec, subtask: u32, parallelism: u32) -> Result<Box<dyn
         subtask: SubtaskIndex(subtask),
         parallelism: Parallelism(NonZeroU32::new(parallelism).expect("not zero")),
         max_parallelism: MaxParallelism::DEFAULT,
-        cancelled: CancelSignal::default(),
+        cancelled: Signal::default(),
     };
     let gristmill_dataflow::document::SourceKind::Generator(generator) = &spec.from else { panic!("a generator") };
     open(&context, spec, generator, runtime())

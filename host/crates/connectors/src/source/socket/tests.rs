@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use gristmill_dataflow::document::SourceKind;
-use gristmill_ports::CancelSignal;
+use gristmill_ports::Signal;
 use gristmill_ports::SourceBatch;
 use gristmill_ports::source::ReadBounds;
 use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
@@ -36,7 +36,7 @@ fn open_to(address: &str, rest: &str) -> Result<Opened, PortError> {
         subtask: SubtaskIndex(0),
         parallelism: Parallelism::ONE,
         max_parallelism: MaxParallelism::DEFAULT,
-        cancelled: CancelSignal::default(),
+        cancelled: Signal::default(),
     };
     let spec = format!(r#"{{"from": {{"socket": {{"connect": "{address}"{rest}}}}}}}"#);
     let spec: SourceSpec = serde_json::from_str(&spec).expect("a good source");

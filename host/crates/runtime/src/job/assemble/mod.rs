@@ -13,7 +13,7 @@ use gristmill_dataflow::JobPlan;
 use gristmill_dataflow::plan::{NodeKind, NodePlan};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::{CancelSignal, Interrupt, OperatorContext, Parts, PortError};
+use gristmill_ports::{OperatorContext, Parts, PortError, Signal};
 use gristmill_types::{CallFailure, NodeId, RunId, SubtaskIndex, Watermark, key_hash};
 use tokio::sync::watch;
 
@@ -85,7 +85,7 @@ pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assemble
     let inboxes: Vec<Vec<Arc<Inbox>>> =
         spec.plan.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Inbox::new()).collect()).collect();
     let nodes = seats(spec);
-    let (cancelled, interrupt) = (CancelSignal::default(), Interrupt::default());
+    let (cancelled, interrupt) = (Signal::default(), Signal::default());
     let builder = Builder {
         spec,
         run: new_run(),
@@ -125,8 +125,8 @@ struct Builder<'a> {
     run: RunId,
     parts: &'a dyn Parts,
     events: &'a Arc<EventLog>,
-    cancelled: &'a CancelSignal,
-    interrupt: &'a Interrupt,
+    cancelled: &'a Signal,
+    interrupt: &'a Signal,
     inboxes: &'a [Vec<Arc<Inbox>>],
     nodes: &'a [NodeSeat],
 }
