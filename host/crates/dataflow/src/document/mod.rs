@@ -66,7 +66,7 @@ pub struct BatchBounds {
     pub max_rows: u32,
     /// Bytes in a batch. Default: 512 KiB.
     pub max_bytes: Bytes,
-    /// How long an event may wait for company. Default: none at all.
+    /// How long an event may wait for company: at its source, and again at each exchange. Default: not at all.
     pub max_delay: Span,
     /// Bytes in flight in one channel of an exchange, before its sender must wait. Default: 1 MiB.
     pub channel_bytes: Bytes,
