@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod signal;
 pub mod error;
+pub mod checkpoint_store;
 pub mod source;
 pub mod ingress;
 pub mod format;
@@ -18,11 +19,12 @@ pub mod catalog;
 pub mod dead_letters;
 pub mod parts;
 
+pub use checkpoint_store::{CheckpointStore, FileStore};
 pub use clock::Clock;
 pub use error::{ErrorKind, PortError};
 pub use operator::{Call, Operator, OperatorContext, OperatorFactory};
 pub use parts::Parts;
 pub use signal::Signal;
-pub use sink::Sink;
+pub use sink::{Committer, Sink, StagedOutput};
 pub use source::{SourceBatch, SourceReader};
 pub use state::StateBackend;

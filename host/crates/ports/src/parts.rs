@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
-use gristmill_types::{Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, RunId, SubtaskIndex};
+use gristmill_checkpoint::SplitPosition;
+use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
+use gristmill_types::{
+    AttemptId, Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, RunId, SubtaskIndex,
+};
 
+use crate::checkpoint_store::{CheckpointStore, FileStore};
 use crate::clock::Clock;
 use crate::dead_letters::DeadLetterStore;
 use crate::error::PortError;
 use crate::format::KeySelector;
 use crate::signal::Signal;
-use crate::sink::Sink;
+use crate::sink::{Committer, Sink};
 use crate::source::SourceReader;
-use crate::state::StateBackend;
+use crate::state::{StateBackend, StateMerger};
 
 /// Which subtask of which node of which job a part is made for.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct PartContext {
     pub job: JobId,
     /// Which run of it.
     pub run: RunId,
+    /// Which attempt of the run.
+    pub attempt: AttemptId,
     /// The node.
     pub node: NodeId,
     /// Which subtask.
@@ -47,14 +53,43 @@ impl PartContext {
 /// Every function: why the part cannot be had, and what to do about it.
 #[expect(clippy::missing_errors_doc, reason = "one sentence above serves all")]
 pub trait Parts: Send + Sync {
-    /// Opens the reader of one subtask of a source.
-    fn source(&self, context: &PartContext, spec: &SourceSpec) -> Result<Box<dyn SourceReader>, PortError>;
-    /// Opens the writer of one subtask of a sink.
-    fn sink(&self, context: &PartContext, spec: &SinkSpec) -> Result<Box<dyn Sink>, PortError>;
+    /// Opens the reader of one subtask of a source. Splits that stand among the positions, which are those of all
+    /// subtasks, are read on from there; `None`: this is the beginning.
+    fn source(
+        &self,
+        context: &PartContext,
+        spec: &SourceSpec,
+        resume: Option<&[SplitPosition]>,
+    ) -> Result<Box<dyn SourceReader>, PortError>;
+    /// Opens the writer of one subtask of a sink, to go on from its [`Sink::position`]; `None`: this is the beginning.
+    fn sink(
+        &self,
+        context: &PartContext,
+        spec: &SinkSpec,
+        resume: Option<&[u8]>,
+    ) -> Result<Box<dyn Sink>, PortError>;
+    /// What commits the output of a sink, if the sink is transactional. The subtask of the context is the first.
+    fn committer(
+        &self,
+        context: &PartContext,
+        spec: &SinkSpec,
+        files: &Arc<dyn FileStore>,
+    ) -> Result<Option<Box<dyn Committer>>, PortError>;
     /// Makes a finder of keys.
     fn key_selector(&self, key_by: &KeyBy) -> Result<Box<dyn KeySelector>, PortError>;
-    /// Opens the state of one subtask of an operator.
-    fn state(&self, context: &PartContext, descriptor: &Descriptor) -> Result<Box<dyn StateBackend>, PortError>;
+    /// Opens the state of one subtask of an operator, empty.
+    fn state(
+        &self,
+        context: &PartContext,
+        descriptor: &Descriptor,
+        spec: &CheckpointSpec,
+    ) -> Result<Box<dyn StateBackend>, PortError>;
+    /// What merges files of state in the background.
+    fn state_merger(&self) -> Arc<dyn StateMerger>;
+    /// Where checkpoints are kept.
+    fn checkpoint_store(&self) -> Arc<dyn CheckpointStore>;
+    /// The files of a run in that store, as an attempt sees them.
+    fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError>;
     /// Where dead letters go.
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore>;
     /// Where time comes from.

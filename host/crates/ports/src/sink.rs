@@ -1,7 +1,10 @@
 //! Where events go.
 
-use gristmill_types::EventBatch;
+use gristmill_checkpoint::coordinator::Staged;
+use gristmill_checkpoint::{CommitPermit, Committable};
+use gristmill_types::{CheckpointId, EventBatch};
 
+use crate::checkpoint_store::FileStore;
 use crate::error::PortError;
 
 /// Writes the events of one subtask. Driven by one thread.
@@ -20,11 +23,56 @@ pub trait Sink: Send {
     /// As for [`Self::write`]; what was not flushed is kept for the next try.
     fn flush(&mut self) -> Result<(), PortError>;
 
+    /// Cuts here: all that was taken before belongs to the checkpoint, nothing taken later does. Quick: the stream stands
+    /// still meanwhile; what takes long is left to the [`StagedOutput`].
+    ///
+    /// A sink that is not transactional has nothing to stage: it flushes, so that nothing before the cut is lost, and
+    /// what comes after it may be written twice.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    fn pre_commit(&mut self, _checkpoint: CheckpointId) -> Result<Option<Box<dyn StagedOutput>>, PortError> {
+        self.flush()?;
+        Ok(None)
+    }
+
+    /// What the writer must know to go on behind the last [`Self::pre_commit`]; handed to [`crate::Parts::sink`] when the
+    /// job goes on from there.
+    fn position(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// Ends the sink after the last flush: closes files, gives a summary for the job's report where there is one.
     ///
     /// # Errors
     /// As for [`Self::write`].
     fn finish(&mut self) -> Result<Option<SinkSummary>, PortError>;
+}
+
+/// Output that was cut off by a checkpoint, on its way to be durable.
+pub trait StagedOutput: Send {
+    /// Makes it durable, and still invisible; says how it is to be committed. Called off the subtask's thread.
+    ///
+    /// # Errors
+    /// `Retry` to be called again after a backoff; `Fatal`: the attempt fails.
+    fn seal(&mut self, files: &dyn FileStore) -> Result<Vec<Staged>, PortError>;
+}
+
+/// Makes staged output of one sink visible. Driven by one thread, for all subtasks of the sink.
+pub trait Committer: Send {
+    /// Makes it visible; durable when this returns. May be called again for what is visible already, by this host or by
+    /// another: source and target both missing means done.
+    ///
+    /// # Errors
+    /// `Retry` to be called again after a backoff; `Fatal`: the attempt fails, and the next one tries again.
+    fn commit(&mut self, permit: &CommitPermit, committable: &Committable) -> Result<(), PortError>;
+
+    /// An attempt begins: whatever earlier attempts of the run staged and is not among these was never decided, and is
+    /// thrown away.
+    ///
+    /// # Errors
+    /// As for [`Self::commit`].
+    fn abort_all_but(&mut self, decided: &[Committable]) -> Result<(), PortError>;
 }
 
 /// An event that a sink can never write, however often it is tried.

@@ -2,6 +2,7 @@
 
 use std::task::{Context, Poll};
 
+use gristmill_checkpoint::SplitPosition;
 use gristmill_types::EventBatch;
 
 use crate::error::PortError;
@@ -22,6 +23,17 @@ pub trait SourceReader: Send {
         context: &mut Context<'_>,
         bounds: ReadBounds,
     ) -> Poll<Result<Option<SourceBatch>, PortError>>;
+
+    /// Where the splits of this reader stand: behind everything that [`Self::poll_next`] has returned, before everything
+    /// else. A source opened at these positions goes on exactly there. Cheap: asked at every checkpoint.
+    ///
+    /// A source that cannot be read again, such as a socket, has none; what it had read is lost with the attempt.
+    fn positions(&self) -> Vec<SplitPosition> {
+        Vec::new()
+    }
+
+    /// Nothing before these positions will be asked for again, by anybody; they come from [`Self::positions`].
+    fn forget_before(&mut self, _oldest: &[SplitPosition]) {}
 
     /// The job stops: nothing new is taken in from now on. Whether something is left that cannot be read again, such as
     /// a post that was accepted: then [`Self::poll_next`] is called on until it ends.

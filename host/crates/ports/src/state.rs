@@ -4,7 +4,12 @@
 //! write set, where the call's own reads see them; [`StateBackend::roll_back`] forgets them. Keys are never named:
 //! a row stands for its event's key, so an operator cannot touch the state of another key.
 
-use gristmill_types::{Column, EventBatch, StateIndex};
+use gristmill_checkpoint::StateFile;
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroupRange, StateIndex};
+
+use crate::checkpoint_store::FileStore;
+use crate::error::PortError;
 
 /// What is wrong with an access to state. The caller broke the contract: a guest fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,8 +111,9 @@ pub struct ScanPage {
 ///
 /// `rows` always are rows of the batch given to [`Self::begin`]; they may repeat.
 pub trait StateBackend: Send {
-    /// Opens a call on a batch; an open call is rolled back first. Rows refer to this batch from now on.
-    fn begin(&mut self, events: &EventBatch);
+    /// Opens a call on a batch; an open call is rolled back first. Rows refer to this batch from now on, and entries
+    /// whose time to live is over at `time` are not seen.
+    fn begin(&mut self, events: &EventBatch, time: StateTime);
 
     /// Applies the call's write set and closes the call.
     ///
@@ -203,10 +209,25 @@ pub trait StateBackend: Send {
     /// If a call is open.
     fn freeze(&mut self) -> bool;
 
-    /// The next changes of the frozen generation, at most about `max_entries`, in no particular order; empty once all
-    /// are out. Every entry written or deleted since the freeze before is there exactly once, as it was at the freeze;
-    /// one that came and went in between may be left out.
-    fn drain_frozen(&mut self, max_entries: usize) -> Vec<FrozenChange>;
+    /// Carries a part of the frozen generation away, about `max_entries` of it. Called between two calls until all is
+    /// out; what came then is to be stored off the thread.
+    ///
+    /// # Panics
+    /// If nothing is frozen.
+    fn drain_frozen(&mut self, max_entries: usize) -> Drained;
+
+    /// Fills the state, which is empty, with what is in these files; each changes what the files before it say. Takes
+    /// only the key groups given.
+    ///
+    /// `states` are the states of the writer, by the places that the files name. They map to this operator's by their
+    /// names; one that is not declared any more is left out.
+    ///
+    /// # Errors
+    /// `Retry` if the store cannot be reached; `Fatal` if a file is missing, damaged or makes no sense.
+    fn restore(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError>;
+
+    /// A checkpoint is decided: what was frozen for it, and before it, will never be taken back.
+    fn decided(&mut self, _checkpoint: CheckpointId) {}
 
     /// How many keys and bytes the state holds, for reports.
     fn size(&self) -> StateSize;
@@ -216,26 +237,66 @@ pub trait StateBackend: Send {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WriteMark(pub usize);
 
-/// One entry of a frozen generation.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FrozenChange {
-    /// Which state.
-    pub state: StateIndex,
-    /// Whose.
-    pub key: Box<[u8]>,
-    /// Where in the state of that key.
-    pub entry: FrozenEntry,
+/// What time it is, by both clocks, in milliseconds since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateTime {
+    /// The host's clock.
+    pub processing_ms: i64,
+    /// How far event time has come: the watermark.
+    pub event_ms: i64,
 }
 
-/// What became of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FrozenEntry {
-    /// A value, or its deletion.
-    Value(Option<Box<[u8]>>),
-    /// A whole list; empty if it was cleared.
-    List(Vec<Box<[u8]>>),
-    /// One entry of a map, or its deletion.
-    MapEntry(Box<[u8]>, Option<Box<[u8]>>),
+/// How far the draining of a frozen generation has come.
+pub enum Drained {
+    /// There is more.
+    More,
+    /// All is out, and here it is.
+    All(Box<dyn FrozenState>),
+}
+
+/// A frozen generation on its way to storage.
+pub trait FrozenState: Send {
+    /// Writes it as files, sorted; none if nothing had changed. Called off the subtask's thread.
+    ///
+    /// # Errors
+    /// `Retry` to be called again after a backoff; `Fatal`: the attempt fails.
+    fn store(&mut self, files: &dyn FileStore) -> Result<Vec<StateFile>, PortError>;
+
+    /// Entries in it, deletions included.
+    fn entries(&self) -> u64;
+}
+
+/// What a state is filled with.
+#[derive(Debug, Clone, Copy)]
+pub struct RestoredState<'a> {
+    /// The states of whoever wrote the files.
+    pub states: &'a [StateSpec],
+    /// Oldest first.
+    pub files: &'a [StateFile],
+    /// What to take of them.
+    pub groups: KeyGroupRange,
+    /// What time it is.
+    pub time: StateTime,
+}
+
+/// Keeps lists of files short: merges neighbours of a list in the background.
+pub trait StateMerger: Send + Sync {
+    /// Which neighbours of a list, oldest first, are worth merging now, if any.
+    fn choose(&self, files: &[StateFile]) -> Option<std::ops::Range<usize>>;
+
+    /// Merges neighbours into one file that says what they say one after the other. `is_oldest`: nothing stands before
+    /// them, so that deletions need not be kept. `None` if nothing is left.
+    ///
+    /// # Errors
+    /// As for [`StateBackend::restore`].
+    fn merge(
+        &self,
+        states: &[StateSpec],
+        neighbours: &[StateFile],
+        is_oldest: bool,
+        time: StateTime,
+        files: &dyn FileStore,
+    ) -> Result<Option<StateFile>, PortError>;
 }
 
 /// How large a state is.
@@ -258,7 +319,7 @@ impl Stateless {
 }
 
 impl StateBackend for Stateless {
-    fn begin(&mut self, _: &EventBatch) {}
+    fn begin(&mut self, _: &EventBatch, _: StateTime) {}
     fn commit(&mut self) -> Result<(), StateError> {
         Ok(())
     }
@@ -304,10 +365,22 @@ impl StateBackend for Stateless {
     fn freeze(&mut self) -> bool {
         true
     }
-    fn drain_frozen(&mut self, _: usize) -> Vec<FrozenChange> {
-        Vec::new()
+    fn drain_frozen(&mut self, _: usize) -> Drained {
+        Drained::All(Box::new(Self))
+    }
+    fn restore(&mut self, _: &RestoredState<'_>, _: &dyn FileStore) -> Result<(), PortError> {
+        Ok(())
     }
     fn size(&self) -> StateSize {
         StateSize::default()
+    }
+}
+
+impl FrozenState for Stateless {
+    fn store(&mut self, _: &dyn FileStore) -> Result<Vec<StateFile>, PortError> {
+        Ok(Vec::new())
+    }
+    fn entries(&self) -> u64 {
+        0
     }
 }

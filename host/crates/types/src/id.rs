@@ -88,6 +88,18 @@ impl fmt::Display for RunId {
     }
 }
 
+/// One start of a run: another each time that its subtasks are started, by whichever host. A random number, so that no
+/// two hosts ever use the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(pub u64);
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// Indices share one shape; the macro lists them and nothing more.
 macro_rules! indices {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(

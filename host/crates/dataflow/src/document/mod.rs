@@ -9,12 +9,16 @@ mod csv;
 pub mod source;
 pub mod operator;
 pub mod sink;
+pub mod checkpoint;
 
 use gristmill_types::id::NodeId;
 use gristmill_types::{JobId, MaxParallelism, Parallelism};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+pub use checkpoint::{
+    Backend, CheckpointSpec, ExponentialRestart, FailureRateRestart, FixedRestart, Interval, NoRestart, RestartSpec,
+};
 pub use operator::{FailurePolicy, InputSpec, KeyBy, Limits, ModuleSource, OperatorSpec, PartitioningSpec};
 pub use sink::{BlackholeSink, CsvEncode, Encode, FileSink, HttpSink, SinkKind, SinkSpec, StdoutSink};
 pub use source::{
@@ -41,6 +45,12 @@ pub struct JobDocument {
     /// Bounds of a batch.
     #[serde(default)]
     pub batch: BatchBounds,
+    /// When the job's state is stored.
+    #[serde(default)]
+    pub checkpoint: CheckpointSpec,
+    /// What is done after a failure that may pass.
+    #[serde(default)]
+    pub restart: RestartSpec,
     /// Where events come from.
     pub sources: IndexMap<NodeId, SourceSpec>,
     /// What is done with them.

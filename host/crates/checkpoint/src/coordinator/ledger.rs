@@ -1,0 +1,191 @@
+//! What the next manifest must name: files of state in their order, staged output in its order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, NodeId, RunId, SubtaskIndex};
+
+use super::words::{Ack, NodeSetup, Now, Participant, Setup, Staged, Stats, ToStore};
+use crate::chain::{ChainEntry, Slot};
+use crate::committable::{Committable, CommittableId};
+use crate::file::FileRef;
+use crate::manifest::{Manifest, PageRef};
+use crate::permit::CommitPermit;
+use crate::retention::{Garbage, Retained, retire};
+use crate::snapshot::{NodeSnapshot, StateFile, SubtaskSnapshot};
+
+/// The books of one attempt.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    job: JobId,
+    run: RunId,
+    attempt: AttemptId,
+    max_parallelism: MaxParallelism,
+    nodes: Vec<NodeSetup>,
+    next_slot: Slot,
+    parent: Option<CheckpointId>,
+    retained: VecDeque<Retained>,
+    /// Not known to be committed, oldest first.
+    uncommitted: Vec<Committable>,
+    /// Those of them that were handed to the committer.
+    handed_over: BTreeSet<CommittableId>,
+    next_committable: u64,
+    /// Pages of the newest decided checkpoint of this attempt: they need not be stored again.
+    stored_pages: BTreeSet<FileRef>,
+    /// Files that are named by the manifest on its way.
+    on_its_way: BTreeSet<FileRef>,
+    /// Files that were merged away, perhaps before any manifest named them.
+    merged_away: BTreeSet<FileRef>,
+}
+
+impl Ledger {
+    pub(super) fn new(setup: Setup) -> Self {
+        Self {
+            job: setup.job,
+            run: setup.run,
+            attempt: setup.attempt,
+            max_parallelism: setup.max_parallelism,
+            nodes: setup.nodes,
+            next_slot: setup.next_slot,
+            parent: setup.parent,
+            retained: setup.retained,
+            uncommitted: Vec::new(),
+            handed_over: BTreeSet::new(),
+            next_committable: 0,
+            stored_pages: BTreeSet::new(),
+            on_its_way: BTreeSet::new(),
+            merged_away: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn uncommitted(&self) -> usize {
+        self.uncommitted.len()
+    }
+
+    /// Takes over what an acknowledgement adds to the books: new files, staged output.
+    pub(super) fn take_in(&mut self, ack: &mut Ack) {
+        for part in &mut ack.nodes {
+            let new = std::mem::take(&mut part.snapshot.files);
+            if !new.is_empty() {
+                self.files_mut(&part.node, part.snapshot.subtask).extend(new);
+            }
+        }
+        for Staged { sink, payload, files } in ack.staged.drain(..) {
+            let id = CommittableId { attempt: self.attempt, number: self.next_committable };
+            self.next_committable += 1;
+            self.uncommitted.push(Committable { id, sink, staged_for: ack.checkpoint, payload, files });
+        }
+    }
+
+    fn files_mut(&mut self, node: &NodeId, subtask: SubtaskIndex) -> &mut Vec<StateFile> {
+        let setup = self.nodes.iter_mut().find(|one| one.node == *node).expect("only nodes of the plan acknowledge");
+        if setup.files.len() <= subtask.at() {
+            setup.files.resize(subtask.at() + 1, Vec::new());
+        }
+        &mut setup.files[subtask.at()]
+    }
+
+    pub(super) fn merged(
+        &mut self,
+        node: &NodeId,
+        subtask: SubtaskIndex,
+        replaced: &[FileRef],
+        by: Option<StateFile>,
+    ) {
+        let files = self.files_mut(node, subtask);
+        let first = files.windows(replaced.len().max(1)).position(|run| run.iter().map(|one| one.file).eq(replaced.iter().copied()));
+        if let Some(first) = first {
+            files.splice(first..first + replaced.len(), by);
+            self.merged_away.extend(replaced);
+        }
+    }
+
+    pub(super) fn committed(&mut self, ids: &[CommittableId]) {
+        self.uncommitted.retain(|one| !ids.contains(&one.id));
+        self.handed_over.retain(|id| !ids.contains(id));
+    }
+
+    /// The manifest of a checkpoint that all have acknowledged.
+    pub(super) fn manifest(
+        &mut self,
+        checkpoint: CheckpointId,
+        kind: CheckpointKind,
+        is_final: bool,
+        (started, completed): (Now, Now),
+        acks: BTreeMap<Participant, Ack>,
+    ) -> ToStore {
+        let mut parts: BTreeMap<NodeId, Vec<SubtaskSnapshot>> = BTreeMap::new();
+        let mut stats = Stats::default();
+        for (by, ack) in acks {
+            stats.uploaded_bytes += ack.stats.bytes;
+            stats.subtasks.push((by, ack.stats));
+            ack.nodes.into_iter().for_each(|part| parts.entry(part.node).or_default().push(part.snapshot));
+        }
+        let (mut pages, mut refs, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (node, mut subtasks) in parts {
+            subtasks.sort_by_key(|part| part.subtask);
+            let setup = self.nodes.iter().find(|one| one.node == node).expect("only nodes of the plan acknowledge");
+            for part in &mut subtasks {
+                part.files = setup.files.get(part.subtask.at()).cloned().unwrap_or_default();
+            }
+            let page = NodeSnapshot { node: node.clone(), module: setup.module, states: setup.states.clone(), subtasks };
+            named.extend(page.files());
+            let bytes = page.encode();
+            let file = FileRef { attempt: self.attempt, hash: NodeSnapshot::hash_of(&bytes), bytes: bytes.len() as u64 };
+            refs.push(PageRef { node, file });
+            if !self.stored_pages.contains(&file) {
+                stats.uploaded_bytes += file.bytes;
+                pages.push((file, bytes));
+            }
+        }
+        let manifest = Manifest {
+            job: self.job.clone(),
+            run: self.run,
+            attempt: self.attempt,
+            checkpoint,
+            parent: self.parent,
+            kind,
+            is_final,
+            started_ms: started.wall_ms,
+            completed_ms: completed.wall_ms,
+            max_parallelism: self.max_parallelism,
+            pages: refs,
+            committables: self.uncommitted.clone(),
+        };
+        named.extend(manifest.files());
+        stats.state_bytes = named.iter().map(|file| file.bytes).sum();
+        stats.uploaded_bytes += ChainEntry::Checkpoint(manifest.clone()).encode().len() as u64;
+        self.on_its_way.clone_from(&named);
+        ToStore { slot: self.next_slot, manifest, pages, named, started, stats }
+    }
+
+    /// The manifest stands in its slot: what is to be committed now, and the right to.
+    pub(super) fn decided(&mut self, stored: &ToStore) -> (CommitPermit, Vec<Committable>) {
+        let manifest = &stored.manifest;
+        self.next_slot = stored.slot.next();
+        self.parent = Some(manifest.checkpoint);
+        self.stored_pages = manifest.pages.iter().map(|page| page.file).collect();
+        self.on_its_way.clear();
+        let retained =
+            Retained { slot: stored.slot, checkpoint: manifest.checkpoint, files: stored.named.clone() };
+        self.retained.push_back(retained);
+        let new: Vec<_> =
+            manifest.committables.iter().filter(|one| self.handed_over.insert(one.id)).cloned().collect();
+        (CommitPermit::of_decided(manifest), new)
+    }
+
+    /// What need not be kept any more.
+    pub(super) fn retire(&mut self, keep: usize) -> Garbage {
+        let mut pinned = self.on_its_way.clone();
+        pinned.extend(self.nodes.iter().flat_map(|node| node.files.iter().flatten()).map(|file| file.file));
+        pinned.extend(self.uncommitted.iter().flat_map(|one| one.files.iter().copied()));
+        pinned.extend(self.stored_pages.iter().copied());
+        let mut garbage = retire(&mut self.retained, keep, &pinned);
+        // What a retained checkpoint still names goes with it.
+        let is_named = |file: &FileRef| self.retained.iter().any(|kept| kept.files.contains(file));
+        let orphans = std::mem::take(&mut self.merged_away).into_iter();
+        garbage.files.extend(orphans.filter(|file| !is_named(file) && !pinned.contains(file)));
+        garbage.files.sort_unstable();
+        garbage.files.dedup();
+        garbage
+    }
+}

@@ -1,0 +1,253 @@
+//! The checkpoints of one attempt of a job, as a state machine: events go in, actions come out.
+//!
+//! One checkpoint at a time: barriers are injected, every participant acknowledges its part once it is durable, the
+//! manifest is stored, and with that the checkpoint is decided; only then its output is committed. What a failed
+//! checkpoint has staged is never thrown away: its files and committables join the next one, since events behind them
+//! were processed and will not be again.
+
+mod words;
+mod ledger;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind};
+
+pub use self::words::{
+    Ack, Action, End, Event, Failure, GiveUp, NodePart, NodeSetup, Now, Participant, Policy, Report, Setup, Staged,
+    Stats, SubtaskStats, ToStore,
+};
+use self::ledger::Ledger;
+
+/// At most this many committables may wait for their commit before no further checkpoint is begun: a sink that cannot
+/// commit must not fill the disk.
+const MOST_UNCOMMITTED: usize = 4096;
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Coordinator {
+    policy: Policy,
+    participants: BTreeSet<Participant>,
+    ended: BTreeSet<Participant>,
+    ledger: Ledger,
+    phase: Phase,
+    last_number: CheckpointId,
+    /// When the next one is due by the clock.
+    due_ms: Option<u64>,
+    /// Not before this: the pause after the last one.
+    pause_until_ms: u64,
+    /// Somebody asked for one.
+    requested: Option<CheckpointKind>,
+    suspending: bool,
+    failures_in_a_row: u32,
+    over: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    /// Barriers are out.
+    Collecting(Collecting),
+    /// The manifest is on its way. It cannot be taken back any more: it may have been stored.
+    Storing(Box<ToStore>),
+    /// The last one is decided; its commits are awaited.
+    Final,
+}
+
+#[derive(Debug)]
+struct Collecting {
+    number: CheckpointId,
+    kind: CheckpointKind,
+    is_final: bool,
+    started: Now,
+    acks: BTreeMap<Participant, Ack>,
+}
+
+impl Coordinator {
+    /// The coordinator of an attempt whose slot is claimed and whose parts are restored.
+    #[must_use]
+    pub fn new(setup: Setup, now: Now) -> Self {
+        Self {
+            due_ms: setup.policy.every_ms.map(|every| now.monotonic_ms + every),
+            policy: setup.policy,
+            participants: setup.participants.clone(),
+            ended: BTreeSet::new(),
+            phase: Phase::Idle,
+            last_number: setup.numbers_above,
+            pause_until_ms: now.monotonic_ms,
+            requested: None,
+            suspending: false,
+            failures_in_a_row: 0,
+            over: false,
+            ledger: Ledger::new(setup),
+        }
+    }
+
+    /// When [`Event::Tick`] is wanted, on the monotonic clock; `None` if time changes nothing.
+    #[must_use]
+    pub fn next_tick_ms(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Idle if self.over => None,
+            Phase::Idle if self.wants_one_at_once() => Some(self.pause_until_ms),
+            Phase::Idle => self.due_ms.map(|due| due.max(self.pause_until_ms)),
+            Phase::Collecting(collecting) => Some(collecting.started.monotonic_ms + self.policy.timeout_ms),
+            Phase::Storing(_) | Phase::Final => None,
+        }
+    }
+
+    /// The checkpoint that is under way.
+    #[must_use]
+    pub fn under_way(&self) -> Option<CheckpointId> {
+        match &self.phase {
+            Phase::Collecting(collecting) => Some(collecting.number),
+            Phase::Storing(to_store) => Some(to_store.manifest.checkpoint),
+            Phase::Idle | Phase::Final => None,
+        }
+    }
+
+    /// Takes an event in; says what is to be done, in this order.
+    pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.over {
+            return actions;
+        }
+        match event {
+            Event::Tick => {}
+            Event::Requested(kind) => self.requested = Some(kind),
+            Event::Suspend => self.suspending = true,
+            Event::Ended(participant) => {
+                self.ended.insert(participant);
+            }
+            Event::Acked(ack) => self.acked(now, *ack, &mut actions),
+            Event::Declined { checkpoint, by, why } => {
+                if self.under_way() == Some(checkpoint) {
+                    self.fail(now, Failure::Declined { by, why }, &mut actions);
+                }
+            }
+            Event::Stored(checkpoint) => self.stored(now, checkpoint, &mut actions),
+            Event::Stranger { slot, attempt } => {
+                self.over = true;
+                actions.push(Action::GiveUp(GiveUp::Fenced { slot, by: attempt }));
+            }
+            Event::Committed(ids) => self.ledger.committed(&ids),
+            Event::Merged { node, subtask, replaced, by } => self.ledger.merged(&node, subtask, &replaced, by),
+        }
+        self.look_at_clock(now, &mut actions);
+        self.look_for_end(&mut actions);
+        actions
+    }
+
+    fn all_ended(&self) -> bool {
+        self.ended.len() == self.participants.len()
+    }
+
+    fn wants_one_at_once(&self) -> bool {
+        self.all_ended() || self.suspending || self.requested.is_some()
+    }
+
+    fn look_at_clock(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.over {
+            return;
+        }
+        match &self.phase {
+            Phase::Collecting(collecting) => {
+                let elapsed_ms = now.monotonic_ms.saturating_sub(collecting.started.monotonic_ms);
+                if elapsed_ms >= self.policy.timeout_ms {
+                    let waiting = self.participants.iter().filter(|one| !collecting.acks.contains_key(one));
+                    let waiting = waiting.copied().collect();
+                    self.fail(now, Failure::TimedOut { after_ms: elapsed_ms, waiting }, actions);
+                }
+            }
+            Phase::Idle => {
+                let due = self.wants_one_at_once() || self.due_ms.is_some_and(|due| due <= now.monotonic_ms);
+                let room = self.ledger.uncommitted() <= MOST_UNCOMMITTED;
+                if due && room && self.pause_until_ms <= now.monotonic_ms {
+                    self.begin(now, actions);
+                }
+            }
+            Phase::Storing(_) | Phase::Final => {}
+        }
+    }
+
+    fn begin(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.last_number = CheckpointId(self.last_number.0 + 1);
+        let (number, kind) = (self.last_number, self.requested.take().unwrap_or(CheckpointKind::Checkpoint));
+        let is_final = self.all_ended();
+        self.due_ms = self.policy.every_ms.map(|every| now.monotonic_ms + every);
+        self.phase = Phase::Collecting(Collecting { number, kind, is_final, started: now, acks: BTreeMap::new() });
+        actions.push(Action::Inject(CheckpointBarrier { checkpoint: number, kind }));
+    }
+
+    fn acked(&mut self, now: Now, mut ack: Ack, actions: &mut Vec<Action>) {
+        // Files and committables count whatever becomes of the checkpoint.
+        self.ledger.take_in(&mut ack);
+        let Phase::Collecting(collecting) = &mut self.phase else { return };
+        if ack.checkpoint != collecting.number || !self.participants.contains(&ack.by) {
+            return;
+        }
+        collecting.acks.insert(ack.by, ack);
+        if collecting.acks.len() < self.participants.len() {
+            return;
+        }
+        let Phase::Collecting(Collecting { number, kind, is_final, started, acks }) =
+            std::mem::replace(&mut self.phase, Phase::Idle)
+        else {
+            unreachable!("the phase was just looked at")
+        };
+        let to_store = self.ledger.manifest(number, kind, is_final, (started, now), acks);
+        self.phase = Phase::Storing(Box::new(to_store.clone()));
+        actions.push(Action::Store(Box::new(to_store)));
+    }
+
+    fn stored(&mut self, now: Now, checkpoint: CheckpointId, actions: &mut Vec<Action>) {
+        let to_store = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Storing(to_store) if to_store.manifest.checkpoint == checkpoint => to_store,
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        self.failures_in_a_row = 0;
+        self.pause_until_ms = now.monotonic_ms + self.policy.min_pause_ms;
+        if to_store.manifest.is_final || self.suspending {
+            self.phase = Phase::Final;
+        }
+        let duration_ms = now.monotonic_ms.saturating_sub(to_store.started.monotonic_ms);
+        actions.push(Action::Report(Report::Completed { checkpoint, duration_ms, stats: to_store.stats.clone() }));
+        let (permit, committables) = self.ledger.decided(&to_store);
+        if !committables.is_empty() {
+            actions.push(Action::Commit { permit, committables });
+        }
+        let garbage = self.ledger.retire(self.policy.keep);
+        if !garbage.is_empty() {
+            actions.push(Action::Delete(garbage));
+        }
+    }
+
+    fn fail(&mut self, now: Now, failure: Failure, actions: &mut Vec<Action>) {
+        let Phase::Collecting(collecting) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
+        self.pause_until_ms = now.monotonic_ms + self.policy.min_pause_ms.max(self.policy.pause_after_failure_ms);
+        let counts = failure.counts();
+        actions.push(Action::Report(Report::Failed { checkpoint: collecting.number, failure: failure.clone() }));
+        if collecting.kind != CheckpointKind::Checkpoint {
+            self.requested.get_or_insert(collecting.kind);
+        }
+        if !counts {
+            return;
+        }
+        self.failures_in_a_row += 1;
+        if self.failures_in_a_row > self.policy.tolerated_failures {
+            self.over = true;
+            actions.push(Action::GiveUp(GiveUp::TooManyFailures { in_a_row: self.failures_in_a_row, last: failure }));
+        }
+    }
+
+    fn look_for_end(&mut self, actions: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Final) && self.ledger.uncommitted() == 0 && !self.over {
+            self.over = true;
+            actions.push(Action::Finish(if self.all_ended() { End::Input } else { End::Suspended }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

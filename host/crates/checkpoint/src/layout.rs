@@ -1,0 +1,86 @@
+//! Where the records and files of a run lie in checkpoint storage. A law of the storage format.
+//!
+//! ```text
+//! jobs/{job}/{run}/chain/{slot}              claims and checkpoints, in slots that are filled once
+//! jobs/{job}/{run}/files/{attempt}/{hash}    pages, state, staged output
+//! ```
+
+use gristmill_types::{JobId, RunId};
+
+use crate::chain::Slot;
+use crate::file::FileRef;
+
+/// The folder of one run. Paths are relative, with `/` between their parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    prefix: String,
+}
+
+impl RunFolder {
+    /// The folder of a run.
+    #[must_use]
+    pub fn new(job: &JobId, run: RunId) -> Self {
+        Self { prefix: format!("{}/{run}", Self::of_job(job)) }
+    }
+
+    /// What holds the folders of all runs of a job.
+    #[must_use]
+    pub fn of_job(job: &JobId) -> String {
+        format!("jobs/{job}")
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The folder of the chain.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        format!("{}/chain", self.prefix)
+    }
+
+    /// A slot of the chain.
+    #[must_use]
+    pub fn slot(&self, slot: Slot) -> String {
+        format!("{}/chain/{slot}", self.prefix)
+    }
+
+    /// The slot that a path names.
+    #[must_use]
+    pub fn slot_of(path: &str) -> Option<Slot> {
+        path.rsplit('/').next().filter(|name| name.len() == 20).and_then(|name| name.parse().ok()).map(Slot)
+    }
+
+    /// The folder of all files.
+    #[must_use]
+    pub fn files(&self) -> String {
+        format!("{}/files", self.prefix)
+    }
+
+    /// A file.
+    #[must_use]
+    pub fn file(&self, file: &FileRef) -> String {
+        format!("{}/files/{file}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gristmill_types::AttemptId;
+
+    use super::*;
+    use crate::file::FileHash;
+
+    #[test]
+    fn golden_paths() {
+        let folder = RunFolder::new(&"orders".parse().unwrap(), RunId(0x2a));
+        assert_eq!(folder.slot(Slot(7)), "jobs/orders/000000000000002a/chain/00000000000000000007");
+        let file = FileRef { attempt: AttemptId(1), hash: FileHash([0xab; 32]), bytes: 9 };
+        let hash = "ab".repeat(32);
+        assert_eq!(folder.file(&file), format!("jobs/orders/000000000000002a/files/0000000000000001/{hash}"));
+        assert_eq!(RunFolder::slot_of(&folder.slot(Slot(7))), Some(Slot(7)));
+        assert_eq!(RunFolder::slot_of("jobs/orders/x/chain/.tmp"), None);
+    }
+}

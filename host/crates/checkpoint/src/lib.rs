@@ -1,0 +1,27 @@
+//! Which barrier, which checkpoint, may we commit: the protocol of checkpoints as plain functions.
+//!
+//! No I/O, no threads, no clock, no chance: facts go in, decisions come out, and somebody else acts on them. Modules
+//! stand in reading order; a module imports only modules named above it.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod framed;
+pub mod file;
+pub mod committable;
+pub mod snapshot;
+pub mod manifest;
+pub mod permit;
+pub mod chain;
+pub mod layout;
+pub mod recovery;
+pub mod retention;
+pub mod coordinator;
+
+pub use chain::{ChainEntry, Claim, Slot};
+pub use committable::{Committable, CommittableId};
+pub use coordinator::{Action, Coordinator, Event};
+pub use layout::RunFolder;
+pub use file::{FileHash, FileRef};
+pub use manifest::{Manifest, PageRef};
+pub use permit::CommitPermit;
+pub use snapshot::{NodeSnapshot, SplitPosition, StateFile};
