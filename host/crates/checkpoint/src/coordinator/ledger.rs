@@ -61,6 +61,13 @@ impl Ledger {
         self.uncommitted.len()
     }
 
+    /// The files of every state, oldest first.
+    pub(super) fn state_files(&self) -> impl Iterator<Item = (&NodeSetup, SubtaskIndex, &[StateFile])> {
+        self.nodes.iter().flat_map(|node| {
+            (0..).map(SubtaskIndex).zip(&node.files).map(move |(subtask, files)| (node, subtask, files.as_slice()))
+        })
+    }
+
     /// Takes over what an acknowledgement adds to the books: new files, staged output.
     pub(super) fn take_in(&mut self, ack: &mut Ack) {
         for part in &mut ack.nodes {
@@ -121,6 +128,7 @@ impl Ledger {
             ack.nodes.into_iter().for_each(|part| parts.entry(part.node).or_default().push(part.snapshot));
         }
         let (mut pages, mut refs, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut splits = BTreeMap::new();
         for (node, mut subtasks) in parts {
             subtasks.sort_by_key(|part| part.subtask);
             let setup = self.nodes.iter().find(|one| one.node == node).expect("only nodes of the plan acknowledge");
@@ -129,6 +137,10 @@ impl Ledger {
             }
             let page = NodeSnapshot { node: node.clone(), module: setup.module, states: setup.states.clone(), subtasks };
             named.extend(page.files());
+            let stand: Vec<_> = page.subtasks.iter().flat_map(|part| &part.splits).cloned().collect();
+            if !stand.is_empty() {
+                splits.insert(page.node.clone(), stand);
+            }
             let bytes = page.encode();
             let file = FileRef { attempt: self.attempt, hash: NodeSnapshot::hash_of(&bytes), bytes: bytes.len() as u64 };
             refs.push(PageRef { node, file });
@@ -155,7 +167,7 @@ impl Ledger {
         stats.state_bytes = named.iter().map(|file| file.bytes).sum();
         stats.uploaded_bytes += ChainEntry::Checkpoint(manifest.clone()).encode().len() as u64;
         self.on_its_way.clone_from(&named);
-        ToStore { slot: self.next_slot, manifest, pages, named, started, stats }
+        ToStore { slot: self.next_slot, manifest, pages, named, splits, started, stats }
     }
 
     /// The manifest stands in its slot: what is to be committed now, and the right to.

@@ -10,13 +10,14 @@ mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind};
+use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, SubtaskIndex};
 
 pub use self::words::{
     Ack, Action, End, Event, Failure, GiveUp, NodePart, NodeSetup, Now, Participant, Policy, Report, Setup, Staged,
     Stats, SubtaskStats, ToStore,
 };
 use self::ledger::Ledger;
+use crate::snapshot::StateFile;
 
 /// At most this many committables may wait for their commit before no further checkpoint is begun: a sink that cannot
 /// commit must not fill the disk.
@@ -102,6 +103,11 @@ impl Coordinator {
             Phase::Storing(to_store) => Some(to_store.manifest.checkpoint),
             Phase::Idle | Phase::Final => None,
         }
+    }
+
+    /// The files of every state as they are now, oldest first, for whoever merges them.
+    pub fn state_files(&self) -> impl Iterator<Item = (&NodeSetup, SubtaskIndex, &[StateFile])> {
+        self.ledger.state_files()
     }
 
     /// Takes an event in; says what is to be done, in this order.

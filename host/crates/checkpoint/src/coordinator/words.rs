@@ -1,6 +1,6 @@
 //! What the coordinator is told, and what it says.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{
@@ -14,7 +14,7 @@ use crate::file::FileRef;
 use crate::manifest::Manifest;
 use crate::permit::CommitPermit;
 use crate::retention::{Garbage, Retained};
-use crate::snapshot::{StateFile, SubtaskSnapshot};
+use crate::snapshot::{SplitPosition, StateFile, SubtaskSnapshot};
 
 /// A moment, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +208,8 @@ pub struct ToStore {
     pub pages: Vec<(FileRef, Vec<u8>)>,
     /// All files that the pages name.
     pub named: BTreeSet<FileRef>,
+    /// Where the splits of each source stand.
+    pub splits: BTreeMap<NodeId, Vec<SplitPosition>>,
     /// When its barriers went out.
     pub started: Now,
     /// For reports.
