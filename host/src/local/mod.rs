@@ -74,9 +74,12 @@ pub async fn run(options: RunOptions, json: bool) -> anyhow::Result<ExitCode> {
     Ok(match state {
         JobState::Finished | JobState::Stopped => ExitCode::SUCCESS,
         JobState::Cancelled => ExitCode::from(130),
-        JobState::Starting | JobState::Running | JobState::Paused | JobState::Stopping | JobState::Failed => {
-            ExitCode::FAILURE
-        }
+        JobState::Starting
+        | JobState::Running
+        | JobState::Restarting
+        | JobState::Paused
+        | JobState::Stopping
+        | JobState::Failed => ExitCode::FAILURE,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What the host remembers across restarts: modules, jobs, operations.
 
-use gristmill_types::{JobId, ModuleHash, ModuleName};
+use gristmill_types::{JobId, ModuleHash, ModuleName, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PortError;
@@ -100,6 +100,9 @@ pub struct JobRecord {
     pub changed_ms: i64,
     /// Counters by operator at the end, kept when a job has ended.
     pub final_report: Option<serde_json::Value>,
+    /// The life that the job leads, or led last; `None` in records of hosts that knew no checkpoints.
+    #[serde(default)]
+    pub run: Option<RunId>,
 }
 
 /// Where a job is in its life.
@@ -110,6 +113,8 @@ pub enum JobState {
     Starting,
     /// Events flow.
     Running,
+    /// The job failed and starts again by itself, from its newest checkpoint.
+    Restarting,
     /// Sources hold still until resumed.
     Paused,
     /// Sources have ended by request; what is inside flows out.
@@ -129,7 +134,7 @@ impl JobState {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Starting | Self::Running | Self::Paused | Self::Stopping => false,
+            Self::Starting | Self::Running | Self::Restarting | Self::Paused | Self::Stopping => false,
             Self::Finished | Self::Stopped | Self::Cancelled | Self::Failed => true,
         }
     }
@@ -140,6 +145,7 @@ impl std::fmt::Display for JobState {
         f.write_str(match self {
             Self::Starting => "STARTING",
             Self::Running => "RUNNING",
+            Self::Restarting => "RESTARTING",
             Self::Paused => "PAUSED",
             Self::Stopping => "STOPPING",
             Self::Finished => "FINISHED",
@@ -214,6 +220,23 @@ mod tests {
     fn a_status_is_called_as_serde_writes_it() {
         for status in [OperationStatus::Running, OperationStatus::Succeeded, OperationStatus::Failed] {
             assert_eq!(serde_json::json!(status), status.as_str());
+        }
+    }
+
+    #[test]
+    fn a_state_is_displayed_as_serde_writes_it() {
+        for state in [
+            JobState::Starting,
+            JobState::Running,
+            JobState::Restarting,
+            JobState::Paused,
+            JobState::Stopping,
+            JobState::Finished,
+            JobState::Stopped,
+            JobState::Cancelled,
+            JobState::Failed,
+        ] {
+            assert_eq!(serde_json::json!(state), state.to_string());
         }
     }
 }
