@@ -112,17 +112,38 @@ pub fn decide(facts: &Facts) -> Decision {
             None => Decision::Refuse(Refusal::NoSuchCheckpoint(accepted)),
         };
     }
+    // The newest claim says where its attempt went on from: what stands between was given up.
+    let mut given_up_above = None;
     for (slot, fact) in facts.slots.iter().rev() {
+        let number = match fact {
+            Fact::Claim(Claim { restored: None, .. }) if given_up_above.is_none() => break,
+            Fact::Claim(claim) => {
+                given_up_above = given_up_above.or(claim.restored);
+                continue;
+            }
+            Fact::Checkpoint(manifest) | Fact::Incomplete(manifest, _) => Some(manifest.checkpoint),
+            Fact::Damaged(_) => None,
+        };
+        if given_up_above.is_some() && number != given_up_above {
+            continue;
+        }
         let (name, why) = match fact {
-            Fact::Claim(_) => continue,
+            Fact::Claim(_) => unreachable!("claims were told apart above"),
             Fact::Checkpoint(manifest) => return restore(*slot, manifest),
             Fact::Incomplete(manifest, why) => (manifest.checkpoint.to_string(), why.clone()),
             Fact::Damaged(why) => (format!("in slot {slot}"), why.to_string()),
         };
-        let fallback = usable(facts).map(|(_, manifest)| manifest.checkpoint).next();
-        return Decision::Refuse(Refusal::Unusable { name, why, fallback });
+        return refuse(facts, name, why);
     }
-    Decision::Begin { claim, numbers_above }
+    match given_up_above {
+        Some(missing) => refuse(facts, missing.to_string(), "it is not in the chain any more".to_owned()),
+        None => Decision::Begin { claim, numbers_above },
+    }
+}
+
+fn refuse(facts: &Facts, name: String, why: String) -> Decision {
+    let fallback = usable(facts).map(|(_, manifest)| manifest.checkpoint).next();
+    Decision::Refuse(Refusal::Unusable { name, why, fallback })
 }
 
 /// Checkpoints that can be restored, newest first.
