@@ -2,7 +2,7 @@
 
 use gristmill_checkpoint::coordinator::Staged;
 use gristmill_checkpoint::{CommitPermit, Committable};
-use gristmill_types::{CheckpointId, EventBatch};
+use gristmill_types::{AttemptId, CheckpointId, EventBatch};
 
 use crate::checkpoint_store::FileStore;
 use crate::error::PortError;
@@ -67,12 +67,15 @@ pub trait Committer: Send {
     /// `Retry` to be called again after a backoff; `Fatal`: the attempt fails, and the next one tries again.
     fn commit(&mut self, permit: &CommitPermit, committable: &Committable) -> Result<(), PortError>;
 
-    /// An attempt begins: whatever earlier attempts of the run staged and is not among these was never decided, and is
-    /// thrown away.
+    /// An attempt begins: what attempts that claimed the run before it have staged, and is not decided, was never and
+    /// will never be, and is thrown away.
+    ///
+    /// Only attempts that are named count. An attempt that is slow to begin may have a successor already, whose staged
+    /// output looks just as undecided to it.
     ///
     /// # Errors
     /// As for [`Self::commit`].
-    fn abort_all_but(&mut self, decided: &[Committable]) -> Result<(), PortError>;
+    fn abort_all_but(&mut self, decided: &[Committable], earlier: &[AttemptId]) -> Result<(), PortError>;
 }
 
 /// An event that a sink can never write, however often it is tried.
