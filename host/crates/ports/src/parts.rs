@@ -35,7 +35,7 @@ pub struct PartContext {
     pub parallelism: Parallelism,
     /// Key groups of the job.
     pub max_parallelism: MaxParallelism,
-    /// Raised when the job is cancelled: whatever the part waits for is given up then, with an error of kind `Retry`.
+    /// Raised when the attempt is over: whatever the part waits for is given up then, with an error of kind `Retry`.
     pub cancelled: Signal,
 }
 
@@ -86,6 +86,8 @@ pub trait Parts: Send + Sync {
     ) -> Result<Box<dyn StateBackend>, PortError>;
     /// What merges files of state in the background.
     fn state_merger(&self) -> Arc<dyn StateMerger>;
+    /// Names this host to people who read the chain of a job.
+    fn host(&self) -> String;
     /// Where checkpoints are kept.
     fn checkpoint_store(&self) -> Arc<dyn CheckpointStore>;
     /// The files of a run in that store, as an attempt sees them.

@@ -202,12 +202,12 @@ pub trait StateBackend: Send {
         max_bytes: u32,
     ) -> Result<ScanPage, StateError>;
 
-    /// Cuts here, in constant time: all that was committed before belongs to the frozen generation, nothing after
-    /// does. Returns `false`, and does nothing, while an earlier generation is not drained.
+    /// Cuts for a checkpoint, in constant time: all that was committed before belongs to the frozen generation, nothing
+    /// after does. Returns `false`, and does nothing, while an earlier generation is not drained.
     ///
     /// # Panics
     /// If a call is open.
-    fn freeze(&mut self) -> bool;
+    fn freeze(&mut self, checkpoint: CheckpointId) -> bool;
 
     /// Carries a part of the frozen generation away, about `max_entries` of it. Called between two calls until all is
     /// out; what came then is to be stored off the thread.
@@ -362,7 +362,7 @@ impl StateBackend for Stateless {
     ) -> Result<ScanPage, StateError> {
         Self::refuse(state)
     }
-    fn freeze(&mut self) -> bool {
+    fn freeze(&mut self, _: CheckpointId) -> bool {
         true
     }
     fn drain_frozen(&mut self, _: usize) -> Drained {
