@@ -1,4 +1,4 @@
-//! Quantities as people write them in a job document: `5s`, `64MiB`.
+//! Quantities as people write them in a job document: `5s`, `64MiB`, `2013-01-15T00:00:00Z`.
 
 use std::fmt;
 use std::time::Duration;
@@ -32,6 +32,62 @@ impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let span = jiff::SignedDuration::try_from(self.0).map_err(serde::ser::Error::custom)?;
         serializer.collect_str(&format_args!("{span:#}"))
+    }
+}
+
+/// A moment of event time in milliseconds since the epoch, written such as `2013-01-15T00:00:00Z` or as that number. A text
+/// without an offset is taken as UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub i64);
+
+impl fmt::Display for Moment {
+    /// As a date and time, where the calendar has one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(instant) => instant.fmt(f),
+            Err(_) => self.0.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(instant) => serializer.collect_str(&instant),
+            Err(_) => serializer.serialize_i64(self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MomentVisitor;
+
+        impl Visitor<'_> for MomentVisitor {
+            type Value = Moment;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time such as 2013-01-15T00:00:00Z, or its milliseconds since the epoch")
+            }
+
+            fn visit_i64<E>(self, ms: i64) -> Result<Moment, E> {
+                Ok(Moment(ms))
+            }
+
+            fn visit_u64<E: Error>(self, ms: u64) -> Result<Moment, E> {
+                i64::try_from(ms).map(Moment).map_err(|_| E::invalid_value(Unexpected::Unsigned(ms), &self))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Moment, E> {
+                let utc = |local| jiff::tz::Offset::UTC.to_timestamp(local).ok();
+                let instant = text.parse::<jiff::Timestamp>().ok();
+                let instant = instant.or_else(|| text.parse::<jiff::civil::DateTime>().ok().and_then(utc));
+                let refuse = || E::invalid_value(Unexpected::Str(text), &self);
+                instant.map(|instant| Moment(instant.as_millisecond())).ok_or_else(refuse)
+            }
+        }
+
+        deserializer.deserialize_any(MomentVisitor)
     }
 }
 
@@ -120,12 +176,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantities_read_back_as_they_were(bytes: u64, shift in 0u32..64, nanos in 0u64..=i64::MAX as u64) {
+        fn quantities_read_back_as_they_were(
+            bytes: u64, shift in 0u32..64, nanos in 0u64..=i64::MAX as u64, ms: i64, near_ms in -1i64 << 44..1 << 44,
+        ) {
+            prop_assert_eq!(reread(&Moment(ms)), Moment(ms));
+            prop_assert_eq!(reread(&Moment(near_ms)), Moment(near_ms));
             let bytes = Bytes(bytes >> shift << (shift / 2));
             prop_assert_eq!(reread(&bytes), bytes);
             let span = Span(Duration::from_nanos(nanos));
             prop_assert_eq!(reread(&span), span);
         }
+    }
+
+    #[test]
+    fn a_moment_is_a_date_and_time_or_a_number() {
+        let moment = 1_358_208_000_000;
+        for text in ["2013-01-15T00:00:00Z", "2013-01-15T01:00:00+01:00", "2013-01-15 00:00", "2013-01-15"] {
+            assert_eq!(serde_json::from_str::<Moment>(&format!("\"{text}\"")).expect(text), Moment(moment));
+        }
+        assert_eq!(serde_json::from_str::<Moment>("1358208000000").expect("a number"), Moment(moment));
+        let error = serde_json::from_str::<Moment>("\"yesterday\"").expect_err("no time").to_string();
+        assert!(error.contains("a time such as 2013-01-15T00:00:00Z"), "{error}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use operator::{FailurePolicy, InputSpec, KeyBy, Limits, ModuleSource, Operat
 pub use sink::{BlackholeSink, CsvEncode, Encode, FileSink, HttpSink, SinkKind, SinkSpec, StdoutSink};
 pub use source::{
     CsvDecode, CsvType, Decode, EventTimeSpec, FileSource, GeneratedValues, GeneratorSource, HttpSource, SocketSource,
-    SourceKind, SourceSpec, TimeUnit,
+    SourceKind, SourceSpec, Start, TimeUnit,
 };
 
 use crate::quantity::{Bytes, Span};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::csv::{CsvDecode, CsvType};
 use super::kind::kinds;
-use crate::quantity::{Bytes, Span};
+use crate::quantity::{Bytes, Moment, Span};
 
 /// A source under its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,10 @@ pub struct SourceSpec {
     /// Where the event's key stands; most jobs say `key_by` at the input of an operator instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Where a source that can be read again begins; a job that goes on from a checkpoint goes on from there instead.
+    /// Default: at its beginning.
+    #[serde(default, skip_serializing_if = "Start::is_beginning")]
+    pub start: Start,
     /// Subtasks that read. Default: the job's for `generator` and `file`, 1 for `http` and `socket`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<Parallelism>,
@@ -50,6 +54,33 @@ kinds!("a source", SourceKind {
     "socket" => Socket(SocketSource),
 });
 
+/// Where a source begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// With the first event that there is.
+    #[default]
+    Beginning,
+    /// Leaves out events whose own time lies before this. What has no time, since it cannot be decoded, is not left out.
+    EventTime(Moment),
+    /// Leaves out so many events: of a generator, and of each file. What cannot be decoded counts.
+    Offset(u64),
+}
+
+kinds!("a start", Start {
+    "beginning" => Beginning,
+    "event_time" => EventTime(Moment),
+    "offset" => Offset(u64),
+});
+
+impl Start {
+    /// Whether nothing is left out.
+    #[must_use]
+    pub fn is_beginning(&self) -> bool {
+        *self == Self::Beginning
+    }
+}
+
 /// Reads lines (or CSV rows) of files in the order of their names. Each file is read by one subtask, which a hash of its
 /// path names; so few files may be spread unevenly.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,17 +95,20 @@ pub struct FileSource {
     pub replay_speed: Option<f64>,
 }
 
-/// Takes events at `POST /v1/jobs/{job}/sources/{source}/events`.
+/// Takes events at `POST /v1/jobs/{job}/sources/{source}/events`. They are in a log on the host's disk when the request is
+/// answered, and stay there until a checkpoint has them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSource {
     /// Bytes that may wait inside before a request is answered 429. Default: 8 MiB.
     pub buffer: Bytes,
+    /// Bytes of the log; while it has more, requests are answered 429. Default: 4 GiB.
+    pub log: Bytes,
 }
 
 impl Default for HttpSource {
     fn default() -> Self {
-        Self { buffer: Bytes::mib(8) }
+        Self { buffer: Bytes::mib(8), log: Bytes::mib(4096) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use gristmill_types::NodeId;
 
 use crate::document::source::{CsvDecode, FileSource, GeneratedValues, GeneratorSource, SocketSource};
-use crate::document::{Decode, JobDocument, SourceKind, SourceSpec};
+use crate::document::{Decode, JobDocument, SourceKind, SourceSpec, Start};
 use crate::json_path::FixedPath;
 use crate::names::suggest;
 use crate::problem::Problem;
@@ -31,6 +31,7 @@ pub(super) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
     for (id, spec) in &document.sources {
         let at = format!("sources.{id}");
         connector(&at, spec, problems);
+        start(&at, id, spec, problems);
         parallelism(&at, id, spec, problems);
         picked(&at, spec, problems);
         match &spec.decode {
@@ -44,9 +45,11 @@ fn connector(at: &str, spec: &SourceSpec, problems: &mut Vec<Problem>) {
     match &spec.from {
         SourceKind::File(file) => check_file(&format!("{at}.from.file"), file, spec, problems),
         SourceKind::Http(http) => {
-            if http.buffer == Bytes(0) {
-                let hint = "write such as 8MiB".to_owned();
-                problems.push(Problem::error(format!("{at}.from.http.buffer"), "nothing fits into it").hint(hint));
+            for (field, bytes, such) in [("buffer", http.buffer, "8MiB"), ("log", http.log, "4GiB")] {
+                if bytes == Bytes(0) {
+                    let problem = Problem::error(format!("{at}.from.http.{field}"), "nothing fits into it");
+                    problems.push(problem.hint(format!("write such as {such}")));
+                }
             }
         }
         SourceKind::Generator(generator) => check_generator(at, generator, spec, problems),
@@ -112,6 +115,27 @@ fn check_socket(at: &str, socket: &SocketSource, problems: &mut Vec<Problem>) {
         let message = "a peer that is not there would be called without a pause";
         let hint = "write at least 100ms, such as 1s".to_owned();
         problems.push(Problem::error(format!("{at}.reconnect"), message).hint(hint));
+    }
+}
+
+/// Only what can be read again can be begun elsewhere than with what comes next.
+fn start(at: &str, id: &NodeId, spec: &SourceSpec, problems: &mut Vec<Problem>) {
+    let at = format!("{at}.start");
+    let refuse = |message: &str| Problem::error(&at, message);
+    match (spec.start, &spec.from) {
+        (Start::Beginning, _) | (Start::Offset(_), SourceKind::File(_) | SourceKind::Generator(_)) => {}
+        (Start::EventTime(_), SourceKind::Generator(_)) => {}
+        (Start::EventTime(_), SourceKind::File(_)) => {
+            if spec.event_time.is_none() {
+                let message = "the start goes by the time of the events, and nothing says where that stands";
+                problems.push(refuse(message).hint(format!("add `event_time: {{path: $.ts}}` to `{id}`")));
+            }
+        }
+        (Start::EventTime(_) | Start::Offset(_), SourceKind::Http(_) | SourceKind::Socket(_)) => {
+            let message = "nothing of this source is there before the job is";
+            let hint = "leave it out; `file` and `generator` sources can begin elsewhere than with what comes next";
+            problems.push(refuse(message).hint(hint.to_owned()));
+        }
     }
 }
 

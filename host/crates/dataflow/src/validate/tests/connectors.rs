@@ -41,6 +41,24 @@ fn sources_are_told_what_they_cannot_do() {
             ],
         ),
         (
+            "decode: json",
+            "decode: json, start: {event_time: 2013-01-15T00:00:00Z}",
+            &["line 4, column 62: sources.orders.start: the start goes by the time of the events, and nothing says where \
+               that stands; add `event_time: {path: $.ts}` to `orders`"],
+        ),
+        (
+            "{file: {path: orders.jsonl}}, decode: json",
+            "{http: {log: 0}}, decode: json, start: {offset: 7}",
+            &[
+                "line 4, column 31: sources.orders.from.http.log: nothing fits into it; write such as 4GiB",
+                "line 4, column 50: sources.orders.start: nothing of this source is there before the job is; leave it out; \
+                 `file` and `generator` sources can begin elsewhere than with what comes next",
+            ],
+        ),
+        ("decode: json", "decode: json, start: {offset: 7}", &[]),
+        ("decode: json", "decode: json, event_time: {path: $.t}, start: {event_time: 0}", &[]),
+        ("decode: json", "decode: json, start: beginning", &[]),
+        (
             "{file: {path: orders.jsonl}}",
             "{generator: {bytes: 0}}",
             &[
