@@ -1,8 +1,8 @@
 //! Where the records and files of a run lie in checkpoint storage. A law of the storage format.
 //!
 //! ```text
-//! jobs/{job}/{run}/chain/{slot}              claims and checkpoints, in slots that are filled once
-//! jobs/{job}/{run}/files/{attempt}/{hash}    pages, state, staged output
+//! jobs/{job}/{run}/chain/{slot}                       claims and checkpoints, in slots that are filled once
+//! jobs/{job}/{run}/files/{attempt}/{number}-{hash}    pages, state, staged output
 //! ```
 
 use gristmill_types::{JobId, RunId};
@@ -50,7 +50,9 @@ impl RunFolder {
     /// The slot that a path names.
     #[must_use]
     pub fn slot_of(path: &str) -> Option<Slot> {
-        path.rsplit('/').next().filter(|name| name.len() == 20).and_then(|name| name.parse().ok()).map(Slot)
+        let name = path.rsplit('/').next()?;
+        let is_slot = name.len() == 20 && name.bytes().all(|byte| byte.is_ascii_digit());
+        if is_slot { name.parse().ok().map(Slot) } else { None }
     }
 
     /// The folder of all files.
@@ -77,10 +79,12 @@ mod tests {
     fn golden_paths() {
         let folder = RunFolder::new(&"orders".parse().unwrap(), RunId(0x2a));
         assert_eq!(folder.slot(Slot(7)), "jobs/orders/000000000000002a/chain/00000000000000000007");
-        let file = FileRef { attempt: AttemptId(1), hash: FileHash([0xab; 32]), bytes: 9 };
+        let file = FileRef { attempt: AttemptId(1), number: 3, hash: FileHash([0xab; 32]), bytes: 9 };
         let hash = "ab".repeat(32);
-        assert_eq!(folder.file(&file), format!("jobs/orders/000000000000002a/files/0000000000000001/{hash}"));
+        assert_eq!(folder.file(&file), format!("jobs/orders/000000000000002a/files/0000000000000001/0000000000000003-{hash}"));
         assert_eq!(RunFolder::slot_of(&folder.slot(Slot(7))), Some(Slot(7)));
-        assert_eq!(RunFolder::slot_of("jobs/orders/x/chain/.tmp"), None);
+        for no_slot in ["jobs/orders/x/chain/.tmp", "jobs/orders/x/chain/+0000000000000000007", ""] {
+            assert_eq!(RunFolder::slot_of(no_slot), None, "{no_slot}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a checkpoint is: one record that names everything else.
 //!
-//! Paged: what is known of each node stands in a page of its own, a file named by its content. A page that did not
-//! change since the parent is not written again, so a checkpoint of an idle job costs the manifest alone.
+//! Paged: what is known of each node stands in a page, a file of its own. A page that did not change since the parent is
+//! not written again, so a checkpoint of an idle job costs the manifest alone.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::committable::Committable;
 use crate::file::FileRef;
 
-/// Where a node's page is, and which files it names, so that garbage can be told without reading pages.
+/// Where a node's page is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageRef {
     /// Whose.

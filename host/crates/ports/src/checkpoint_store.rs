@@ -60,14 +60,15 @@ pub trait CheckpointStore: Send + Sync {
     fn describe(&self) -> String;
 }
 
-/// The files of one run, as one attempt sees them: named by their content, verified when they are read.
+/// The files of one run, as one attempt sees them: named by what it wrote, verified when they are read.
 ///
 /// # Errors
 /// Every function: `Retry` if the store cannot be reached or is full; `Fatal` if a file is missing or damaged, in a
 /// sentence that names it.
 #[expect(clippy::missing_errors_doc, reason = "one sentence above serves all")]
 pub trait FileStore: Send + Sync {
-    /// Stores a file; durable when this returns. The same content twice is one file.
+    /// Stores a file; durable when this returns. No name is given out twice, not even for the same content: each call
+    /// counts [`FileRef::number`] on.
     fn put(&self, content: Content<'_>) -> Result<FileRef, PortError>;
     /// A local copy of a file, whole and verified. It may be the stored file itself, and is only to be read.
     fn open(&self, file: &FileRef) -> Result<std::path::PathBuf, PortError>;

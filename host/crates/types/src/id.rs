@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +18,9 @@ pub enum IdError {
     /// A hash that is not 64 hexadecimal digits.
     #[error("`{0}` is not a module hash: it has 64 hexadecimal digits")]
     NotAHash(String),
+    /// A run or an attempt that is not 16 hexadecimal digits.
+    #[error("`{0}` is not the id of a run or an attempt: it has 16 hexadecimal digits")]
+    NotARandomId(String),
 }
 
 fn is_id(text: &str) -> bool {
@@ -76,28 +80,53 @@ text_ids! {
     NodeId;
 }
 
-/// One life of a job: from its submission until it is over. Another submission of the same job is another run; what is
-/// sent out under the name of a run is never mistaken for what an earlier one sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RunId(pub u64);
+/// Ids drawn at random share one shape; the macro lists them and nothing more. People read sixteen hexadecimal digits,
+/// records hold the number.
+macro_rules! random_ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
 
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let is_number = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let number = if is_number { u64::from_str_radix(text, 16).ok() } else { None };
+                number.map(Self).ok_or_else(|| IdError::NotARandomId(text.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if !deserializer.is_human_readable() {
+                    return u64::deserialize(deserializer).map(Self);
+                }
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
 }
 
-/// One start of a run: another each time that its subtasks are started, by whichever host. A random number, so that no
-/// two hosts ever use the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AttemptId(pub u64);
-
-impl fmt::Display for AttemptId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
+random_ids! {
+    /// One life of a job: from its submission until it is over. Another submission of the same job is another run; what
+    /// is sent out under the name of a run is never mistaken for what an earlier one sent.
+    RunId;
+    /// One start of a run: another each time that its subtasks are started, by whichever host. A random number, so that
+    /// no two hosts ever use the same.
+    AttemptId;
 }
 
 /// Indices share one shape; the macro lists them and nothing more.
@@ -256,6 +285,15 @@ mod tests {
         assert_eq!((name.name(), name.version()), ("enrich", "1.2.0"));
         for bad in ["enrich", "enrich@", "@1", "a@b@c", "../x@1"] {
             assert!(bad.parse::<ModuleName>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_run_reads_back_what_it_writes() {
+        let run = RunId(0x2a);
+        assert_eq!((run.to_string().as_str(), "000000000000002a".parse()), ("000000000000002a", Ok(run)));
+        for bad in ["2a", "", "+00000000000002a", "000000000000002g"] {
+            assert!(bad.parse::<AttemptId>().is_err(), "{bad:?} was accepted");
         }
     }
 

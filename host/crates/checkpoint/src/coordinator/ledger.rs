@@ -30,11 +30,9 @@ pub(super) struct Ledger {
     handed_over: BTreeSet<CommittableId>,
     next_committable: u64,
     /// Pages of the newest decided checkpoint of this attempt: they need not be stored again.
-    stored_pages: BTreeSet<FileRef>,
-    /// Files that are named by the manifest on its way.
-    on_its_way: BTreeSet<FileRef>,
-    /// Files that were merged away, perhaps before any manifest named them.
-    merged_away: BTreeSet<FileRef>,
+    stored_pages: Vec<PageRef>,
+    /// Files that no list has any more, perhaps without a manifest ever having named them.
+    dropped: BTreeSet<FileRef>,
 }
 
 impl Ledger {
@@ -51,14 +49,19 @@ impl Ledger {
             uncommitted: Vec::new(),
             handed_over: BTreeSet::new(),
             next_committable: 0,
-            stored_pages: BTreeSet::new(),
-            on_its_way: BTreeSet::new(),
-            merged_away: BTreeSet::new(),
+            stored_pages: Vec::new(),
+            dropped: BTreeSet::new(),
         }
     }
 
+    /// How many are not known to be committed.
     pub(super) fn uncommitted(&self) -> usize {
         self.uncommitted.len()
+    }
+
+    /// How many of them the committer has.
+    pub(super) fn handed_over(&self) -> usize {
+        self.handed_over.len()
     }
 
     /// The files of every state, oldest first.
@@ -91,6 +94,7 @@ impl Ledger {
         &mut setup.files[subtask.at()]
     }
 
+    /// Puts one file in the place of neighbours. If they are no neighbours any more, the file is of no use.
     pub(super) fn merged(
         &mut self,
         node: &NodeId,
@@ -99,10 +103,13 @@ impl Ledger {
         by: Option<StateFile>,
     ) {
         let files = self.files_mut(node, subtask);
-        let first = files.windows(replaced.len().max(1)).position(|run| run.iter().map(|one| one.file).eq(replaced.iter().copied()));
-        if let Some(first) = first {
-            files.splice(first..first + replaced.len(), by);
-            self.merged_away.extend(replaced);
+        let mut runs = files.windows(replaced.len().max(1));
+        match runs.position(|run| run.iter().map(|one| one.file).eq(replaced.iter().copied())) {
+            Some(first) => {
+                files.splice(first..first + replaced.len(), by);
+                self.dropped.extend(replaced);
+            }
+            None => self.dropped.extend(by.map(|file| file.file)),
         }
     }
 
@@ -142,12 +149,15 @@ impl Ledger {
                 splits.insert(page.node.clone(), stand);
             }
             let bytes = page.encode();
-            let file = FileRef { attempt: self.attempt, hash: NodeSnapshot::hash_of(&bytes), bytes: bytes.len() as u64 };
-            refs.push(PageRef { node, file });
-            if !self.stored_pages.contains(&file) {
-                stats.uploaded_bytes += file.bytes;
-                pages.push((file, bytes));
+            let hash = NodeSnapshot::hash_of(&bytes);
+            if let Some(stored) = self.stored_pages.iter().find(|stored| stored.node == node && stored.file.hash == hash) {
+                refs.push(stored.clone());
+                continue;
             }
+            let file = FileRef { attempt: self.attempt, number: checkpoint.0, hash, bytes: bytes.len() as u64 };
+            stats.uploaded_bytes += file.bytes;
+            pages.push((file, bytes));
+            refs.push(PageRef { node, file });
         }
         let manifest = Manifest {
             job: self.job.clone(),
@@ -166,7 +176,6 @@ impl Ledger {
         named.extend(manifest.files());
         stats.state_bytes = named.iter().map(|file| file.bytes).sum();
         stats.uploaded_bytes += ChainEntry::Checkpoint(manifest.clone()).encode().len() as u64;
-        self.on_its_way.clone_from(&named);
         ToStore { slot: self.next_slot, manifest, pages, named, splits, started, stats }
     }
 
@@ -175,26 +184,27 @@ impl Ledger {
         let manifest = &stored.manifest;
         self.next_slot = stored.slot.next();
         self.parent = Some(manifest.checkpoint);
-        self.stored_pages = manifest.pages.iter().map(|page| page.file).collect();
-        self.on_its_way.clear();
+        self.stored_pages.clone_from(&manifest.pages);
         let retained =
             Retained { slot: stored.slot, checkpoint: manifest.checkpoint, files: stored.named.clone() };
         self.retained.push_back(retained);
-        let new: Vec<_> =
-            manifest.committables.iter().filter(|one| self.handed_over.insert(one.id)).cloned().collect();
+        // Not those of which it was heard, while the manifest was on its way, that an earlier permit has committed them.
+        let open: BTreeSet<_> = self.uncommitted.iter().map(|one| one.id).collect();
+        let is_new = |one: &&Committable| open.contains(&one.id) && self.handed_over.insert(one.id);
+        let new: Vec<_> = manifest.committables.iter().filter(is_new).cloned().collect();
         (CommitPermit::of_decided(manifest), new)
     }
 
     /// What need not be kept any more.
     pub(super) fn retire(&mut self, keep: usize) -> Garbage {
-        let mut pinned = self.on_its_way.clone();
-        pinned.extend(self.nodes.iter().flat_map(|node| node.files.iter().flatten()).map(|file| file.file));
-        pinned.extend(self.uncommitted.iter().flat_map(|one| one.files.iter().copied()));
-        pinned.extend(self.stored_pages.iter().copied());
+        let in_lists = self.nodes.iter().flat_map(|node| node.files.iter().flatten()).map(|file| file.file);
+        let to_commit = self.uncommitted.iter().flat_map(|one| one.files.iter().copied());
+        let pages = self.stored_pages.iter().map(|page| page.file);
+        let pinned: BTreeSet<_> = in_lists.chain(to_commit).chain(pages).collect();
         let mut garbage = retire(&mut self.retained, keep, &pinned);
         // What a retained checkpoint still names goes with it.
         let is_named = |file: &FileRef| self.retained.iter().any(|kept| kept.files.contains(file));
-        let orphans = std::mem::take(&mut self.merged_away).into_iter();
+        let orphans = std::mem::take(&mut self.dropped).into_iter();
         garbage.files.extend(orphans.filter(|file| !is_named(file) && !pinned.contains(file)));
         garbage.files.sort_unstable();
         garbage.files.dedup();

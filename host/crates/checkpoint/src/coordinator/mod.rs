@@ -19,8 +19,8 @@ pub use self::words::{
 use self::ledger::Ledger;
 use crate::snapshot::StateFile;
 
-/// At most this many committables may wait for their commit before no further checkpoint is begun: a sink that cannot
-/// commit must not fill the disk.
+/// While more than this many decided committables wait for their commit, no further checkpoint is begun: a sink that
+/// cannot commit must not fill the disk. What no checkpoint has decided yet does not count, since only the next one can.
 const MOST_UNCOMMITTED: usize = 4096;
 
 /// The state machine.
@@ -29,13 +29,17 @@ pub struct Coordinator {
     policy: Policy,
     participants: BTreeSet<Participant>,
     ended: BTreeSet<Participant>,
+    /// What each has acknowledged last.
+    acked: BTreeMap<Participant, CheckpointId>,
     ledger: Ledger,
     phase: Phase,
     last_number: CheckpointId,
     /// When the next one is due by the clock.
     due_ms: Option<u64>,
-    /// Not before this: the pause after the last one.
+    /// Not before this, unless somebody waits for it: the pause after a decided one.
     pause_until_ms: u64,
+    /// Not before this, whoever waits: the pause after a failed one.
+    retry_at_ms: u64,
     /// Somebody asked for one.
     requested: Option<CheckpointKind>,
     suspending: bool,
@@ -51,13 +55,15 @@ enum Phase {
     /// The manifest is on its way. It cannot be taken back any more: it may have been stored.
     Storing(Box<ToStore>),
     /// The last one is decided; its commits are awaited.
-    Final,
+    Final(End),
 }
 
 #[derive(Debug)]
 struct Collecting {
     number: CheckpointId,
     kind: CheckpointKind,
+    /// Somebody asked for it.
+    requested: bool,
     is_final: bool,
     started: Now,
     acks: BTreeMap<Participant, Ack>,
@@ -72,9 +78,11 @@ impl Coordinator {
             policy: setup.policy,
             participants: setup.participants.clone(),
             ended: BTreeSet::new(),
+            acked: BTreeMap::new(),
             phase: Phase::Idle,
             last_number: setup.numbers_above,
             pause_until_ms: now.monotonic_ms,
+            retry_at_ms: now.monotonic_ms,
             requested: None,
             suspending: false,
             failures_in_a_row: 0,
@@ -87,11 +95,10 @@ impl Coordinator {
     #[must_use]
     pub fn next_tick_ms(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Idle if self.over => None,
-            Phase::Idle if self.wants_one_at_once() => Some(self.pause_until_ms),
-            Phase::Idle => self.due_ms.map(|due| due.max(self.pause_until_ms)),
+            Phase::Idle if self.over || !self.has_room() => None,
+            Phase::Idle => self.begins_at_ms(),
             Phase::Collecting(collecting) => Some(collecting.started.monotonic_ms + self.policy.timeout_ms),
-            Phase::Storing(_) | Phase::Final => None,
+            Phase::Storing(_) | Phase::Final(_) => None,
         }
     }
 
@@ -101,7 +108,7 @@ impl Coordinator {
         match &self.phase {
             Phase::Collecting(collecting) => Some(collecting.number),
             Phase::Storing(to_store) => Some(to_store.manifest.checkpoint),
-            Phase::Idle | Phase::Final => None,
+            Phase::Idle | Phase::Final(_) => None,
         }
     }
 
@@ -111,6 +118,10 @@ impl Coordinator {
     }
 
     /// Takes an event in; says what is to be done, in this order.
+    ///
+    /// # Panics
+    /// If a participant acknowledges a checkpoint behind a later one, or a node that the setup does not have. The books
+    /// would be wrong from then on, and nothing may be decided by them.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.over {
@@ -118,14 +129,16 @@ impl Coordinator {
         }
         match event {
             Event::Tick => {}
-            Event::Requested(kind) => self.requested = Some(kind),
+            Event::Requested(kind) => self.request(kind),
             Event::Suspend => self.suspending = true,
             Event::Ended(participant) => {
-                self.ended.insert(participant);
+                if self.participants.contains(&participant) {
+                    self.ended.insert(participant);
+                }
             }
             Event::Acked(ack) => self.acked(now, *ack, &mut actions),
             Event::Declined { checkpoint, by, why } => {
-                if self.under_way() == Some(checkpoint) {
+                if matches!(&self.phase, Phase::Collecting(collecting) if collecting.number == checkpoint) {
                     self.fail(now, Failure::Declined { by, why }, &mut actions);
                 }
             }
@@ -150,6 +163,26 @@ impl Coordinator {
         self.all_ended() || self.suspending || self.requested.is_some()
     }
 
+    /// When the next one begins, if nothing happens before.
+    fn begins_at_ms(&self) -> Option<u64> {
+        if self.wants_one_at_once() {
+            return Some(self.retry_at_ms);
+        }
+        self.due_ms.map(|due| due.max(self.pause_until_ms).max(self.retry_at_ms))
+    }
+
+    fn has_room(&self) -> bool {
+        self.ledger.handed_over() <= MOST_UNCOMMITTED
+    }
+
+    /// A savepoint is a checkpoint too: it serves whoever asked for either.
+    fn request(&mut self, kind: CheckpointKind) {
+        match kind {
+            CheckpointKind::Checkpoint => _ = self.requested.get_or_insert(kind),
+            CheckpointKind::Savepoint => self.requested = Some(kind),
+        }
+    }
+
     fn look_at_clock(&mut self, now: Now, actions: &mut Vec<Action>) {
         if self.over {
             return;
@@ -164,26 +197,35 @@ impl Coordinator {
                 }
             }
             Phase::Idle => {
-                let due = self.wants_one_at_once() || self.due_ms.is_some_and(|due| due <= now.monotonic_ms);
-                let room = self.ledger.uncommitted() <= MOST_UNCOMMITTED;
-                if due && room && self.pause_until_ms <= now.monotonic_ms {
+                if self.has_room() && self.begins_at_ms().is_some_and(|at| at <= now.monotonic_ms) {
                     self.begin(now, actions);
                 }
             }
-            Phase::Storing(_) | Phase::Final => {}
+            Phase::Storing(_) | Phase::Final(_) => {}
         }
     }
 
     fn begin(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.last_number = CheckpointId(self.last_number.0 + 1);
-        let (number, kind) = (self.last_number, self.requested.take().unwrap_or(CheckpointKind::Checkpoint));
-        let is_final = self.all_ended();
+        let (number, requested) = (self.last_number, self.requested.take());
+        let kind = requested.unwrap_or(CheckpointKind::Checkpoint);
         self.due_ms = self.policy.every_ms.map(|every| now.monotonic_ms + every);
-        self.phase = Phase::Collecting(Collecting { number, kind, is_final, started: now, acks: BTreeMap::new() });
+        self.phase = Phase::Collecting(Collecting {
+            number,
+            kind,
+            requested: requested.is_some(),
+            is_final: self.all_ended(),
+            started: now,
+            acks: BTreeMap::new(),
+        });
         actions.push(Action::Inject(CheckpointBarrier { checkpoint: number, kind }));
     }
 
     fn acked(&mut self, now: Now, mut ack: Ack, actions: &mut Vec<Action>) {
+        match self.acked.insert(ack.by, ack.checkpoint) {
+            Some(before) if before == ack.checkpoint => return,
+            before => assert!(before < Some(ack.checkpoint), "acknowledgements come in the order of the barriers"),
+        }
         // Files and committables count whatever becomes of the checkpoint.
         self.ledger.take_in(&mut ack);
         let Phase::Collecting(collecting) = &mut self.phase else { return };
@@ -194,7 +236,7 @@ impl Coordinator {
         if collecting.acks.len() < self.participants.len() {
             return;
         }
-        let Phase::Collecting(Collecting { number, kind, is_final, started, acks }) =
+        let Phase::Collecting(Collecting { number, kind, is_final, started, acks, requested: _ }) =
             std::mem::replace(&mut self.phase, Phase::Idle)
         else {
             unreachable!("the phase was just looked at")
@@ -214,8 +256,11 @@ impl Coordinator {
         };
         self.failures_in_a_row = 0;
         self.pause_until_ms = now.monotonic_ms + self.policy.min_pause_ms;
-        if to_store.manifest.is_final || self.suspending {
-            self.phase = Phase::Final;
+        // What all have ended since its barrier does not make it final: there may be output behind it.
+        if to_store.manifest.is_final {
+            self.phase = Phase::Final(End::Input);
+        } else if self.suspending {
+            self.phase = Phase::Final(End::Suspended);
         }
         let duration_ms = now.monotonic_ms.saturating_sub(to_store.started.monotonic_ms);
         actions.push(Action::Report(Report::Completed { checkpoint, duration_ms, stats: to_store.stats.clone() }));
@@ -230,12 +275,14 @@ impl Coordinator {
     }
 
     fn fail(&mut self, now: Now, failure: Failure, actions: &mut Vec<Action>) {
-        let Phase::Collecting(collecting) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
-        self.pause_until_ms = now.monotonic_ms + self.policy.min_pause_ms.max(self.policy.pause_after_failure_ms);
+        let Phase::Collecting(collecting) = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            unreachable!("only a checkpoint whose barriers are out fails")
+        };
+        self.retry_at_ms = now.monotonic_ms + self.policy.min_pause_ms.max(self.policy.pause_after_failure_ms);
         let counts = failure.counts();
         actions.push(Action::Report(Report::Failed { checkpoint: collecting.number, failure: failure.clone() }));
-        if collecting.kind != CheckpointKind::Checkpoint {
-            self.requested.get_or_insert(collecting.kind);
+        if collecting.requested {
+            self.request(collecting.kind);
         }
         if !counts {
             return;
@@ -248,9 +295,10 @@ impl Coordinator {
     }
 
     fn look_for_end(&mut self, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Final) && self.ledger.uncommitted() == 0 && !self.over {
+        let Phase::Final(end) = self.phase else { return };
+        if self.ledger.uncommitted() == 0 && !self.over {
             self.over = true;
-            actions.push(Action::Finish(if self.all_ended() { End::Input } else { End::Suspended }));
+            actions.push(Action::Finish(end));
         }
     }
 }

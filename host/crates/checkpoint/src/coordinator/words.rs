@@ -39,7 +39,8 @@ pub struct Participant {
 pub struct Policy {
     /// From the start of one to the start of the next. `None`: only when asked, and at the end.
     pub every_ms: Option<u64>,
-    /// At least this from the end of one to the start of the next.
+    /// At least this from the end of one to the start of the next, unless somebody waits for that: it was asked for, the
+    /// input has ended, the host goes down.
     pub min_pause_ms: u64,
     /// At least this after a failed one.
     pub pause_after_failure_ms: u64,
@@ -74,7 +75,7 @@ pub struct Setup {
     pub numbers_above: CheckpointId,
     /// The checkpoint that was restored.
     pub parent: Option<CheckpointId>,
-    /// Decided checkpoints that are kept, oldest first.
+    /// Decided checkpoints that are kept, oldest first; the one that was restored is among them.
     pub retained: VecDeque<Retained>,
 }
 
@@ -96,9 +97,9 @@ pub struct NodeSetup {
 pub enum Event {
     /// Time has passed.
     Tick,
-    /// Somebody wants a checkpoint now.
+    /// Somebody wants a checkpoint now. If it fails, it is begun again.
     Requested(CheckpointKind),
-    /// The host goes down: one last checkpoint, then [`Action::Finish`].
+    /// The host goes down: one last checkpoint, which may be the one that is under way, then [`Action::Finish`].
     Suspend,
     /// A subtask has come to the end of its input. It still passes barriers on.
     Ended(Participant),
@@ -137,7 +138,8 @@ pub enum Event {
     },
 }
 
-/// One subtask's part of a checkpoint; all that it names is durable.
+/// One subtask's part of a checkpoint; all that it names is durable. Those of one participant are told in the order of
+/// the barriers, whatever became of the checkpoints.
 #[derive(Debug, Clone)]
 pub struct Ack {
     /// Which checkpoint.
@@ -187,7 +189,8 @@ pub enum Action {
         /// What.
         committables: Vec<Committable>,
     },
-    /// Behind all that was stored so far: delete slots, then files.
+    /// Behind all that was stored so far: delete slots, then files. What is not deleted stays as garbage; nothing depends
+    /// on it.
     Delete(Garbage),
     /// For people.
     Report(Report),
