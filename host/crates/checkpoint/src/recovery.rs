@@ -26,7 +26,7 @@ pub enum Fact {
 /// All that bears on the decision.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Every filled slot, ascending.
+    /// Every filled slot, ascending; one that was gone when it was to be read is not filled. The oldest may be left out.
     pub slots: Vec<(Slot, Fact)>,
     /// A checkpoint that somebody accepted to go on from, whatever it repeats.
     pub accepted: Option<CheckpointId>,
@@ -89,7 +89,13 @@ pub enum Refusal {
     NoSuchCheckpoint(CheckpointId),
 }
 
+/// What cannot be read had a number too. So many are left free for it: at one a second, those of eleven days.
+const ROOM_FOR_UNREADABLE: u64 = 1_000_000;
+
 /// Decides. Pure; ask again with [`Fact::Incomplete`] if what was chosen turns out not to be whole.
+///
+/// The last slot says where the run stands: a checkpoint is what it goes on from, and a claim says what its attempt went
+/// on from. What stands before a claim and is younger than that was given up by a person, once and for all.
 #[must_use]
 pub fn decide(facts: &Facts) -> Decision {
     let claim = facts.slots.last().map_or(Slot(0), |(slot, _)| slot.next());
@@ -100,11 +106,6 @@ pub fn decide(facts: &Facts) -> Decision {
         claim,
         numbers_above,
     };
-    for (slot, fact) in &facts.slots {
-        if let Fact::Damaged(why @ Damaged::Newer { .. }) = fact {
-            return Decision::Refuse(Refusal::Newer { slot: *slot, why: why.clone() });
-        }
-    }
     if let Some(accepted) = facts.accepted {
         return match usable(facts).find(|(_, manifest)| manifest.checkpoint == accepted) {
             Some((slot, manifest)) => restore(slot, manifest),
@@ -112,53 +113,69 @@ pub fn decide(facts: &Facts) -> Decision {
             None => Decision::Refuse(Refusal::NoSuchCheckpoint(accepted)),
         };
     }
-    // The newest claim says where its attempt went on from: what stands between was given up.
-    let mut given_up_above = None;
-    for (slot, fact) in facts.slots.iter().rev() {
-        let number = match fact {
-            Fact::Claim(Claim { restored: None, .. }) if given_up_above.is_none() => break,
-            Fact::Claim(claim) => {
-                given_up_above = given_up_above.or(claim.restored);
-                continue;
-            }
-            Fact::Checkpoint(manifest) | Fact::Incomplete(manifest, _) => Some(manifest.checkpoint),
-            Fact::Damaged(_) => None,
-        };
-        if given_up_above.is_some() && number != given_up_above {
-            continue;
+    let standing = match facts.slots.last() {
+        None | Some((_, Fact::Claim(Claim { restored: None, .. }))) => return Decision::Begin { claim, numbers_above },
+        Some((_, Fact::Claim(Claim { restored: Some(restored), .. }))) => {
+            let Some(standing) = checkpoints(facts).find(|(_, manifest, _)| manifest.checkpoint == *restored) else {
+                let why = "its record is gone from the chain, or cannot be read";
+                return refuse(facts, claim, restored.to_string(), why.to_owned());
+            };
+            standing
         }
-        let (name, why) = match fact {
-            Fact::Claim(_) => unreachable!("claims were told apart above"),
-            Fact::Checkpoint(manifest) => return restore(*slot, manifest),
-            Fact::Incomplete(manifest, why) => (manifest.checkpoint.to_string(), why.clone()),
-            Fact::Damaged(why) => (format!("in slot {slot}"), why.to_string()),
-        };
-        return refuse(facts, name, why);
-    }
-    match given_up_above {
-        Some(missing) => refuse(facts, missing.to_string(), "it is not in the chain any more".to_owned()),
-        None => Decision::Begin { claim, numbers_above },
+        Some((slot, Fact::Damaged(why @ Damaged::Newer { .. }))) => {
+            return Decision::Refuse(Refusal::Newer { slot: *slot, why: why.clone() });
+        }
+        Some((slot, Fact::Damaged(why))) => return refuse(facts, *slot, format!("in slot {slot}"), why.to_string()),
+        Some((slot, Fact::Checkpoint(manifest))) => (*slot, &**manifest, None),
+        Some((slot, Fact::Incomplete(manifest, why))) => (*slot, &**manifest, Some(why.as_str())),
+    };
+    match standing {
+        (slot, manifest, None) => restore(slot, manifest),
+        (slot, manifest, Some(why)) => refuse(facts, slot, manifest.checkpoint.to_string(), why.to_owned()),
     }
 }
 
-fn refuse(facts: &Facts, name: String, why: String) -> Decision {
-    let fallback = usable(facts).map(|(_, manifest)| manifest.checkpoint).next();
+/// Whether a claim that was just put into its slot holds; if not, nothing was claimed, and all is to be read anew.
+///
+/// Checkpoints that are not kept leave their slots free. Whoever read the chain long ago and goes on only now may put a
+/// claim into one of these, and would go on from what others left long behind. `restored` is where the checkpoint stands
+/// that the claim goes on from, `listed` every filled slot, listed after the claim was put: a younger slot, or that
+/// checkpoint's absence, says that the chain had gone on.
+#[must_use]
+pub fn claim_holds(claim: Slot, restored: Option<Slot>, listed: &[Slot]) -> bool {
+    listed.iter().max() == Some(&claim) && restored.is_none_or(|slot| listed.contains(&slot))
+}
+
+/// `fallback` is older than what is refused: what is younger was refused or given up before.
+fn refuse(facts: &Facts, refused: Slot, name: String, why: String) -> Decision {
+    let fallback = usable(facts).find(|(slot, _)| *slot < refused).map(|(_, manifest)| manifest.checkpoint);
     Decision::Refuse(Refusal::Unusable { name, why, fallback })
+}
+
+/// Checkpoints whose record can be read, newest first, and why they cannot be used.
+fn checkpoints(facts: &Facts) -> impl Iterator<Item = (Slot, &Manifest, Option<&str>)> {
+    facts.slots.iter().rev().filter_map(|(slot, fact)| match fact {
+        Fact::Checkpoint(manifest) => Some((*slot, &**manifest, None)),
+        Fact::Incomplete(manifest, why) => Some((*slot, &**manifest, Some(why.as_str()))),
+        Fact::Claim(_) | Fact::Damaged(_) => None,
+    })
 }
 
 /// Checkpoints that can be restored, newest first.
 fn usable(facts: &Facts) -> impl Iterator<Item = (Slot, &Manifest)> {
-    facts.slots.iter().rev().filter_map(|(slot, fact)| match fact {
-        Fact::Checkpoint(manifest) => Some((*slot, &**manifest)),
-        Fact::Claim(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
-    })
+    checkpoints(facts).filter(|(_, _, why)| why.is_none()).map(|(slot, manifest, _)| (slot, manifest))
 }
 
 fn numbers_above(facts: &Facts) -> CheckpointId {
-    let numbers = facts.slots.iter().map(|(_, fact)| match fact {
-        Fact::Claim(claim) => claim.numbers_above,
-        Fact::Checkpoint(manifest) | Fact::Incomplete(manifest, _) => manifest.checkpoint,
-        Fact::Damaged(_) => CheckpointId(0),
+    let known = facts.slots.iter().map(|(_, fact)| match fact {
+        Fact::Claim(claim) => Some(claim.numbers_above.0),
+        Fact::Checkpoint(manifest) | Fact::Incomplete(manifest, _) => Some(manifest.checkpoint.0),
+        Fact::Damaged(_) => None,
     });
-    numbers.max().unwrap_or(CheckpointId(0))
+    let ends_unreadable = matches!(facts.slots.last(), Some((_, Fact::Damaged(_))));
+    let room = if ends_unreadable { ROOM_FOR_UNREADABLE } else { 0 };
+    CheckpointId(known.flatten().max().unwrap_or(0) + room)
 }
+
+#[cfg(test)]
+mod tests;

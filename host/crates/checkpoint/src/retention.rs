@@ -53,3 +53,17 @@ pub fn retire(decided: &mut VecDeque<Retained>, keep: usize, pinned: &BTreeSet<F
     garbage.files = candidates.into_iter().filter(|file| !is_needed(file)).collect();
     garbage
 }
+
+/// What a crash has left behind: files that earlier attempts wrote and nothing names. `listed` are all files of the run,
+/// **listed before the claim was put**, `kept` what the claim found.
+///
+/// Before: a host may be stopped between its claim and this. When it goes on, its successor's files are there too, and
+/// named by checkpoints of which it knows nothing. They are not in a list that is older than the claim.
+#[must_use]
+pub fn left_behind(listed: impl IntoIterator<Item = FileRef>, kept: &VecDeque<Retained>) -> Vec<FileRef> {
+    let is_named = |file: &FileRef| kept.iter().any(|kept| kept.files.contains(file));
+    listed.into_iter().filter(|file| !is_named(file)).collect()
+}
+
+#[cfg(test)]
+mod tests;
