@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord, OperationRecord, PutModule, RememberedAnswer};
-use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_ports::module_registry::Admission;
 use gristmill_ports::{Clock, PortError};
-use gristmill_types::{DeadLetter, JobId, ModuleHash, ModuleName};
+use gristmill_types::{CheckpointId, DeadLetter, JobId, ModuleHash, ModuleName, RunId};
 
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetterFiles;
@@ -22,12 +22,13 @@ const DEAD_LETTER_BYTES: u64 = 1 << 30;
 /// ```text
 /// FORMAT                      the version of the directory
 /// LOCK                        held by the host, with its process number
-/// catalog.redb                modules, names, jobs, operations, answers, marks of replay
+/// catalog.redb                modules, names, jobs, operations, answers; of dead letters, which were replayed, which
+///                             belong to decided checkpoints, which are forgotten
 /// modules/<hash>.wasm         module bytes
 /// dead-letters/<job>/*.log    dead letters, in segments named by their first number
 /// ```
 pub struct FileCatalog {
-    store: Store,
+    store: Arc<Store>,
     modules: ModuleFiles,
     letters: DeadLetterFiles,
     clock: Arc<dyn Clock>,
@@ -44,9 +45,9 @@ impl FileCatalog {
     /// If the directory cannot be written, is of another version, is damaged, or is in use by another host.
     pub fn open(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, PortError> {
         let dir = DataDir::open(data_dir)?;
-        let store = Store::open(dir.path())?;
+        let store = Arc::new(Store::open(dir.path())?);
         let modules = ModuleFiles::open(dir.path(), &store.module_hashes()?)?;
-        let letters = DeadLetterFiles::open(dir.path(), DEAD_LETTER_BYTES)?;
+        let letters = DeadLetterFiles::open(dir.path(), Arc::clone(&store), DEAD_LETTER_BYTES)?;
         Ok(Self { store, modules, letters, clock, changing_modules: Mutex::new(()), _dir: dir })
     }
 }
@@ -136,26 +137,31 @@ impl Catalog for FileCatalog {
     }
 }
 
+/// Of a run that ended without deciding, because it was cancelled or its host was killed for good, letters stay as they
+/// are: kept, and not decided.
 impl DeadLetterStore for FileCatalog {
-    fn append(&self, job: &JobId, letters: &[DeadLetter]) -> Result<(), PortError> {
-        self.letters.append(job, letters)
+    fn append(&self, job: &JobId, epoch: Epoch, letters: &[DeadLetter]) -> Result<(), PortError> {
+        self.letters.append(job, epoch, letters)
     }
 
-    fn page(&self, job: &JobId, from: u64, limit: usize) -> Result<Vec<(u64, DeadLetter)>, PortError> {
-        self.letters.page(job, from, limit)
+    fn decided(&self, job: &JobId, run: RunId, checkpoint: CheckpointId) -> Result<(), PortError> {
+        self.letters.with(job, |letters| letters.decided(run, checkpoint))
+    }
+
+    fn abort_behind(&self, job: &JobId, run: RunId, restored: Option<CheckpointId>) -> Result<(), PortError> {
+        self.letters.with(job, |letters| letters.go_back(run, restored))
+    }
+
+    fn page(&self, job: &JobId, from: u64, limit: usize) -> Result<Vec<KeptLetter>, PortError> {
+        self.letters.with(job, |letters| letters.page(from, limit))
     }
 
     fn count(&self, job: &JobId) -> Result<u64, PortError> {
-        self.letters.count(job)
+        self.letters.with(job, |letters| Ok(letters.count()))
     }
 
-    fn mark_replayed(&self, job: &JobId, numbers: &[u64]) -> Result<(), PortError> {
-        let count = self.letters.count(job)?;
-        if let Some(strange) = numbers.iter().find(|number| **number >= count) {
-            let text = format!("job `{job}` has {count} dead letters, counted from zero; there is no number {strange}");
-            return Err(PortError::fatal(text));
-        }
-        self.store.mark_replayed(job, numbers)
+    fn mark_replayed(&self, job: &JobId, epoch: Epoch, numbers: &[u64]) -> Result<(), PortError> {
+        self.letters.with(job, |letters| letters.mark_replayed(epoch, numbers))
     }
 
     fn is_replayed(&self, job: &JobId, number: u64) -> Result<bool, PortError> {
@@ -163,8 +169,6 @@ impl DeadLetterStore for FileCatalog {
     }
 
     fn delete(&self, job: &JobId) -> Result<(), PortError> {
-        // Marks first: a mark that outlived its letter would hide the next letter of that number.
-        self.store.forget_replayed(job)?;
         self.letters.delete(job)
     }
 }

@@ -39,3 +39,34 @@ impl Store {
         self.write(|transaction| Ok(transaction.open_table(JOBS)?.remove(id.as_str())?.is_some()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gristmill_ports::catalog::JobState;
+    use gristmill_types::RunId;
+
+    use super::*;
+    use crate::record::decode;
+
+    #[test]
+    fn golden_bytes_of_this_host_and_of_hosts_that_knew_no_runs() {
+        let before = "{\"id\":\"a\",\"document\":{\"version\":1},\"modules\":[],\"state\":\"RUNNING\",\"cause\":null,\
+                      \"created_ms\":1,\"changed_ms\":2,\"final_report\":null";
+        let record = JobRecord {
+            id: "a".parse().unwrap(),
+            document: serde_json::json!({"version": 1}),
+            modules: Vec::new(),
+            state: JobState::Running,
+            cause: None,
+            created_ms: 1,
+            changed_ms: 2,
+            final_report: None,
+            run: None,
+        };
+        assert_eq!(decode(format!("\x02{before}}}").as_bytes()), Ok(record.clone()));
+        let record = JobRecord { run: Some(RunId(u64::MAX)), ..record };
+        let bytes = format!("\x02{before},\"run\":\"ffffffffffffffff\"}}");
+        assert_eq!(encode_json(&record), bytes.as_bytes());
+        assert_eq!(decode(bytes.as_bytes()), Ok(record));
+    }
+}

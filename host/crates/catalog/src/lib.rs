@@ -14,7 +14,7 @@ mod modules;
 mod jobs;
 mod operations;
 mod answers;
-mod replayed;
+mod letter_rows;
 mod dead_letters;
 mod catalog;
 

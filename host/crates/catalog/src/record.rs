@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 const BINCODE: u8 = 1;
 /// The record follows as JSON.
 const JSON: u8 = 2;
+/// An epoch follows, then a record: a dead letter as the segments have it, which alone write and read it.
+pub(crate) const WITH_EPOCH: u8 = 3;
 
 /// A record as bytes.
 pub(crate) fn encode<T: Serialize>(record: &T) -> Vec<u8> {

@@ -25,8 +25,14 @@ pub(crate) const OPERATIONS_BY_TIME: TableDefinition<(i64, &str), ()> = TableDef
 pub(crate) const ANSWERS: TableDefinition<&str, &[u8]> = TableDefinition::new("answers");
 /// When given, and idempotency key: the order in which answers are forgotten.
 pub(crate) const ANSWERS_BY_TIME: TableDefinition<(i64, &str), ()> = TableDefinition::new("answers-by-time");
-/// Job id and number of a dead letter that was replayed.
+/// Job id and number of a dead letter that was replayed, by a host that knew no checkpoints.
 pub(crate) const REPLAYED: TableDefinition<(&str, u64), ()> = TableDefinition::new("replayed");
+/// Job id and number of a dead letter that was replayed → run, and behind which checkpoint of it.
+pub(crate) const REPLAYED_IN: TableDefinition<(&str, u64), (u64, u64)> = TableDefinition::new("replayed-in");
+/// Job id and run → the highest checkpoint that is decided.
+pub(crate) const DECIDED: TableDefinition<(&str, u64), u64> = TableDefinition::new("decided");
+/// Job id and number of a dead letter that is forgotten → the next number that is not. Rows do not overlap.
+pub(crate) const FORGOTTEN: TableDefinition<(&str, u64), u64> = TableDefinition::new("forgotten");
 
 /// The redb file of a data directory.
 pub(crate) struct Store {
@@ -52,6 +58,9 @@ impl Store {
             transaction.open_table(ANSWERS)?;
             transaction.open_table(ANSWERS_BY_TIME)?;
             transaction.open_table(REPLAYED)?;
+            transaction.open_table(REPLAYED_IN)?;
+            transaction.open_table(DECIDED)?;
+            transaction.open_table(FORGOTTEN)?;
             Ok(())
         })?;
         Ok(store)

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use gristmill_catalog::FileCatalog;
 use gristmill_ports::PortError;
 use gristmill_ports::clock::ManualClock;
-use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::dead_letters::{DeadLetterStore, Epoch};
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{DeadLetter, JobId, ModuleHash};
+use gristmill_types::{CheckpointId, DeadLetter, JobId, ModuleHash, RunId};
 
 fn open(dir: &Path) -> Result<FileCatalog, PortError> {
     FileCatalog::open(dir, Arc::new(ManualClock::default()))
@@ -19,6 +19,12 @@ fn open(dir: &Path) -> Result<FileCatalog, PortError> {
 
 fn job(id: &str) -> JobId {
     id.parse().unwrap()
+}
+
+const EPOCH: Epoch = epoch(1, 0);
+
+const fn epoch(run: u64, after: u64) -> Epoch {
+    Epoch { run: RunId(run), after: CheckpointId(after) }
 }
 
 fn letter(number: usize) -> DeadLetter {
@@ -46,8 +52,8 @@ fn letters(numbers: std::ops::Range<usize>) -> Vec<DeadLetter> {
 
 fn all(store: &FileCatalog, job: &JobId) -> Vec<DeadLetter> {
     let page = store.page(job, 0, usize::MAX).unwrap();
-    assert!(page.iter().enumerate().all(|(place, (number, _))| place as u64 == *number), "numbers run from zero");
-    page.into_iter().map(|(_, letter)| letter).collect()
+    assert!(page.iter().enumerate().all(|(place, kept)| place as u64 == kept.number), "numbers run from zero");
+    page.into_iter().map(|kept| kept.letter).collect()
 }
 
 fn segments(dir: &Path, job: &JobId) -> Vec<PathBuf> {
@@ -62,16 +68,17 @@ fn letters_keep_their_order_and_numbers_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (job("a"), job("b"));
     let store = open(dir.path()).unwrap();
-    store.append(&a, &letters(0..600)).unwrap();
-    store.append(&b, &letters(7..8)).unwrap();
-    store.append(&a, &[]).unwrap();
+    store.append(&a, EPOCH, &letters(0..600)).unwrap();
+    store.append(&b, EPOCH, &letters(7..8)).unwrap();
+    store.append(&a, EPOCH, &[]).unwrap();
     drop(store);
     let store = open(dir.path()).unwrap();
-    store.append(&a, &letters(600..601)).unwrap();
+    store.append(&a, EPOCH, &letters(600..601)).unwrap();
     assert_eq!((store.count(&a).unwrap(), store.count(&b).unwrap(), store.count(&job("c")).unwrap()), (601, 1, 0));
     assert_eq!(all(&store, &a), letters(0..601));
     for (from, limit) in [(0, 3), (255, 3), (256, 1), (511, 300), (600, 5), (601, 5), (9999, 5), (0, 0)] {
         let page = store.page(&a, from, limit).unwrap();
+        let page: Vec<_> = page.into_iter().map(|kept| (kept.number, kept.letter)).collect();
         let until = (from as usize).saturating_add(limit).min(601);
         let expected: Vec<_> = (from as usize..until).map(|number| (number as u64, letter(number))).collect();
         assert_eq!(page, expected, "from {from}, at most {limit}");
@@ -83,10 +90,10 @@ fn a_torn_tail_is_cut_off_and_what_was_acknowledged_stays() {
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");
     let store = open(dir.path()).unwrap();
-    store.append(&a, &letters(0..3)).unwrap();
+    store.append(&a, EPOCH, &letters(0..3)).unwrap();
     let path = segments(dir.path(), &a).remove(0);
     let acknowledged = fs::metadata(&path).unwrap().len();
-    store.append(&a, &letters(3..4)).unwrap();
+    store.append(&a, EPOCH, &letters(3..4)).unwrap();
     drop(store);
     let whole = fs::read(&path).unwrap();
     let one_byte_wrong = [&whole[..whole.len() - 1], b"!"].concat();
@@ -98,7 +105,7 @@ fn a_torn_tail_is_cut_off_and_what_was_acknowledged_stays() {
         let store = open(dir.path()).unwrap();
         assert_eq!(all(&store, &a), letters(0..3));
         assert_eq!(fs::metadata(&path).unwrap().len(), acknowledged);
-        store.append(&a, &letters(3..5)).unwrap();
+        store.append(&a, EPOCH, &letters(3..5)).unwrap();
         assert_eq!(all(&store, &a), letters(0..5));
     }
 }
@@ -109,14 +116,14 @@ fn segments_follow_one_another() {
     let a = job("a");
     let store = open(dir.path()).unwrap();
     for number in 0..7 {
-        store.append(&a, &[large(number, 6 << 20)]).unwrap();
+        store.append(&a, EPOCH, &[large(number, 6 << 20)]).unwrap();
     }
     assert_eq!(segments(dir.path(), &a).len(), 3);
     drop(store);
     let store = open(dir.path()).unwrap();
     let page = store.page(&a, 2, 3).unwrap();
-    assert_eq!(page.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 3, 4]);
-    assert_eq!(page[1].1, large(3, 6 << 20));
+    assert_eq!(page.iter().map(|kept| kept.number).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(page[1].letter, large(3, 6 << 20));
 }
 
 #[test]
@@ -124,7 +131,7 @@ fn a_page_of_very_large_letters_ends_early() {
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");
     let store = open(dir.path()).unwrap();
-    (0..3).for_each(|number| store.append(&a, &[large(number, 40 << 20)]).unwrap());
+    (0..3).for_each(|number| store.append(&a, EPOCH, &[large(number, 40 << 20)]).unwrap());
     assert_eq!(store.page(&a, 0, 100).unwrap().len(), 2);
     assert_eq!(store.page(&a, 2, 100).unwrap().len(), 1);
 }
@@ -134,8 +141,8 @@ fn damage_to_acknowledged_letters_is_told_and_nothing_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");
     let store = open(dir.path()).unwrap();
-    store.append(&a, &[large(0, 17 << 20)]).unwrap();
-    store.append(&a, &letters(1..2)).unwrap();
+    store.append(&a, EPOCH, &[large(0, 17 << 20)]).unwrap();
+    store.append(&a, EPOCH, &letters(1..2)).unwrap();
     drop(store);
     let paths = segments(dir.path(), &a);
     OpenOptions::new().write(true).open(&paths[0]).unwrap().set_len(1000).unwrap();
@@ -166,7 +173,7 @@ fn appends_from_many_threads_stay_whole_and_lose_nothing() {
             scope.spawn(move || {
                 for group in 0..GROUPS {
                     let first = (thread * GROUPS + group) * GROUP;
-                    store.append(a, &letters(first..first + GROUP)).unwrap();
+                    store.append(a, EPOCH, &letters(first..first + GROUP)).unwrap();
                     store.page(a, 0, 3).unwrap();
                 }
             });
@@ -192,17 +199,17 @@ fn a_letter_is_replayed_once_and_marks_go_with_the_letters() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (job("a"), job("b"));
     let store = open(dir.path()).unwrap();
-    store.append(&a, &letters(0..3)).unwrap();
-    store.append(&b, &letters(0..3)).unwrap();
-    store.mark_replayed(&a, &[0, 2]).unwrap();
-    store.mark_replayed(&b, &[1]).unwrap();
-    let refusal = store.mark_replayed(&a, &[1, 3]).unwrap_err().message;
-    assert_eq!(refusal, "job `a` has 3 dead letters, counted from zero; there is no number 3");
+    store.append(&a, EPOCH, &letters(0..3)).unwrap();
+    store.append(&b, EPOCH, &letters(0..3)).unwrap();
+    store.mark_replayed(&a, EPOCH, &[0, 2]).unwrap();
+    store.mark_replayed(&b, EPOCH, &[1]).unwrap();
+    let refusal = store.mark_replayed(&a, EPOCH, &[1, 3]).unwrap_err().message;
+    assert_eq!(refusal, "job `a` has no dead letter of number 3; the next will be 3");
     drop(store);
     let store = open(dir.path()).unwrap();
     assert_eq!([0, 1, 2].map(|number| store.is_replayed(&a, number).unwrap()), [true, false, true]);
     store.delete(&a).unwrap();
-    store.append(&a, &letters(0..1)).unwrap();
+    store.append(&a, EPOCH, &letters(0..1)).unwrap();
     assert!(!store.is_replayed(&a, 0).unwrap() && store.is_replayed(&b, 1).unwrap());
     assert_eq!((store.count(&a).unwrap(), store.count(&b).unwrap()), (1, 3));
 }

@@ -1,33 +1,57 @@
-//! One letter on disk: length (u32), CRC-32C of the record (u32), both little endian, then the record.
+//! One letter on disk: length (u32) and CRC-32C (u32) of the rest, then its epoch, then the letter. All little endian.
 //!
-//! A law of the storage format, as is [`crate::record`].
+//! ```text
+//! length  crc  3  run (u64)  after (u64)  record of the letter
+//! length  crc  record of the letter          as hosts wrote it that knew no checkpoints
+//! ```
+//!
+//! A law of the storage format, as is [`crate::record`]. The epoch stands before the record at a fixed width, so that it
+//! is found without looking at the letter.
 
 use std::io::{self, Read};
 
-use gristmill_types::DeadLetter;
+use gristmill_ports::dead_letters::Epoch;
+use gristmill_types::{CheckpointId, DeadLetter, RunId};
 
-use crate::record;
+use crate::record::{self, WITH_EPOCH};
 
-/// Bytes before the record.
+/// Bytes before what is checked.
 const HEADER: usize = 8;
+/// Bytes of version, run and checkpoint.
+const EPOCH: usize = 17;
 
 /// Appends a letter as a frame.
 ///
 /// # Errors
 /// If the letter is larger than a frame can be.
-pub(super) fn write(letter: &DeadLetter, out: &mut Vec<u8>) -> Result<(), String> {
+pub(super) fn write(epoch: Epoch, letter: &DeadLetter, out: &mut Vec<u8>) -> Result<(), String> {
     let record = record::encode(letter);
-    let length = u32::try_from(record.len()).map_err(|_| format!("a letter of {} bytes is too large", record.len()))?;
+    let length = EPOCH + record.len();
+    let length = u32::try_from(length).map_err(|_| format!("a letter of {length} bytes is too large"))?;
+    let start = out.len();
     out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&crc32c::crc32c(&record).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.push(WITH_EPOCH);
+    out.extend_from_slice(&epoch.run.0.to_le_bytes());
+    out.extend_from_slice(&epoch.after.0.to_le_bytes());
     out.extend_from_slice(&record);
+    let crc = crc32c::crc32c(&out[start + HEADER..]);
+    out[start + 4..start + HEADER].copy_from_slice(&crc.to_le_bytes());
     Ok(())
 }
 
 /// What stands at a place of a segment.
+#[derive(Debug)]
 pub(super) enum Frame {
-    /// A whole record, and the bytes that its frame takes.
-    Whole { record: Vec<u8>, bytes: u64 },
+    /// A whole letter.
+    Whole {
+        /// When it was set aside; `None` if by a host that knew no checkpoints.
+        epoch: Option<Epoch>,
+        /// The letter, as [`crate::record`] decodes it.
+        record: Vec<u8>,
+        /// What the frame takes.
+        bytes: u64,
+    },
     /// The end of the segment.
     End,
     /// Something that is no whole frame: its writing was cut off, or it is damaged.
@@ -49,16 +73,28 @@ pub(super) fn read(input: &mut impl Read, left: u64) -> io::Result<Frame> {
     input.read_exact(&mut length)?;
     input.read_exact(&mut crc)?;
     let length = u32::from_le_bytes(length);
-    // No record is empty; a stretch of zeros, which a crash can leave behind, would look like many empty ones.
+    // None is empty; a stretch of zeros, which a crash can leave behind, would look like many empty ones.
     if length == 0 || u64::from(length) > left - HEADER as u64 {
         return Ok(Frame::Broken);
     }
-    let mut record = vec![0; length as usize];
-    input.read_exact(&mut record)?;
-    if crc32c::crc32c(&record) != u32::from_le_bytes(crc) {
+    let mut checked = vec![0; length as usize];
+    input.read_exact(&mut checked)?;
+    if crc32c::crc32c(&checked) != u32::from_le_bytes(crc) {
         return Ok(Frame::Broken);
     }
-    Ok(Frame::Whole { bytes: HEADER as u64 + u64::from(length), record })
+    let bytes = HEADER as u64 + u64::from(length);
+    match checked.split_first_chunk::<EPOCH>() {
+        Some(([WITH_EPOCH, epoch @ ..], record)) => {
+            let (epoch, record) = (Some(epoch_of(*epoch)), record.to_vec());
+            Ok(Frame::Whole { epoch, record, bytes })
+        }
+        Some(_) | None => Ok(Frame::Whole { epoch: None, record: checked, bytes }),
+    }
+}
+
+fn epoch_of(bytes: [u8; EPOCH - 1]) -> Epoch {
+    let both = u128::from_le_bytes(bytes);
+    Epoch { run: RunId(both as u64), after: CheckpointId((both >> 64) as u64) }
 }
 
 #[cfg(test)]
@@ -66,6 +102,9 @@ pub(super) mod tests {
     use gristmill_types::dead_letter::Reason;
 
     use super::*;
+
+    const RECORD: &[u8] = b"\x01\x05parse\x02in\0\x04trap\x03why\x01\x04main\x03a:1\x01\0\x01\x01\x07\x0a";
+    pub(in crate::dead_letters) const EPOCH: Epoch = Epoch { run: RunId(0x0102), after: CheckpointId(7) };
 
     pub(in crate::dead_letters) fn letter() -> DeadLetter {
         DeadLetter {
@@ -82,20 +121,37 @@ pub(super) mod tests {
         }
     }
 
+    fn framed(checked: &[u8]) -> Vec<u8> {
+        [&(checked.len() as u32).to_le_bytes(), &crc32c::crc32c(checked).to_le_bytes(), checked].concat()
+    }
+
+    fn read_back(bytes: &[u8]) -> (Option<Epoch>, DeadLetter) {
+        match read(&mut &*bytes, bytes.len() as u64) {
+            Ok(Frame::Whole { epoch, record, bytes: taken }) if taken == bytes.len() as u64 => {
+                (epoch, record::decode(&record).unwrap())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn golden_bytes() {
         let mut bytes = Vec::new();
-        write(&letter(), &mut bytes).unwrap();
-        let record = b"\x01\x05parse\x02in\0\x04trap\x03why\x01\x04main\x03a:1\x01\0\x01\x01\x07\x0a";
-        assert_eq!(&bytes[HEADER..], record);
-        assert_eq!(bytes[..4], (record.len() as u32).to_le_bytes());
-        assert_eq!(bytes[4..HEADER], crc32c::crc32c(record).to_le_bytes());
+        write(EPOCH, &letter(), &mut bytes).unwrap();
+        let epoch = b"\x03\x02\x01\0\0\0\0\0\0\x07\0\0\0\0\0\0\0";
+        assert_eq!(bytes, framed(&[&epoch[..], RECORD].concat()));
+        assert_eq!(read_back(&bytes), (Some(EPOCH), letter()));
+    }
+
+    #[test]
+    fn golden_bytes_of_hosts_that_knew_no_checkpoints() {
+        assert_eq!(read_back(&framed(RECORD)), (None, letter()));
     }
 
     #[test]
     fn a_frame_cut_off_or_damaged_anywhere_is_broken() {
         let mut bytes = Vec::new();
-        write(&letter(), &mut bytes).unwrap();
+        write(EPOCH, &letter(), &mut bytes).unwrap();
         let is_broken = |bytes: &[u8]| matches!(read(&mut &*bytes, bytes.len() as u64), Ok(Frame::Broken));
         assert!((1..bytes.len()).all(|length| is_broken(&bytes[..length])));
         for place in 0..bytes.len() {
