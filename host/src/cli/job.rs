@@ -87,7 +87,7 @@ pub(crate) enum JobCommand {
     DeadLetters {
         /// The job.
         job: JobId,
-        /// Puts them back in front of the operators that refused them.
+        /// Puts those that are decided back in front of the operators that refused them.
         #[arg(long)]
         replay: bool,
         /// Only letters from this number on.

@@ -120,8 +120,9 @@ pub(super) fn letters(answer: &Value) -> String {
             format!("{} {origin}", field(letter, "operator"))
         };
         let replayed = if letter["replayed"].as_bool() == Some(true) { " (replayed)" } else { "" };
+        let undecided = if letter["decided"].as_bool() == Some(false) { " (undecided)" } else { "" };
         format!(
-            "#{}{replayed} {place}: {}: {}\n  key {} value {}",
+            "#{}{replayed}{undecided} {place}: {}: {}\n  key {} value {}",
             field(letter, "number"),
             field(letter, "kind"),
             field(letter, "message"),
@@ -129,7 +130,11 @@ pub(super) fn letters(answer: &Value) -> String {
             payload(&letter["value"]),
         )
     };
-    let mut lines: Vec<String> = answer["letters"].as_array().into_iter().flatten().map(letter).collect();
+    let shown = || answer["letters"].as_array().into_iter().flatten();
+    let mut lines: Vec<String> = shown().map(letter).collect();
+    if shown().any(|letter| letter["decided"].as_bool() == Some(false)) {
+        lines.push("undecided: of work that is not committed yet; goes away if the job goes back".to_owned());
+    }
     lines.push(format!("{} in all", field(answer, "count")));
     lines.join("\n")
 }
@@ -162,6 +167,21 @@ mod tests {
         for (event, words) in cases {
             assert_eq!(event_in_words(&event), words);
         }
+    }
+
+    #[test]
+    fn a_letter_that_may_go_away_says_so() {
+        let letter = |decided: bool| {
+            json!({"number": 4, "replayed": false, "decided": decided, "operator": "it", "origin": "", "kind": "trap",
+                   "message": "why", "key": null, "value": {"text": "x"}})
+        };
+        let told = |decided: bool| letters(&json!({"count": 1, "letters": [letter(decided)]}));
+        assert_eq!(told(true), "#4 it: trap: why\n  key - value x\n1 in all");
+        assert_eq!(
+            told(false),
+            "#4 (undecided) it: trap: why\n  key - value x\n\
+             undecided: of work that is not committed yet; goes away if the job goes back\n1 in all"
+        );
     }
 
     #[test]

@@ -31,7 +31,9 @@ fn in_words(operation: &Value) -> String {
     }
     if let Some(replayed) = detail["replayed"].as_u64() {
         line.push_str(&format!(": {} put back", HumanCount(replayed)));
-        for (name, what) in [("refused", "refused"), ("already_replayed", "put back before")] {
+        let left_out =
+            [("refused", "refused"), ("undecided", "not decided yet"), ("already_replayed", "put back before")];
+        for (name, what) in left_out {
             if number(detail, name) > 0 {
                 line.push_str(&format!(", {} {what}", HumanCount(number(detail, name))));
             }
@@ -61,6 +63,11 @@ mod tests {
             (
                 json!({"kind": "stop-job", "status": "SUCCEEDED", "job": "a", "detail": {"state": "STOPPED", "cause": null}}),
                 "stop-job SUCCEEDED: job a is STOPPED",
+            ),
+            (
+                json!({"kind": "replay-dead-letters", "status": "SUCCEEDED", "job": "a", "detail": {
+                    "replayed": 2, "already_replayed": 1, "undecided": 3, "refused": 0, "reasons": []}}),
+                "replay-dead-letters SUCCEEDED: 2 put back, 3 not decided yet, 1 put back before",
             ),
             (
                 json!({"kind": "replay-dead-letters", "status": "FAILED", "job": "a", "detail": {

@@ -140,11 +140,9 @@ async fn wait(name: &JobId, api: &Api, out: &Output) -> anyhow::Result<ExitCode>
     loop {
         let seen = api.get(&job_words::path(name, "")).await?;
         let code = match job_words::state_of(&seen)? {
-            JobState::Starting
-            | JobState::Running
-            | JobState::Restarting
-            | JobState::Paused
-            | JobState::Stopping => None,
+            JobState::Starting | JobState::Running | JobState::Restarting | JobState::Paused | JobState::Stopping => {
+                None
+            }
             JobState::Finished | JobState::Stopped => Some(ExitCode::SUCCESS),
             JobState::Cancelled | JobState::Failed => Some(ExitCode::FAILURE),
         };

@@ -17,22 +17,24 @@ pub struct DeadLetterList {
     pub next: Option<u64>,
 }
 
-impl DeadLetterList {
-    /// The page that begins with number `from`.
-    pub(crate) fn new(page: LetterPage, from: u64) -> Self {
-        let next = page.letters.last().map_or(from, |last| last.number + 1);
-        let next = Some(next).filter(|next| *next < page.count);
-        Self { count: page.count, letters: page.letters.into_iter().map(DeadLetterView::from).collect(), next }
+impl From<LetterPage> for DeadLetterList {
+    fn from(page: LetterPage) -> Self {
+        let LetterPage { count, letters, next } = page;
+        Self { count, letters: letters.into_iter().map(DeadLetterView::from).collect(), next }
     }
 }
 
 /// An event set aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeadLetterView {
-    /// Counted from zero in each job.
+    /// Counted from zero in each job. Letters that went away leave gaps.
     pub number: u64,
     /// Whether it was put back into the stream.
     pub replayed: bool,
+    /// Whether it belongs to work that is committed. If not, it belongs to work that is not committed yet, and goes away
+    /// if the job goes back to its last checkpoint; the letter of a run that ended before that stays undecided. A letter
+    /// can be put back once it is decided.
+    pub decided: bool,
     /// The source, operator or sink that could not process it.
     pub operator: String,
     /// The input of that operator; empty for a source.
@@ -59,10 +61,11 @@ pub struct DeadLetterView {
 
 impl From<NumberedLetter> for DeadLetterView {
     fn from(numbered: NumberedLetter) -> Self {
-        let NumberedLetter { number, replayed, letter } = numbered;
+        let NumberedLetter { number, replayed, decided, letter } = numbered;
         Self {
             number,
             replayed,
+            decided,
             operator: letter.operator.to_string(),
             input: letter.input,
             module: letter.module.map(|hash| hash.to_string()),
@@ -85,7 +88,7 @@ pub struct ReplayRequest {
     /// These.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Vec<u64>>,
-    /// All that were not put back yet.
+    /// All that are decided and were not put back yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
 }

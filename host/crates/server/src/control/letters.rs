@@ -1,13 +1,13 @@
 //! Dead letters: paged through, and put back in front of the operators that refused them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::OperationRecord;
-use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_runtime::{JobHandle, ReplayError};
-use gristmill_types::{DeadLetter, JobId};
+use gristmill_types::{CheckpointId, DeadLetter, JobId};
 use serde_json::{Value, json};
 
 use super::live::LiveJob;
@@ -19,6 +19,9 @@ pub(crate) const PAGE: usize = 1000;
 const CHUNK: usize = 256;
 /// Letters that could not be replayed of which an operation tells the reason.
 const EXPLAINED: usize = 20;
+/// Why a letter that is not decided is not replayed.
+const NOT_DECIDED: &str = "it belongs to work that is not committed yet, and goes away if the job goes back to its last \
+                           checkpoint; replay it when it is decided";
 
 /// Some letters of a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,15 +30,20 @@ pub struct LetterPage {
     pub count: u64,
     /// Those of this page, in order.
     pub letters: Vec<NumberedLetter>,
+    /// The number of the first letter behind this page; `None` if there is none.
+    pub next: Option<u64>,
 }
 
 /// A letter with its number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NumberedLetter {
-    /// Counted from zero.
+    /// Counted from zero; letters that went away leave gaps.
     pub number: u64,
     /// Whether it was put back already.
     pub replayed: bool,
+    /// Whether it belongs to work that is committed. Otherwise it goes away if the job goes back; or stays as it is, if
+    /// its run ended before that work was committed.
+    pub decided: bool,
     /// The letter.
     pub letter: DeadLetter,
 }
@@ -43,9 +51,9 @@ pub struct NumberedLetter {
 /// Which letters are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// All that were not replayed yet.
+    /// All that are decided and were not replayed yet.
     All,
-    /// These, if they were not replayed yet.
+    /// These, if they are decided and were not replayed yet.
     Numbers(BTreeSet<u64>),
 }
 
@@ -62,8 +70,9 @@ impl Control {
         Ok(page)
     }
 
-    /// Puts letters back, and marks each as replayed once its node has taken it in. At least once: a host that dies in
-    /// between puts the last few back again when asked again.
+    /// Puts letters back that are decided, and marks each as replayed once its node has taken it in. The mark goes away
+    /// again if the job goes back behind that. At least once: a host that dies in between puts the last few back again
+    /// when asked again.
     ///
     /// # Errors
     /// If there is no such job or it is over; what happens to single letters is told by the operation.
@@ -93,9 +102,22 @@ impl Control {
 
 fn page(store: &dyn DeadLetterStore, job: &JobId, from: u64, limit: usize) -> Result<LetterPage, PortError> {
     let count = store.count(job)?;
-    let numbered = |(number, letter)| Ok(NumberedLetter { number, replayed: store.is_replayed(job, number)?, letter });
-    let letters = store.page(job, from, limit)?.into_iter().map(numbered).collect::<Result<_, PortError>>()?;
-    Ok(LetterPage { count, letters })
+    let letters = numbered(store, job, from, limit)?;
+    let behind = letters.last().map_or(from, |last| last.number + 1);
+    let next = store.page(job, behind, 1)?.first().map(|letter| letter.number);
+    Ok(LetterPage { count, letters, next })
+}
+
+fn numbered(
+    store: &dyn DeadLetterStore,
+    job: &JobId,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<NumberedLetter>, PortError> {
+    let numbered = |KeptLetter { number, letter, is_decided }| {
+        Ok(NumberedLetter { number, replayed: store.is_replayed(job, number)?, decided: is_decided, letter })
+    };
+    store.page(job, from, limit)?.into_iter().map(numbered).collect()
 }
 
 /// One replay under way.
@@ -105,13 +127,15 @@ struct Replay<'a> {
     live: &'a LiveJob,
     replayed: u64,
     skipped: u64,
+    undecided: u64,
     refused: u64,
     reasons: Vec<Value>,
 }
 
 impl<'a> Replay<'a> {
     fn new(store: &'a dyn DeadLetterStore, live: &'a LiveJob) -> Self {
-        Self { store, handle: live.handle(), live, replayed: 0, skipped: 0, refused: 0, reasons: Vec::new() }
+        let handle = live.handle();
+        Self { store, handle, live, replayed: 0, skipped: 0, undecided: 0, refused: 0, reasons: Vec::new() }
     }
 
     /// The operation's detail: `Ok` if every letter that was meant is back in the stream or was before.
@@ -121,8 +145,8 @@ impl<'a> Replay<'a> {
             Selection::Numbers(numbers) => self.numbers(numbers),
         };
         let mut detail = json!({
-            "replayed": self.replayed, "already_replayed": self.skipped, "refused": self.refused,
-            "reasons": self.reasons,
+            "replayed": self.replayed, "already_replayed": self.skipped, "undecided": self.undecided,
+            "refused": self.refused, "reasons": self.reasons,
         });
         match ended {
             Ok(()) if self.refused == 0 => Ok(detail),
@@ -135,14 +159,19 @@ impl<'a> Replay<'a> {
     }
 
     fn all(&mut self) -> Result<(), PortError> {
-        // Letters that come back while this goes on are for another time.
-        let end = self.store.count(self.handle.id())?;
+        // As many as there are now, and no more: letters that come back while this goes on are for another time.
+        let mut left = self.store.count(self.handle.id())?;
         let mut from = 0;
-        while from < end {
-            let page = page(self.store, self.handle.id(), from, CHUNK)?.letters;
+        while left > 0 {
+            let limit = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
+            let page = numbered(self.store, self.handle.id(), from, limit)?;
             let Some(last) = page.last() else { break };
             from = last.number + 1;
-            self.chunk(page.into_iter().filter(|letter| letter.number < end).collect())?;
+            left -= page.len() as u64;
+            let (decided, undecided): (Vec<_>, Vec<_>) =
+                page.into_iter().partition(|letter| letter.decided || letter.replayed);
+            self.undecided += undecided.len() as u64;
+            self.chunk(decided)?;
         }
         Ok(())
     }
@@ -152,9 +181,10 @@ impl<'a> Replay<'a> {
         for numbers in numbers.chunks(CHUNK) {
             let mut chunk = Vec::with_capacity(numbers.len());
             for number in numbers {
-                let found = page(self.store, self.handle.id(), *number, 1)?.letters.pop();
+                let found = numbered(self.store, self.handle.id(), *number, 1)?.pop();
                 match found.filter(|letter| letter.number == *number) {
-                    Some(letter) => chunk.push(letter),
+                    Some(letter) if letter.decided || letter.replayed => chunk.push(letter),
+                    Some(_) => self.refuse(*number, NOT_DECIDED),
                     None => self.refuse(*number, "there is no letter of this number"),
                 }
             }
@@ -171,7 +201,7 @@ impl<'a> Replay<'a> {
         let (numbers, letters): (Vec<_>, Vec<_>) =
             chunk.into_iter().map(|letter| (letter.number, letter.letter)).unzip();
         match self.handle.replay(&letters) {
-            Ok(()) => self.note(&numbers),
+            Ok(taken_in) => self.note(&numbers, &taken_in),
             Err(over @ (ReplayError::NotRunning(_) | ReplayError::EndedMeanwhile(_))) => {
                 Err(PortError::fatal(over.to_string()))
             }
@@ -183,7 +213,7 @@ impl<'a> Replay<'a> {
 
     fn single(&mut self, number: u64, letter: DeadLetter) -> Result<(), PortError> {
         match self.handle.replay(&[letter]) {
-            Ok(()) => self.note(&[number]),
+            Ok(taken_in) => self.note(&[number], &taken_in),
             Err(over @ (ReplayError::NotRunning(_) | ReplayError::EndedMeanwhile(_))) => {
                 Err(PortError::fatal(over.to_string()))
             }
@@ -196,9 +226,17 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn note(&mut self, numbers: &[u64]) -> Result<(), PortError> {
+    /// Marks letters with the checkpoint behind which each was taken in: the mark goes away with that work.
+    fn note(&mut self, numbers: &[u64], taken_in: &[CheckpointId]) -> Result<(), PortError> {
         self.replayed += numbers.len() as u64;
-        self.store.mark_replayed(self.handle.id(), numbers)
+        let mut by_checkpoint = BTreeMap::<CheckpointId, Vec<u64>>::new();
+        for (&number, &after) in numbers.iter().zip(taken_in) {
+            by_checkpoint.entry(after).or_default().push(number);
+        }
+        let run = self.handle.run();
+        by_checkpoint
+            .into_iter()
+            .try_for_each(|(after, numbers)| self.store.mark_replayed(self.handle.id(), Epoch { run, after }, &numbers))
     }
 
     fn refuse(&mut self, number: u64, message: &str) {

@@ -111,6 +111,7 @@ impl Control {
             created_ms: now_ms,
             changed_ms: now_ms,
             final_report: None,
+            run: Some(spec.run),
         };
         self.parts.catalog.put_job(&record)?;
         match gristmill_runtime::start(spec, (self.parts.parts_for)(&record)) {

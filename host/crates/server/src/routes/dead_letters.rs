@@ -49,12 +49,13 @@ pub(super) async fn page(
     Params(query): Params<PageQuery>,
 ) -> Answered<DeadLetterList> {
     let page = control.dead_letters(&job.parse()?, query.from, query.limit).await?;
-    Ok(Answer::ok(DeadLetterList::new(page, query.from)))
+    Ok(Answer::ok(DeadLetterList::from(page)))
 }
 
 /// Put dead letters back in front of the operators that refused them
 ///
-/// Letters that were put back before are left out. The operation tells how many, and why some were refused.
+/// Letters that were put back before are left out, and so are those that are not decided. The operation tells how many,
+/// and why some were refused.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/dead-letters/replay", operation_id = "replay_dead_letters", tag = "dead letters",
     params(("job" = String, Path, description = "the job's id")), request_body = ReplayRequest,

@@ -7,8 +7,15 @@ use serde_json::{Value, json};
 
 use crate::support::Host;
 
-/// A host whose job has set three events aside.
+/// A host whose job has set three events aside, and decided that.
 async fn poisoned() -> Host {
+    let host = undecided().await;
+    host.catalog.decide_letters();
+    host
+}
+
+/// A host whose job has just set three events aside.
+async fn undecided() -> Host {
     let host = Host::with_job().await;
     let events = "poison\ngood\npoison\npoison";
     host.post_as("/v1/jobs/orders/sources/in/events", "application/x-ndjson", events)
@@ -29,6 +36,7 @@ async fn a_page_has_letters_with_reason_and_event() {
     assert_eq!((&page["count"], &page["next"]), (&json!(3), &json!(2)));
     let letter = &page["letters"][0];
     assert_eq!((&letter["number"], &letter["replayed"]), (&json!(1), &json!(false)));
+    assert_eq!(letter["decided"], true);
     assert_eq!((&letter["operator"], &letter["input"]), (&json!("pass"), &json!("in")));
     assert_eq!((&letter["kind"], &letter["value"]), (&json!("bad-record"), &json!({"text": "poison"})));
     assert_eq!(letter["message"], "it is poison");
@@ -64,6 +72,45 @@ async fn a_letter_that_is_named_twice_goes_back_once() {
     host.finished(host.post("/v1/jobs/orders/stop", "").await).await;
     let job = host.get("/v1/jobs/orders").await.expect(StatusCode::OK);
     assert_eq!(job["events_written"], 3, "the good one and two letters");
+}
+
+#[tokio::test]
+async fn a_letter_that_may_go_away_says_so_and_is_not_replayed() {
+    let host = undecided().await;
+    host.registry.cured.store(true, Ordering::SeqCst);
+    let page = host.get("/v1/jobs/orders/dead-letters").await.json();
+    assert_eq!(page["letters"][0]["decided"], false);
+    let operation = replay(&host, json!({"numbers": [1]})).await;
+    let detail = &operation["detail"];
+    assert_eq!(
+        (&operation["status"], &detail["replayed"], &detail["refused"]),
+        (&json!("FAILED"), &json!(0), &json!(1))
+    );
+    let message = detail["reasons"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("it belongs to work that is not committed yet"), "{message}");
+    let operation = replay(&host, json!({"all": true})).await;
+    let detail = &operation["detail"];
+    assert_eq!((&operation["status"], &detail["replayed"]), (&json!("SUCCEEDED"), &json!(0)));
+    assert_eq!((&detail["undecided"], &detail["refused"]), (&json!(3), &json!(0)));
+
+    host.catalog.decide_letters();
+    let operation = replay(&host, json!({"all": true})).await;
+    assert_eq!((&operation["status"], &operation["detail"]["replayed"]), (&json!("SUCCEEDED"), &json!(3)));
+}
+
+#[tokio::test]
+async fn letters_that_went_away_leave_gaps() {
+    let host = poisoned().await;
+    host.registry.cured.store(true, Ordering::SeqCst);
+    host.catalog.forget_letter(1);
+    let page = host.get("/v1/jobs/orders/dead-letters?limit=1").await.json();
+    assert_eq!((&page["count"], &page["letters"][0]["number"], &page["next"]), (&json!(2), &json!(0), &json!(2)));
+    let last = host.get("/v1/jobs/orders/dead-letters?from=1").await.json();
+    assert_eq!((&last["letters"][0]["number"], &last["next"]), (&json!(2), &Value::Null));
+    let operation = replay(&host, json!({"all": true})).await;
+    assert_eq!((&operation["status"], &operation["detail"]["replayed"]), (&json!("SUCCEEDED"), &json!(2)));
+    let operation = replay(&host, json!({"numbers": [1]})).await;
+    assert_eq!(operation["detail"]["reasons"][0]["message"], "there is no letter of this number");
 }
 
 #[tokio::test]

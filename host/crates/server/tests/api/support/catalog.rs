@@ -1,13 +1,13 @@
 //! A catalog, and a store of dead letters, in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord, OperationRecord, PutModule, RememberedAnswer};
-use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_ports::module_registry::Admission;
-use gristmill_types::{DeadLetter, JobId, ModuleHash, ModuleName};
+use gristmill_types::{CheckpointId, DeadLetter, JobId, ModuleHash, ModuleName, RunId};
 
 #[derive(Default)]
 pub(crate) struct MemoryCatalog(Mutex<Kept>);
@@ -18,11 +18,40 @@ struct Kept {
     jobs: BTreeMap<JobId, JobRecord>,
     operations: BTreeMap<String, OperationRecord>,
     answers: BTreeMap<String, RememberedAnswer>,
-    letters: BTreeMap<JobId, Vec<DeadLetter>>,
-    replayed: BTreeSet<(JobId, u64)>,
+    /// `None` where one was forgotten.
+    letters: BTreeMap<JobId, Vec<Option<(Epoch, DeadLetter)>>>,
+    replayed: BTreeMap<(JobId, u64), Epoch>,
+    decided: BTreeMap<(JobId, RunId), CheckpointId>,
+}
+
+impl Kept {
+    fn letters<'a>(&'a self, job: &'a JobId) -> impl Iterator<Item = KeptLetter> + 'a {
+        let letters = self.letters.get(job).into_iter().flatten();
+        (0..).zip(letters).filter_map(|(number, kept)| {
+            let (epoch, letter) = kept.clone()?;
+            let decided = self.decided.get(&(job.clone(), epoch.run));
+            Some(KeptLetter { number, letter, is_decided: decided.is_some_and(|decided| epoch.after < *decided) })
+        })
+    }
 }
 
 impl MemoryCatalog {
+    /// Has all letters decided that there are; those that come later are not.
+    pub(crate) fn decide_letters(&self) {
+        let earlier = Epoch { run: RunId(0), after: CheckpointId(0) };
+        let mut kept = self.0.lock().unwrap();
+        let Kept { letters, decided, .. } = &mut *kept;
+        for (job, letters) in letters {
+            letters.iter_mut().flatten().for_each(|(epoch, _)| *epoch = earlier);
+            decided.insert((job.clone(), earlier.run), CheckpointId(1));
+        }
+    }
+
+    /// Has a letter of every job gone, as when the job goes back.
+    pub(crate) fn forget_letter(&self, number: usize) {
+        self.0.lock().unwrap().letters.values_mut().for_each(|letters| letters[number] = None);
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Result<T, PortError> {
         Ok(work(&mut self.0.lock().unwrap()))
     }
@@ -130,30 +159,49 @@ impl Catalog for MemoryCatalog {
 }
 
 impl DeadLetterStore for MemoryCatalog {
-    fn append(&self, job: &JobId, letters: &[DeadLetter]) -> Result<(), PortError> {
-        self.with(|kept| kept.letters.entry(job.clone()).or_default().extend_from_slice(letters))
+    fn append(&self, job: &JobId, epoch: Epoch, letters: &[DeadLetter]) -> Result<(), PortError> {
+        let letters = letters.iter().map(|letter| Some((epoch, letter.clone())));
+        self.with(|kept| kept.letters.entry(job.clone()).or_default().extend(letters))
     }
 
-    fn page(&self, job: &JobId, from: u64, limit: usize) -> Result<Vec<(u64, DeadLetter)>, PortError> {
+    fn decided(&self, job: &JobId, run: RunId, checkpoint: CheckpointId) -> Result<(), PortError> {
         self.with(|kept| {
-            let letters = kept.letters.get(job).into_iter().flatten().cloned();
-            (0..).zip(letters).skip(from as usize).take(limit).collect()
+            let decided = kept.decided.entry((job.clone(), run)).or_insert(checkpoint);
+            *decided = checkpoint.max(*decided);
         })
     }
 
-    fn count(&self, job: &JobId) -> Result<u64, PortError> {
-        self.with(|kept| kept.letters.get(job).map_or(0, Vec::len) as u64)
+    fn abort_behind(&self, job: &JobId, run: RunId, restored: Option<CheckpointId>) -> Result<(), PortError> {
+        let to = restored.unwrap_or(CheckpointId(0));
+        let is_gone = |epoch: &Epoch| epoch.run == run && epoch.after >= to;
+        self.with(|kept| {
+            let letters = kept.letters.get_mut(job).into_iter().flatten();
+            letters.for_each(|kept| drop(kept.take_if(|(epoch, _)| is_gone(epoch))));
+            kept.replayed.retain(|(of, _), epoch| of != job || !is_gone(epoch));
+            kept.decided.insert((job.clone(), run), to);
+        })
     }
 
-    fn mark_replayed(&self, job: &JobId, numbers: &[u64]) -> Result<(), PortError> {
-        self.with(|kept| kept.replayed.extend(numbers.iter().map(|number| (job.clone(), *number))))
+    fn page(&self, job: &JobId, from: u64, limit: usize) -> Result<Vec<KeptLetter>, PortError> {
+        self.with(|kept| kept.letters(job).filter(|letter| letter.number >= from).take(limit).collect())
+    }
+
+    fn count(&self, job: &JobId) -> Result<u64, PortError> {
+        self.with(|kept| kept.letters(job).count() as u64)
+    }
+
+    fn mark_replayed(&self, job: &JobId, epoch: Epoch, numbers: &[u64]) -> Result<(), PortError> {
+        self.with(|kept| kept.replayed.extend(numbers.iter().map(|number| ((job.clone(), *number), epoch))))
     }
 
     fn is_replayed(&self, job: &JobId, number: u64) -> Result<bool, PortError> {
-        self.with(|kept| kept.replayed.contains(&(job.clone(), number)))
+        self.with(|kept| kept.replayed.contains_key(&(job.clone(), number)))
     }
 
     fn delete(&self, job: &JobId) -> Result<(), PortError> {
-        self.with(|kept| drop(kept.letters.remove(job)))
+        self.with(|kept| {
+            kept.letters.remove(job);
+            kept.replayed.retain(|(of, _), _| of != job);
+        })
     }
 }
