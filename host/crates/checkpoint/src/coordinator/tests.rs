@@ -1,1 +1,0 @@
-//! See the simulation in `tests/`.
