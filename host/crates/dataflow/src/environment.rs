@@ -70,9 +70,7 @@ fn in_the_order_of(written: &JobDocument, mut sorted: JobDocument) -> JobDocumen
     }
     for (id, sink) in &mut resolved.sinks {
         if let Some(mut found) = sorted.sinks.swap_remove(id) {
-            if let (Some(columns), Some(order)) = (columns(&mut found.to), columns(&mut sink.to)) {
-                columns.sort_by(|left, _, right, _| order.get_index_of(left).cmp(&order.get_index_of(right)));
-            }
+            order_columns(&mut found.to, &sink.to);
             sink.to = found.to;
         }
     }
@@ -80,16 +78,28 @@ fn in_the_order_of(written: &JobDocument, mut sorted: JobDocument) -> JobDocumen
 }
 
 /// The columns of a table: their order is what the author means.
-fn columns(to: &mut SinkKind) -> Option<&mut IndexMap<String, String>> {
-    let encode = match to {
-        SinkKind::File(file) => &mut file.encode,
-        SinkKind::Stdout(stdout) => &mut stdout.encode,
-        SinkKind::Http(_) | SinkKind::Blackhole(_) => return None,
-    };
-    match encode {
-        Encode::Csv(csv) => Some(&mut csv.columns),
-        Encode::JsonLines | Encode::JsonEnvelope => None,
+fn order_columns(sorted: &mut SinkKind, written: &SinkKind) {
+    match (sorted, written) {
+        (SinkKind::File(sorted), SinkKind::File(written)) => order_encoded(&mut sorted.encode, &written.encode),
+        (SinkKind::Stdout(sorted), SinkKind::Stdout(written)) => order_encoded(&mut sorted.encode, &written.encode),
+        (SinkKind::Postgres(sorted), SinkKind::Postgres(written)) => order(&mut sorted.columns, &written.columns),
+        (
+            SinkKind::File(_) | SinkKind::Stdout(_) | SinkKind::Postgres(_) | SinkKind::Http(_) | SinkKind::Blackhole(_),
+            _,
+        ) => {}
     }
+}
+
+fn order_encoded(sorted: &mut Encode, written: &Encode) {
+    match (sorted, written) {
+        (Encode::Csv(sorted), Encode::Csv(written)) => order(&mut sorted.columns, &written.columns),
+        (Encode::Parquet(sorted), Encode::Parquet(written)) => order(&mut sorted.columns, &written.columns),
+        (Encode::Csv(_) | Encode::Parquet(_) | Encode::JsonLines | Encode::JsonEnvelope, _) => {}
+    }
+}
+
+fn order<V>(sorted: &mut IndexMap<String, V>, written: &IndexMap<String, V>) {
+    sorted.sort_by(|left, _, right, _| written.get_index_of(left).cmp(&written.get_index_of(right)));
 }
 
 /// Placeholders that are not written as `${env:X}`, so that nothing would be put in their place.
@@ -184,6 +194,7 @@ mod tests {
     use gristmill_types::NodeId;
 
     use super::*;
+    use crate::document::{FileSink, StdoutSink};
 
     const DOCUMENT: &str = "\
 version: 1
@@ -285,5 +296,30 @@ sinks:
         let columns: Vec<_> = csv.columns.keys().map(String::as_str).collect();
         assert_eq!((file.path.as_str(), columns), ("/tmp/t.csv", vec!["id", "at"]));
         assert_eq!(resolved.sources.keys().map(NodeId::as_str).collect::<Vec<_>>(), ["z", "a"]);
+    }
+
+    #[test]
+    fn every_kind_of_columns_stays_in_order() {
+        let columns = |text: &str| format!("{{z: {text}, a: {text}, m: {text}}}");
+        let fields = columns("$.x");
+        for to in [
+            format!("{{postgres: {{url: \"${{env:URL}}\", table: t, columns: {fields}}}}}"),
+            format!("{{stdout: {{encode: {{csv: {{columns: {fields}}}}}}}}}"),
+            format!(
+                "{{file: {{path: \"${{env:URL}}\", encode: {{parquet: {{columns: {}}}}}}}}}",
+                columns("{path: $.x, type: bool}")
+            ),
+        ] {
+            let text = format!("version: 1\njob: t\nsources:\n  s: {{from: generator}}\nsinks:\n  o:\n    inputs: [s]\n    to: {to}\n");
+            let written = document(&text);
+            let resolved = resolve(&written, |_| Some("x".to_owned())).expect("resolved");
+            let names = |document: &JobDocument| match &document.sinks[0].to {
+                SinkKind::Postgres(sink) => sink.columns.keys().cloned().collect::<Vec<_>>(),
+                SinkKind::File(FileSink { encode: Encode::Parquet(table), .. }) => table.columns.keys().cloned().collect(),
+                SinkKind::Stdout(StdoutSink { encode: Encode::Csv(table) }) => table.columns.keys().cloned().collect(),
+                other => panic!("not a table: {other:?}"),
+            };
+            assert_eq!(names(&resolved), names(&written), "{to}");
+        }
     }
 }

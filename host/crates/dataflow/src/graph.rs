@@ -146,10 +146,10 @@ fn source_parallelism(document: &JobDocument, spec: &SourceSpec) -> Parallelism 
     })
 }
 
-/// The parallelism of a sink: one file, unless more are asked for.
+/// The parallelism of a sink: one file or one transaction, unless more are asked for.
 fn sink_parallelism(document: &JobDocument, spec: &SinkSpec) -> Parallelism {
     spec.parallelism.unwrap_or(match spec.to {
-        SinkKind::File(_) | SinkKind::Stdout(_) => Parallelism::ONE,
+        SinkKind::File(_) | SinkKind::Postgres(_) | SinkKind::Stdout(_) => Parallelism::ONE,
         SinkKind::Http(_) | SinkKind::Blackhole(_) => document.parallelism,
     })
 }

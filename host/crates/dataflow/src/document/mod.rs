@@ -8,6 +8,7 @@ mod one_or_many;
 mod csv;
 pub mod source;
 pub mod operator;
+pub mod encode;
 pub mod sink;
 pub mod checkpoint;
 
@@ -20,7 +21,10 @@ pub use checkpoint::{
     Backend, CheckpointSpec, ExponentialRestart, FailureRateRestart, FixedRestart, Interval, NoRestart, RestartSpec,
 };
 pub use operator::{FailurePolicy, InputSpec, KeyBy, Limits, ModuleSource, OperatorSpec, PartitioningSpec};
-pub use sink::{BlackholeSink, CsvEncode, Encode, FileSink, HttpSink, SinkKind, SinkSpec, StdoutSink};
+pub use encode::{ColumnType, CsvEncode, Encode, ParquetColumn, ParquetEncode};
+pub use sink::{
+    BlackholeSink, FileSink, HttpSink, PostgresSink, Roll, SinkKind, SinkSpec, StdoutSink, WriteMode,
+};
 pub use source::{
     CsvDecode, CsvType, Decode, EventTimeSpec, FileSource, GeneratedValues, GeneratorSource, HttpSource, SocketSource,
     SourceKind, SourceSpec, Start, TimeUnit,

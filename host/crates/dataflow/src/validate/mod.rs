@@ -4,6 +4,7 @@
 
 mod numbers;
 mod sources;
+mod columns;
 mod sinks;
 mod flow;
 mod keys;

@@ -5,13 +5,12 @@ use std::path::{Component, Path, PathBuf};
 
 use gristmill_types::NodeId;
 
-use crate::document::sink::{Encode, HttpSink};
-use crate::document::{JobDocument, SinkKind, SourceKind};
-use crate::json_path::FixedPath;
+use super::columns::{encoding, place, some};
+use crate::document::sink::{HttpSink, PART};
+use crate::document::{Encode, FileSink, JobDocument, PostgresSink, SinkKind, SourceKind, StdoutSink, WriteMode};
+use crate::names::suggest;
 use crate::problem::Problem;
-
-/// What a CSV column may hold that is not in the value.
-const BESIDE_THE_VALUE: [&str; 2] = ["$key", "$event_time"];
+use crate::quantity::Bytes;
 
 pub(super) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
     if document.sinks.is_empty() {
@@ -25,8 +24,9 @@ pub(super) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
             problems.push(Problem::error(format!("{at}.inputs"), "nothing flows into this sink").hint(hint));
         }
         match &spec.to {
-            SinkKind::File(file) => encoding(&format!("{at}.to.file.encode"), &file.encode, problems),
-            SinkKind::Stdout(stdout) => encoding(&format!("{at}.to.stdout.encode"), &stdout.encode, problems),
+            SinkKind::File(file) => check_file(&format!("{at}.to.file"), file, problems),
+            SinkKind::Postgres(postgres) => check_postgres(&format!("{at}.to.postgres"), postgres, problems),
+            SinkKind::Stdout(stdout) => check_stdout(&format!("{at}.to.stdout"), stdout, problems),
             SinkKind::Http(http) => check_http(&format!("{at}.to.http"), http, problems),
             SinkKind::Blackhole(_) => {}
         }
@@ -35,16 +35,69 @@ pub(super) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
     stdouts(document, problems);
 }
 
-fn encoding(at: &str, encode: &Encode, problems: &mut Vec<Problem>) {
-    let Encode::Csv(csv) = encode else { return };
-    if csv.columns.is_empty() {
-        let hint = "name them with their paths, such as `columns: {id: $.id, at: $event_time}`".to_owned();
-        problems.push(Problem::error(format!("{at}.csv.columns"), "the rows have no columns").hint(hint));
+fn check_stdout(at: &str, stdout: &StdoutSink, problems: &mut Vec<Problem>) {
+    encoding(&format!("{at}.encode"), &stdout.encode, problems);
+    if matches!(stdout.encode, Encode::Parquet(_)) {
+        let hint = "write them with a `file` sink whose path has `{part}`, such as out/rows-{part}.parquet".to_owned();
+        problems.push(Problem::error(format!("{at}.encode"), "parquet is written into files").hint(hint));
     }
-    for (name, path) in csv.columns.iter().filter(|(_, path)| !BESIDE_THE_VALUE.contains(&path.as_str())) {
-        if let Err(error) = FixedPath::parse(path) {
-            let message = format!("`{path}` {}", error.message);
-            problems.push(Problem::error(format!("{at}.csv.columns.{name}"), message).hint(error.hint));
+}
+
+fn check_file(at: &str, file: &FileSink, problems: &mut Vec<Problem>) {
+    encoding(&format!("{at}.encode"), &file.encode, problems);
+    let mut wrong = |field: &str, message: &str, hint: &str| {
+        problems.push(Problem::error(format!("{at}.{field}"), message).hint(hint.to_owned()));
+    };
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    if file.path.matches(PART).count() > 1 || (file.has_parts() && !name.contains(PART)) {
+        wrong("path", "`{part}` stands once, in the name of the file", "write such as out/rows-{part}.jsonl");
+    }
+    if matches!(file.encode, Encode::Parquet(_)) && !file.has_parts() {
+        let hint = "let every checkpoint write files of its own: put `{part}` into the path, such as \
+                    out/rows-{part}.parquet";
+        wrong("encode", "nothing can be appended to a parquet file", hint);
+    }
+    let Some(roll) = file.roll else { return };
+    if !file.has_parts() {
+        wrong("roll", "there is one file only", "put `{part}` into the path, or leave out `roll`");
+    }
+    if roll.size == Bytes(0) {
+        wrong("roll.size", "every file would be full at once", "write such as 128MiB");
+    }
+    if roll.every.0.is_zero() {
+        wrong("roll.every", "every file would be full at once", "write such as 5m");
+    }
+}
+
+fn check_postgres(at: &str, postgres: &PostgresSink, problems: &mut Vec<Problem>) {
+    let url = &postgres.url;
+    if !["postgres://", "postgresql://", "${"].iter().any(|start| url.starts_with(start)) && !url.contains('=') {
+        let hint = "write such as postgres://user@host:5432/database".to_owned();
+        problems.push(Problem::error(format!("{at}.url"), "this names no database").hint(hint));
+    }
+    let names: Vec<_> = postgres.table.split('.').collect();
+    if names.len() > 2 || names.iter().any(|name| name.is_empty()) {
+        let message = format!("`{}` is not the name of a table", postgres.table);
+        let hint = "write it as name or schema.name".to_owned();
+        problems.push(Problem::error(format!("{at}.table"), message).hint(hint));
+    }
+    let hint = "name them with their paths, such as `columns: {id: $.id, at: $event_time}`";
+    some(&format!("{at}.columns"), postgres.columns.len(), hint, problems);
+    for (name, path) in &postgres.columns {
+        place(&format!("{at}.columns.{name}"), path, problems);
+    }
+    let WriteMode::Upsert(keys) = &postgres.mode else { return };
+    if keys.is_empty() {
+        let hint = "name the columns by which a row is known, such as `{upsert: [id]}`, or write `append`".to_owned();
+        problems.push(Problem::error(format!("{at}.mode.upsert"), "no row is known by no columns").hint(hint));
+    }
+    for (number, key) in keys.iter().enumerate() {
+        let at = format!("{at}.mode.upsert[{number}]");
+        if !postgres.columns.contains_key(key) {
+            let hint = suggest(key, postgres.columns.keys().map(String::as_str));
+            problems.push(Problem::error(at, format!("`{key}` is not among the columns")).hint(hint));
+        } else if keys[..number].contains(key) {
+            problems.push(Problem::error(at, format!("`{key}` is named twice")).hint("name it once".to_owned()));
         }
     }
 }

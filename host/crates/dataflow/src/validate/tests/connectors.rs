@@ -131,5 +131,63 @@ fn sinks_are_told_what_they_cannot_do() {
                 "line 13, column 82: sinks.bad.to.stdout.encode.csv.columns.a: `a` is not a JSON path; did you mean `$.a`?",
             ],
         ),
+        (
+            "path: good.jsonl",
+            "path: \"out-{part}/good.parquet\", encode: {parquet: {columns: {k: {path: $key, type: int64}, a: {path: a}, \
+             t: {path: $event_time, type: bool}}}}, roll: {size: 0, every: 0s}",
+            &[
+                "line 12, column 45: sinks.good.to.file.path: `{part}` stands once, in the name of the file; write such as \
+                 out/rows-{part}.jsonl",
+                "line 12, column 123: sinks.good.to.file.encode.parquet.columns.k.type: a key is text; write `type: \
+                 string`, or leave it out",
+                "line 12, column 141: sinks.good.to.file.encode.parquet.columns.a.path: `a` is not a JSON path; did you \
+                 mean `$.a`?",
+                "line 12, column 174: sinks.good.to.file.encode.parquet.columns.t.type: event time is a point in time; \
+                 write `type: timestamp` or `type: int64`, or leave it out",
+                "line 12, column 197: sinks.good.to.file.roll.size: every file would be full at once; write such as 128MiB",
+                "line 12, column 207: sinks.good.to.file.roll.every: every file would be full at once; write such as 5m",
+            ],
+        ),
+        (
+            "path: good.jsonl",
+            "path: good.parquet, encode: {parquet: {columns: {}}}, roll: {size: 1GiB}",
+            &[
+                "line 12, column 59: sinks.good.to.file.encode: nothing can be appended to a parquet file; let every \
+                 checkpoint write files of its own: put `{part}` into the path, such as out/rows-{part}.parquet",
+                "line 12, column 78: sinks.good.to.file.encode.parquet.columns: the rows have no columns; name them with \
+                 their paths and types, such as `columns: {id: {path: $.id, type: int64}}`",
+                "line 12, column 93: sinks.good.to.file.roll: there is one file only; put `{part}` into the path, or leave \
+                 out `roll`",
+            ],
+        ),
+        (
+            "stdout",
+            "{stdout: {encode: {parquet: {columns: {a: {path: $.a}}}}}}",
+            &["line 13, column 45: sinks.bad.to.stdout.encode: parquet is written into files; write them with a `file` \
+               sink whose path has `{part}`, such as out/rows-{part}.parquet"],
+        ),
+        (
+            "stdout",
+            "{postgres: {url: localhost, table: a.b.c, mode: {upsert: [ID, id, id]}, columns: {id: id}}}",
+            &[
+                "line 13, column 52: sinks.bad.to.postgres.url: this names no database; write such as \
+                 postgres://user@host:5432/database",
+                "line 13, column 70: sinks.bad.to.postgres.table: `a.b.c` is not the name of a table; write it as name or \
+                 schema.name",
+                "line 13, column 93: sinks.bad.to.postgres.mode.upsert[0]: `ID` is not among the columns; known here: `id`",
+                "line 13, column 101: sinks.bad.to.postgres.mode.upsert[2]: `id` is named twice; name it once",
+                "line 13, column 121: sinks.bad.to.postgres.columns.id: `id` is not a JSON path; did you mean `$.id`?",
+            ],
+        ),
+        (
+            "stdout",
+            "{postgres: {url: \"${env:PG_URL}\", table: a, mode: {upsert: []}, columns: {}}}",
+            &[
+                "line 13, column 86: sinks.bad.to.postgres.mode.upsert: no row is known by no columns; name the columns by \
+                 which a row is known, such as `{upsert: [id]}`, or write `append`",
+                "line 13, column 99: sinks.bad.to.postgres.columns: the rows have no columns; name them with their paths, \
+                 such as `columns: {id: $.id, at: $event_time}`",
+            ],
+        ),
     ]);
 }
