@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use gristmill_checkpoint::SplitPosition;
 use gristmill_dataflow::document::{KeyBy, SinkKind, SinkSpec, SourceKind, SourceSpec};
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::ingress::Ingress;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::{PortError, Sink, SourceReader};
+use gristmill_ports::{Committer, FileStore, PortError, Sink, SourceReader};
+use gristmill_types::JobId;
 use tokio::runtime::Handle;
 
 use crate::format::key::key_selector;
@@ -23,42 +25,86 @@ pub struct Connectors {
 
 impl Connectors {
     /// Connectors whose sockets and timers are served by this runtime. It has its time and I/O drivers, and threads of
-    /// its own: sinks wait for it, so they must not be used on them.
+    /// its own: sinks wait for it, so they must not be used on them. What posted events are logged in lies under
+    /// `data_dir`, which is made when it is needed; no other host uses it meanwhile.
     #[must_use]
-    pub fn new(runtime: Handle) -> Self {
-        Self { runtime, open_sources: Arc::default() }
+    pub fn new(runtime: Handle, data_dir: &Path) -> Self {
+        Self { runtime, open_sources: Arc::new(OpenSources::new(data_dir)) }
     }
 
-    /// Opens the reader of one subtask of a source. Relative paths start from `base`.
+    /// Opens the reader of one subtask of a source, which goes on from these positions, if any: those of all subtasks.
+    /// Relative paths start from `base`.
     ///
     /// # Errors
-    /// `Fatal` with a sentence if the source cannot be had as it is asked for.
+    /// `Fatal` with a sentence if the source cannot be had as it is asked for, or cannot go on from there.
     pub fn source(
         &self,
         context: &PartContext,
         spec: &SourceSpec,
+        resume: Option<&[SplitPosition]>,
         base: &Path,
     ) -> Result<Box<dyn SourceReader>, PortError> {
         let runtime = &self.runtime;
         match &spec.from {
-            SourceKind::File(file) => source::file::open(context, spec, file, base, runtime.clone()),
-            SourceKind::Http(http) => source::http::open(context, spec, http, &self.open_sources),
-            SourceKind::Generator(generator) => source::generator::open(context, spec, generator, runtime.clone()),
+            SourceKind::File(file) => source::file::open(context, spec, file, base, resume, runtime.clone()),
+            SourceKind::Http(http) => source::http::open(context, spec, http, resume, &self.open_sources),
+            SourceKind::Generator(generator) => {
+                source::generator::open(context, spec, generator, resume, runtime.clone())
+            }
+            // Nothing that was read can be read again.
             SourceKind::Socket(socket) => source::socket::open(context, spec, socket, runtime),
         }
     }
 
-    /// Opens the writer of one subtask of a sink. Relative paths start from `base`.
+    /// Removes what was kept for the sources of a job that is deleted. Blocks on files.
     ///
     /// # Errors
-    /// `Fatal` with a sentence if the sink cannot be had as it is asked for.
-    pub fn sink(&self, context: &PartContext, spec: &SinkSpec, base: &Path) -> Result<Box<dyn Sink>, PortError> {
+    /// `Retry` if the disk refuses.
+    pub fn forget_job(&self, job: &JobId) -> Result<(), PortError> {
+        self.open_sources.forget_job(job)
+    }
+
+    /// Opens the writer of one subtask of a sink, to go on from its position if there is one. Relative paths start from
+    /// `base`.
+    ///
+    /// # Errors
+    /// `Fatal` with a sentence if the sink cannot be had as it is asked for; `Retry` if it cannot be reached now.
+    pub fn sink(
+        &self,
+        context: &PartContext,
+        spec: &SinkSpec,
+        base: &Path,
+        resume: Option<&[u8]>,
+    ) -> Result<Box<dyn Sink>, PortError> {
+        // What a sink without anything to remember says is nothing to go on from.
+        let resume = resume.filter(|position| !position.is_empty());
         match &spec.to {
-            SinkKind::File(file) => sink::file::open(context, file, base, &self.runtime),
-            SinkKind::Stdout(stdout) => sink::stdout::open(stdout),
-            SinkKind::Http(http) => sink::http::open(context, http, self.runtime.clone()),
-            SinkKind::Blackhole(blackhole) => Ok(sink::blackhole::open(blackhole)),
+            SinkKind::File(file) => sink::file::open(context, file, base, resume, &self.runtime),
+            SinkKind::Postgres(postgres) => sink::postgres::open(context, postgres, resume, self.runtime.clone()),
+            SinkKind::Stdout(stdout) => sink::stdout::open(context, stdout, resume),
+            SinkKind::Http(http) => sink::http::open(context, http, resume, self.runtime.clone()),
+            SinkKind::Blackhole(blackhole) => sink::blackhole::open(context, blackhole, resume),
         }
+    }
+
+    /// What commits the output of a sink, for all its subtasks; `None` if the sink is not transactional.
+    ///
+    /// # Errors
+    /// `Fatal` with a sentence if it cannot be had as it is asked for.
+    pub fn committer(
+        &self,
+        context: &PartContext,
+        spec: &SinkSpec,
+        base: &Path,
+        files: &Arc<dyn FileStore>,
+    ) -> Result<Option<Box<dyn Committer>>, PortError> {
+        Ok(match &spec.to {
+            SinkKind::File(file) => Some(sink::file::committer(context, file, base)),
+            SinkKind::Postgres(postgres) => {
+                Some(sink::postgres::committer(context, postgres, Arc::clone(files), self.runtime.clone())?)
+            }
+            SinkKind::Stdout(_) | SinkKind::Http(_) | SinkKind::Blackhole(_) => None,
+        })
     }
 
     /// Makes the finder of keys that a `key_by` asks for.

@@ -6,6 +6,8 @@ pub(crate) mod key;
 pub(crate) mod decoder;
 pub(crate) mod csv;
 pub(crate) mod event_reader;
+pub(crate) mod columns;
+pub(crate) mod scalar;
 pub(crate) mod encode;
 
 #[cfg(test)]

@@ -1,15 +1,26 @@
 //! Counts events and forgets them: for benchmarks, and for jobs whose operators do all the work.
+//!
+//! What it counted is part of the checkpoint, so each event counts once, whatever happens to the host.
 
 use gristmill_dataflow::document::BlackholeSink;
+use gristmill_ports::parts::PartContext;
 use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::{PortError, Sink};
 use gristmill_types::EventBatch;
 
 use super::tally::Tally;
 
-/// Opens the sink.
-pub(crate) fn open(spec: &BlackholeSink) -> Box<dyn Sink> {
-    Box::new(Blackhole { tally: Tally::new(spec.checksum.unwrap_or(true)) })
+/// Opens the sink, to count on from its position if there is one.
+///
+/// # Errors
+/// `Fatal` if the position cannot be read.
+pub(crate) fn open(
+    context: &PartContext,
+    spec: &BlackholeSink,
+    resume: Option<&[u8]>,
+) -> Result<Box<dyn Sink>, PortError> {
+    let tally = Tally::resume(resume, spec.checksum.unwrap_or(true), context.node.as_str())?;
+    Ok(Box::new(Blackhole { tally }))
 }
 
 struct Blackhole {
@@ -24,6 +35,10 @@ impl Sink for Blackhole {
 
     fn flush(&mut self) -> Result<(), PortError> {
         Ok(())
+    }
+
+    fn position(&self) -> Vec<u8> {
+        self.tally.position()
     }
 
     fn finish(&mut self) -> Result<Option<SinkSummary>, PortError> {

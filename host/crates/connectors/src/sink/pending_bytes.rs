@@ -60,16 +60,21 @@ impl<W: Write> PendingBytes<W> {
 
     /// The error in words.
     pub(super) fn error(&self, error: &std::io::Error) -> PortError {
-        match error.kind() {
-            ErrorKind::BrokenPipe => PortError::fatal(format!("{} was closed by its reader", self.name)),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                PortError::retry(format!("no room to write {}: {error}; free some space", self.name))
-            }
-            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ResourceBusy => {
-                PortError::retry(format!("cannot write {} now: {error}", self.name))
-            }
-            _ => PortError::fatal(format!("cannot write {}: {error}", self.name)),
+        in_words(&self.name, error)
+    }
+}
+
+/// An error of writing `name` in words, and whether it may pass.
+pub(super) fn in_words(name: &str, error: &std::io::Error) -> PortError {
+    match error.kind() {
+        ErrorKind::BrokenPipe => PortError::fatal(format!("{name} was closed by its reader")),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            PortError::retry(format!("no room to write {name}: {error}; free some space"))
         }
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::ResourceBusy => {
+            PortError::retry(format!("cannot write {name} now: {error}"))
+        }
+        _ => PortError::fatal(format!("cannot write {name}: {error}")),
     }
 }
 

@@ -1,8 +1,12 @@
 //! Counts what a sink took.
 
+use gristmill_ports::PortError;
 use gristmill_ports::sink::SinkSummary;
 use gristmill_types::EventBatch;
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::versioned;
 
 /// A summary that grows. A null counts as an event, and adds nothing to the checksum.
 #[derive(Debug, Clone, Copy)]
@@ -11,9 +15,39 @@ pub(crate) struct Tally {
     checksum: bool,
 }
 
+/// The position of a sink that has nothing to remember but its summary.
+#[derive(Serialize, Deserialize)]
+struct Taken {
+    taken: SinkSummary,
+}
+
 impl Tally {
     pub(crate) fn new(checksum: bool) -> Self {
-        Self { summary: SinkSummary::default(), checksum }
+        Self::going_on(SinkSummary::default(), checksum)
+    }
+
+    /// A tally that has counted before.
+    pub(crate) fn going_on(summary: SinkSummary, checksum: bool) -> Self {
+        Self { summary, checksum }
+    }
+
+    /// A tally from a sink's position, if there is one: see [`Self::position`].
+    ///
+    /// # Errors
+    /// `Fatal` if it cannot be read.
+    pub(crate) fn resume(position: Option<&[u8]>, checksum: bool, sink: &str) -> Result<Self, PortError> {
+        match position {
+            None => Ok(Self::new(checksum)),
+            Some(position) => {
+                let Taken { taken } = versioned::decode(position, sink)?;
+                Ok(Self::going_on(taken, checksum))
+            }
+        }
+    }
+
+    /// The position of a sink that remembers nothing else.
+    pub(crate) fn position(&self) -> Vec<u8> {
+        versioned::encode(&Taken { taken: self.summary })
     }
 
     /// Counts a batch.
@@ -43,6 +77,21 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tally_goes_on_from_its_position() {
+        let mut events = EventBatch::default();
+        events.push(1, None, Some(b"abc"));
+        let mut tally = Tally::new(true);
+        tally.count(&events);
+        let position = tally.position();
+        let golden = r#"{"version":1,"taken":{"events":1,"bytes":3,"checksum":8696274497037089104}}"#;
+        assert_eq!(String::from_utf8_lossy(&position), golden);
+        tally.count(&events);
+        let mut resumed = Tally::resume(Some(&position), true, "it").expect("it was just written");
+        resumed.count(&events);
+        assert_eq!(resumed.summary(), tally.summary());
+    }
 
     #[test]
     fn the_checksum_does_not_depend_on_the_order_or_on_the_batches() {

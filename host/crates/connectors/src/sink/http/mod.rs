@@ -1,7 +1,8 @@
 //! Posts events to a URL as NDJSON, in batches.
 //!
-//! At least once: a request that was not answered well is sent again, under the same `Idempotency-Key`. Sending blocks
-//! the subtask's own thread; that holds its input back, and nothing else. A job that is cancelled waits for no answer.
+//! At least once: a request that was not answered well is sent again, under the same `Idempotency-Key`, and what came
+//! behind the last checkpoint is sent again after a restart. Sending blocks the subtask's own thread; that holds its
+//! input back, and nothing else. A job that is cancelled waits for no answer.
 
 mod request;
 
@@ -21,21 +22,24 @@ use tokio::runtime::Handle;
 
 use self::request::{Request, Requests};
 use super::tally::Tally;
+use super::waiting::raised;
 
 /// The longest wait that a peer may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// How often it is asked whether the job is cancelled, while an answer is awaited.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// What is shown of an answer that refuses.
 const SHOWN: usize = 200;
 
-/// Opens the sink of one subtask. Nothing is sent yet.
+/// Opens the sink of one subtask, to go on from its position if there is one. Nothing is sent yet.
 ///
 /// # Errors
-/// `Fatal` for a URL or a header that is none.
-pub(crate) fn open(context: &PartContext, spec: &HttpSink, runtime: Handle) -> Result<Box<dyn Sink>, PortError> {
+/// `Fatal` for a URL or a header that is none, and if the position cannot be read.
+pub(crate) fn open(
+    context: &PartContext,
+    spec: &HttpSink,
+    resume: Option<&[u8]>,
+    runtime: Handle,
+) -> Result<Box<dyn Sink>, PortError> {
     let refuse = |what: String| PortError::fatal(format!("sink `{}`: {what}", context.node));
     // The URL may hold a secret: only the reason is told.
     let url: Url = spec.url.parse().map_err(|error| refuse(format!("`url` is not a url: {error}")))?;
@@ -54,17 +58,18 @@ pub(crate) fn open(context: &PartContext, spec: &HttpSink, runtime: Handle) -> R
         .user_agent(concat!("gristmill/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| refuse(format!("cannot make an http client: {}", whole(&error))))?;
+    let tally = Tally::resume(resume, true, context.node.as_str())?;
     Ok(Box::new(HttpWriter {
         shown: format!("`{}`", without_secrets(url.clone())),
         runtime,
         client,
         url,
-        requests: Requests::new(context, spec.batch as usize),
+        requests: Requests::new(context, spec.batch as usize, tally.summary().events),
         most_tries: spec.retry.saturating_add(1),
         tries: 0,
         not_before: None,
         cancelled: context.cancelled.clone(),
-        tally: Tally::new(true),
+        tally,
     }))
 }
 
@@ -131,6 +136,10 @@ impl Sink for HttpWriter {
         self.send()
     }
 
+    fn position(&self) -> Vec<u8> {
+        self.tally.position()
+    }
+
     fn finish(&mut self) -> Result<Option<SinkSummary>, PortError> {
         self.flush()?;
         Ok(Some(self.tally.summary()))
@@ -192,12 +201,6 @@ async fn try_once(client: &Client, url: &Url, request: &Request) -> Verdict {
         Err(error) if error.is_builder() => Verdict::Refused(whole(&error.without_url())),
         Err(error) if error.is_timeout() => Verdict::Again("did not answer in time".to_owned(), None),
         Err(error) => Verdict::Again(format!("cannot be reached: {}", whole(&error.without_url())), None),
-    }
-}
-
-async fn raised(signal: &Signal) {
-    while !signal.is_raised() {
-        tokio::time::sleep(LOOK).await;
     }
 }
 

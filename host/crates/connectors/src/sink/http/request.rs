@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use gristmill_ports::parts::PartContext;
 use gristmill_types::EventBatch;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::format::encode::write_lines;
 
@@ -16,7 +17,7 @@ const ENOUGH: usize = 8 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) body: Vec<u8>,
-    /// The same for every try of this request, and for no other request.
+    /// The same for every try of this request, and for no request that differs: see the sink's documentation.
     pub(super) idempotency_key: String,
 }
 
@@ -29,13 +30,15 @@ pub(super) struct Requests {
     /// The lines of the next request.
     open: Vec<u8>,
     open_rows: usize,
-    sequence: u64,
+    /// Events that the subtask has taken in this run before those of the next request.
+    first: u64,
 }
 
 impl Requests {
-    pub(super) fn new(context: &PartContext, rows_each: usize) -> Self {
+    /// Requests of a subtask that has taken `taken` events in this run.
+    pub(super) fn new(context: &PartContext, rows_each: usize, taken: u64) -> Self {
         let name = format!("{}/{}/{}/{}", context.job, context.run, context.node, context.subtask);
-        Self { name, rows_each, ready: VecDeque::new(), open: Vec::new(), open_rows: 0, sequence: 0 }
+        Self { name, rows_each, ready: VecDeque::new(), open: Vec::new(), open_rows: 0, first: taken }
     }
 
     /// Takes events over; full requests become ready.
@@ -65,9 +68,11 @@ impl Requests {
             return;
         }
         let body = std::mem::take(&mut self.open);
-        let idempotency_key = format!("{}/{}", self.name, self.sequence);
+        // Where a request is cut depends on when its events came; without the hash, one that was cut elsewhere after a
+        // restart would be taken for what was sent before, and its further events would be lost.
+        let idempotency_key = format!("{}/{}/{:032x}", self.name, self.first, xxh3_128(&body));
         self.ready.push_back(Request { body, idempotency_key });
-        self.sequence += 1;
+        self.first += self.open_rows as u64;
         self.open_rows = 0;
     }
 

@@ -3,7 +3,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
 use gristmill_ports::{ErrorKind, Signal};
-use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
+use gristmill_types::{AttemptId, CheckpointId, MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
 
@@ -53,11 +53,16 @@ struct Opened {
 }
 
 fn open_to(url: &str, rest: &str) -> Result<Opened, PortError> {
+    open_at(url, rest, None)
+}
+
+fn open_at(url: &str, rest: &str, resume: Option<&[u8]>) -> Result<Opened, PortError> {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let cancelled = Signal::default();
     let context = PartContext {
         job: "job".parse().expect("an id"),
         run: RunId(1),
+        attempt: AttemptId(1),
         node: "hook".parse().expect("an id"),
         subtask: SubtaskIndex(0),
         parallelism: Parallelism::ONE,
@@ -65,7 +70,7 @@ fn open_to(url: &str, rest: &str) -> Result<Opened, PortError> {
         cancelled: cancelled.clone(),
     };
     let spec = serde_json::from_str(&format!(r#"{{"url": "{url}"{rest}}}"#)).expect("a good sink");
-    let sink = open(&context, &spec, runtime.handle().clone())?;
+    let sink = open(&context, &spec, resume, runtime.handle().clone())?;
     Ok(Opened { sink, cancelled, _runtime: runtime })
 }
 
@@ -91,7 +96,30 @@ fn events_are_posted_in_batches_of_lines() {
     assert!(got[0].head.contains("x-who: me") && got[0].head.contains("content-type: application/x-ndjson"));
     let keys: Vec<&str> = got.iter().map(|got| got.key.as_str()).collect();
     let run = "job/0000000000000001/hook/0";
-    assert_eq!(keys, [0, 1, 2].map(|request| format!("{run}/{request}")), "another run has other keys");
+    let key = |first: u32, body: &str| format!("{run}/{first}/{:032x}", xxhash_rust::xxh3::xxh3_128(body.as_bytes()));
+    assert_eq!(keys, [key(0, "0\n1\n"), key(2, "2\n3\n"), key(4, "4\n")], "another run has other keys");
+}
+
+#[test]
+fn a_request_has_the_same_key_after_a_restart_and_one_that_differs_has_another() {
+    let (url, told) = serve(vec![OK; 6]);
+    let batches = r#", "batch": 2"#;
+    let mut opened = open_to(&url, batches).expect("good");
+    opened.sink.write(&batch(0..2)).expect("taken");
+    assert!(opened.sink.pre_commit(CheckpointId(1)).expect("sent").is_none(), "there is nothing to commit");
+    let position = opened.sink.position();
+    opened.sink.write(&batch(2..5)).expect("taken");
+    opened.sink.flush().expect("sent");
+
+    let mut again = open_at(&url, batches, Some(&position)).expect("good");
+    again.sink.write(&batch(2..4)).expect("taken");
+    again.sink.write(&batch(4..6)).expect("taken");
+    let summary = again.sink.finish().expect("sent").expect("a summary");
+    assert_eq!((summary.events, summary.bytes), (6, 6), "what came before the checkpoint counts too");
+    let got: Vec<Got> = told.iter().take(5).collect();
+    assert_eq!(got.iter().map(|got| got.body.as_str()).collect::<Vec<_>>(), ["0\n1\n", "2\n3\n", "4\n", "2\n3\n", "4\n5\n"]);
+    assert_eq!(got[1].key, got[3].key, "the same request");
+    assert_ne!(got[2].key, got[4].key, "`5` must not be taken for something that was sent before");
 }
 
 #[test]

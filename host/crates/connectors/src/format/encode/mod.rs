@@ -1,15 +1,18 @@
-//! How events are written: JSON lines, an envelope around each event, or CSV.
+//! How events are written: JSON lines, an envelope around each event, CSV, or the columns of a Parquet file.
 //!
 //! Appends to memory; knows nothing of where the bytes go.
 
-use csv::WriterBuilder;
-use gristmill_dataflow::document::{CsvEncode, Encode};
+mod csv;
+pub(crate) mod parquet;
+
+use gristmill_dataflow::document::Encode;
 use gristmill_ports::PortError;
 use gristmill_types::EventBatch;
 
-use super::json::{Places, unescape};
+use self::csv::CsvRows;
+use super::json::Places;
 
-/// Writes events as a sink asks for it.
+/// Writes events line by line, as a sink asks for it.
 pub(crate) enum Encoder {
     /// The value as it is, and a line feed; `null` for a null.
     JsonLines,
@@ -19,29 +22,19 @@ pub(crate) enum Encoder {
     Csv(CsvRows),
 }
 
-/// The columns of a CSV file.
-pub(crate) struct CsvRows {
-    names: Vec<String>,
-    cells: Vec<Cell>,
-    places: Places,
-}
-
-/// What stands in a column.
-enum Cell {
-    Key,
-    EventTime,
-    /// A place in the value, by its number.
-    Value(usize),
-}
-
 impl Encoder {
     /// # Errors
-    /// `Fatal` for a path that is none.
+    /// `Fatal` for a path that is none, and for an encoding that has no lines.
     pub(crate) fn new(spec: &Encode) -> Result<Self, PortError> {
         Ok(match spec {
             Encode::JsonLines => Self::JsonLines,
             Encode::JsonEnvelope => Self::JsonEnvelope,
             Encode::Csv(csv) => Self::Csv(CsvRows::new(csv)?),
+            Encode::Parquet(_) => {
+                let message = "nothing can be appended to a parquet file; write it with a `file` sink whose path has \
+                               `{part}`, such as out/rows-{part}.parquet";
+                return Err(PortError::fatal(message));
+            }
         })
     }
 
@@ -121,74 +114,6 @@ fn hex(bytes: &[u8]) -> String {
 
 fn is_json(value: &[u8]) -> bool {
     Places::default().find(value, |_, _| ()).is_ok()
-}
-
-impl CsvRows {
-    fn new(spec: &CsvEncode) -> Result<Self, PortError> {
-        let mut paths = Vec::new();
-        let mut cells = Vec::new();
-        for path in spec.columns.values() {
-            cells.push(match path.as_str() {
-                "$key" => Cell::Key,
-                "$event_time" => Cell::EventTime,
-                path => {
-                    paths.push(path);
-                    Cell::Value(paths.len() - 1)
-                }
-            });
-        }
-        if cells.is_empty() {
-            return Err(PortError::fatal("csv needs `columns`: name each, with the json path of its field"));
-        }
-        Ok(Self { names: spec.columns.keys().cloned().collect(), cells, places: Places::at(paths)? })
-    }
-
-    fn header(&self) -> Vec<u8> {
-        let mut writer = WriterBuilder::new().from_writer(Vec::new());
-        writer.write_record(&self.names).expect("memory takes every row");
-        writer.into_inner().expect("memory takes every row")
-    }
-
-    fn encode(&self, events: &EventBatch, out: &mut Vec<u8>) -> Result<(), String> {
-        let mut writer = WriterBuilder::new().from_writer(Vec::new());
-        let mut found = vec![None; self.cells.len()];
-        for row in 0..events.len() {
-            found.fill(None);
-            if let Some(value) = events.values().get(row) {
-                self.places.find(value, |number, raw| found[number] = Some(raw)).map_err(|reason| {
-                    let head = String::from_utf8_lossy(&value[..value.len().min(80)]);
-                    format!("a value cannot be made a csv row: {reason}; it begins with `{head}`")
-                })?;
-            }
-            for cell in &self.cells {
-                self.write_cell(cell, events, row, &found, &mut writer)?;
-            }
-            writer.write_record(None::<&[u8]>).expect("memory takes every row");
-        }
-        out.extend_from_slice(&writer.into_inner().expect("memory takes every row"));
-        Ok(())
-    }
-
-    fn write_cell(
-        &self,
-        cell: &Cell,
-        events: &EventBatch,
-        row: usize,
-        found: &[Option<&str>],
-        writer: &mut csv::Writer<Vec<u8>>,
-    ) -> Result<(), String> {
-        match cell {
-            Cell::Key => writer.write_field(events.keys().bytes_of(row)),
-            Cell::EventTime => writer.write_field(events.timestamps()[row].to_string()),
-            Cell::Value(number) => match found[*number] {
-                None | Some("null") => writer.write_field(""),
-                Some(raw) if raw.starts_with('"') => writer.write_field(unescape(raw)?.as_bytes()),
-                Some(raw) => writer.write_field(raw),
-            },
-        }
-        .expect("memory takes every row");
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! Makes staged files visible, and removes those that never will be.
+//!
+//! Every step can be repeated by anybody at any time: a rename is done or not; a piece goes to a fixed place in its
+//! target, so writing it again changes nothing, and mends what was written by halves. A staged file that is not there
+//! was committed.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use gristmill_checkpoint::{CommitPermit, Committable};
+use gristmill_dataflow::document::FileSink;
+use gristmill_ports::parts::PartContext;
+use gristmill_ports::{Committer, PortError};
+use gristmill_types::{AttemptId, NodeId};
+
+use super::place::{Place, sync_names};
+use super::staging::{Append, Part, Staging};
+use crate::sink::pending_bytes::in_words;
+
+/// Bytes that are copied at a time.
+const CHUNK: usize = 1 << 20;
+
+/// What commits the files of a sink.
+pub(super) fn committer(context: &PartContext, spec: &FileSink, base: &Path) -> Box<dyn Committer> {
+    let path = base.join(&spec.path);
+    Box::new(FileCommitter {
+        sink: context.node.clone(),
+        directory: Place::of_one(&path).directory,
+        places: Place::all(spec, base, context.parallelism),
+    })
+}
+
+struct FileCommitter {
+    sink: NodeId,
+    directory: PathBuf,
+    /// Of the targets of all subtasks.
+    places: Vec<Place>,
+}
+
+impl Committer for FileCommitter {
+    fn commit(&mut self, _permit: &CommitPermit, committable: &Committable) -> Result<(), PortError> {
+        match Staging::of(committable)? {
+            Staging::Append(append) if append.first => self.rename(&append.staged, &append.target, append.length),
+            Staging::Append(append) => self.append(&append),
+            Staging::Part(Part { staged, target, length }) => self.rename(&staged, &target, length),
+        }
+    }
+
+    fn abort_all_but(&mut self, decided: &[Committable], earlier: &[AttemptId]) -> Result<(), PortError> {
+        let ours = decided.iter().filter(|committable| committable.sink == self.sink);
+        let staged: HashSet<String> =
+            ours.map(|committable| Ok(Staging::of(committable)?.staged().to_owned())).collect::<Result<_, PortError>>()?;
+        let is_undecided = |name: &str| {
+            let stager = self.places.iter().find_map(|place| place.stager(name));
+            stager.is_some_and(|attempt| earlier.contains(&attempt)) && !staged.contains(name)
+        };
+        let shown = format!("`{}`", self.directory.display());
+        let found = match self.directory.read_dir() {
+            Ok(found) => found,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(in_words(&shown, &error)),
+        };
+        for entry in found {
+            let entry = entry.map_err(|error| in_words(&shown, &error))?;
+            if entry.file_name().to_str().is_some_and(is_undecided) {
+                remove(&entry.path())?;
+                fail::fail_point!("file-sink-staged-aborted");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FileCommitter {
+    /// Puts a staged file in the place of its target.
+    fn rename(&self, staged: &str, target: &str, length: u64) -> Result<(), PortError> {
+        let (staged, target) = (self.directory.join(staged), self.directory.join(target));
+        if let Some(found) = is_there(staged.metadata(), &staged)? {
+            whole(&staged, found.len(), length)?;
+            fail::fail_point!("file-sink-before-rename");
+            is_there(std::fs::rename(&staged, &target), &target)?;
+            fail::fail_point!("file-sink-renamed");
+        }
+        // Also if it was renamed before: whoever did that may not have come this far.
+        is_there(sync_names(&self.directory), &target).map(|_| ())
+    }
+
+    /// Puts a piece behind what stands in its target, however much of it is there already.
+    fn append(&self, append: &Append) -> Result<(), PortError> {
+        let (staged, target) = (self.directory.join(&append.staged), self.directory.join(&append.target));
+        let shown = format!("`{}`", target.display());
+        let Some(mut piece) = is_there(File::open(&staged), &staged)? else { return Ok(()) };
+        let found = piece.metadata().map_err(|error| in_words(&shown, &error))?;
+        whole(&staged, found.len(), append.length)?;
+        let goes_on = File::options().write(true).open(&target).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let file = match goes_on {
+            Ok((length, file)) if length >= append.offset => file,
+            Ok((length, _)) => return Err(cut_short(&shown, &format!("has {length} bytes"), append.offset)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(cut_short(&shown, "is gone", append.offset));
+            }
+            Err(error) => return Err(in_words(&shown, &error)),
+        };
+        fail::fail_point!("file-sink-before-append");
+        copy(&mut piece, &file, append.offset).map_err(|error| in_words(&shown, &error))?;
+        fail::fail_point!("file-sink-appended");
+        file.sync_all().map_err(|error| PortError::fatal(format!("cannot write {shown}: {error}")))?;
+        fail::fail_point!("file-sink-append-synced");
+        remove(&staged)
+    }
+}
+
+/// What was found, or `None` if there is nothing: whoever committed it was faster.
+fn is_there<T>(found: std::io::Result<T>, path: &Path) -> Result<Option<T>, PortError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(in_words(&format!("`{}`", path.display()), &error)),
+    }
+}
+
+/// A staged file is as long as it was when it was sealed.
+fn whole(staged: &Path, found: u64, length: u64) -> Result<(), PortError> {
+    if found == length {
+        return Ok(());
+    }
+    Err(PortError::fatal(format!(
+        "the staged output `{}` has {found} bytes where {length} were written; it was changed by something else, and what \
+         it held cannot be committed; restore the file from a backup",
+        staged.display()
+    )))
+}
+
+fn cut_short(target: &str, how: &str, offset: u64) -> PortError {
+    PortError::fatal(format!(
+        "{target} {how}, and the next output belongs behind its {offset} bytes: something else has moved or cut it while \
+         the job was writing; put it back, then restart the job"
+    ))
+}
+
+fn copy(from: &mut File, to: &File, mut offset: u64) -> std::io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = match from.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        to.write_all_at(&chunk[..read], offset)?;
+        offset += read as u64;
+        fail::fail_point!("file-sink-chunk-appended");
+    }
+}
+
+fn remove(path: &Path) -> Result<(), PortError> {
+    is_there(std::fs::remove_file(path), path).map(|_| ())
+}
