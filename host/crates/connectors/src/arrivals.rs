@@ -1,21 +1,17 @@
-//! A bounded queue between those who bring events (requests, connections) and the reader that decodes them.
+//! A bounded queue between a connection that brings events and the reader that decodes them.
 //!
 //! Bounded in bytes, each event costing a little more than its own bytes, so that empty ones are bounded too. Knows
-//! nothing of HTTP or of sockets.
+//! nothing of sockets.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 use std::task::Waker;
-use std::time::Instant;
 
 use gristmill_ports::PortError;
 use tokio::sync::Notify;
 
 /// What an event costs beside its bytes.
 pub(crate) const EVENT_COST: usize = 64;
-
-/// When to come again after the end: by then the source is gone, and whoever comes is told so.
-const AFTER_THE_END_MS: u64 = 1000;
 
 /// One thing that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +61,6 @@ struct State {
     end: Option<Result<(), PortError>>,
     /// What keeps events from coming, not told yet.
     trouble: Option<PortError>,
-    drain: DrainRate,
 }
 
 impl Arrivals {
@@ -77,25 +72,8 @@ impl Arrivals {
             waiting: Vec::new(),
             end: None,
             trouble: None,
-            drain: DrainRate { since: Instant::now(), cost: 0, cost_per_ms: 0.0 },
         };
         Self { state: Mutex::new(state), room: Notify::new(), capacity }
-    }
-
-    /// Puts all items in or none. `Err` is a guess at when there will be room, in milliseconds.
-    pub(crate) fn offer(&self, items: Vec<Item>) -> Result<(), u64> {
-        let cost = cost_of(&items);
-        let mut state = self.lock();
-        if state.end.is_some() {
-            return Err(AFTER_THE_END_MS);
-        }
-        if state.cost + cost > self.capacity {
-            return Err(state.drain.ms_for(state.cost + cost - self.capacity));
-        }
-        state.cost += cost;
-        state.items.extend(items);
-        wake_all(state);
-        Ok(())
     }
 
     /// Waits while the queue is full. Whoever waits before it reads needs no room for what it has read: so nothing that
@@ -181,7 +159,6 @@ impl Arrivals {
             items.extend(state.items.pop_front());
         }
         state.cost -= cost;
-        state.drain.took(cost);
         drop(state);
         self.room.notify_one();
         Taken::Items(items)
@@ -193,7 +170,7 @@ impl Arrivals {
 }
 
 /// What a number of items cost.
-pub(crate) fn cost_of(items: &[Item]) -> usize {
+fn cost_of(items: &[Item]) -> usize {
     items.iter().map(Item::cost).sum()
 }
 
@@ -201,31 +178,6 @@ fn wake_all(mut state: MutexGuard<'_, State>) {
     let waiting = std::mem::take(&mut state.waiting);
     drop(state);
     waiting.into_iter().for_each(Waker::wake);
-}
-
-/// How fast the reader empties the queue, over about a second.
-struct DrainRate {
-    since: Instant,
-    cost: usize,
-    cost_per_ms: f64,
-}
-
-impl DrainRate {
-    fn took(&mut self, cost: usize) {
-        self.cost += cost;
-        let elapsed_ms = self.since.elapsed().as_millis() as f64;
-        if elapsed_ms >= 500.0 {
-            let latest = self.cost as f64 / elapsed_ms;
-            self.cost_per_ms = if self.cost_per_ms == 0.0 { latest } else { (self.cost_per_ms + latest) / 2.0 };
-            (self.since, self.cost) = (Instant::now(), 0);
-        }
-    }
-
-    /// How long until so much is taken; between a tenth of a second and ten seconds, since it is a guess.
-    fn ms_for(&self, cost: usize) -> u64 {
-        let ms = if self.cost_per_ms > 0.0 { cost as f64 / self.cost_per_ms } else { 1000.0 };
-        ms.clamp(100.0, 10_000.0) as u64
-    }
 }
 
 #[cfg(test)]
@@ -239,10 +191,8 @@ mod tests {
     #[test]
     fn what_came_in_is_still_given_after_the_close_and_nothing_new_comes_in() {
         let arrivals = Arrivals::new(1000);
-        arrivals.offer(events(&[1])).expect("room");
-        arrivals.push(events(&[2])).expect("open");
+        arrivals.push(events(&[1, 2])).expect("open");
         assert!(arrivals.close(), "something is left");
-        arrivals.offer(events(&[3])).expect_err("closed");
         assert_eq!(arrivals.push(events(&[3])), Err(Over));
         assert_eq!(arrivals.take(10, 1000, Waker::noop()), Taken::Items(events(&[1, 2])));
         assert_eq!(arrivals.take(10, 1000, Waker::noop()), Taken::Ended(Ok(())));
@@ -257,27 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_is_taken_whole_or_not_at_all() {
-        let arrivals = Arrivals::new(300);
-        assert_eq!(arrivals.offer(events(&[50, 50])), Ok(()));
-        let later = arrivals.offer(events(&[1, 10])).expect_err("no room");
-        assert!((100..=10_000).contains(&later));
-        assert_eq!(take(&arrivals, 10, 1000), [50, 50]);
-        assert_eq!(arrivals.offer(events(&[1, 10])), Ok(()));
-        assert_eq!(take(&arrivals, 10, 1000), [1, 10]);
-    }
-
-    #[test]
-    fn empty_events_are_bounded_too() {
-        let arrivals = Arrivals::new(10 * EVENT_COST);
-        assert_eq!(arrivals.offer(events(&[0; 10])), Ok(()));
-        assert!(arrivals.offer(events(&[0])).is_err());
-    }
-
-    #[test]
     fn what_is_taken_keeps_to_the_bounds_but_a_large_event_comes_alone() {
         let arrivals = Arrivals::new(10_000);
-        arrivals.offer(events(&[500, 5, 5, 5, 90])).expect("room");
+        arrivals.push(events(&[500, 5, 5, 5, 90])).expect("open");
         assert_eq!(take(&arrivals, 10, 100), [500]);
         assert_eq!(take(&arrivals, 2, 100), [5, 5]);
         assert_eq!(take(&arrivals, 10, 94), [5]);
@@ -287,7 +219,7 @@ mod tests {
     #[test]
     fn the_end_comes_after_the_last_event() {
         let arrivals = Arrivals::new(1000);
-        arrivals.offer(events(&[1])).expect("room");
+        arrivals.push(events(&[1])).expect("open");
         arrivals.end(Ok(()));
         assert_eq!(take(&arrivals, 10, 10), [1]);
         assert_eq!(arrivals.take(10, 10, Waker::noop()), Taken::Ended(Ok(())));

@@ -26,6 +26,8 @@ pub(crate) enum Line {
 /// Bytes that came in and are not lines yet. Holds at most the longest line and a block.
 pub(crate) struct LineBuffer {
     buffer: Vec<u8>,
+    /// Where in the stream the buffer begins.
+    base: u64,
     /// The first byte that was not given out.
     start: usize,
     /// No line feed stands between `start` and here.
@@ -42,14 +44,36 @@ pub(crate) struct LineBuffer {
 impl LineBuffer {
     /// A buffer for lines of at most `longest` bytes.
     pub(crate) fn new(longest: usize) -> Self {
-        let buffer = vec![0; BLOCK];
-        Self { buffer, start: 0, searched: 0, end: 0, longest, skipping: false, at_beginning: true, ended: false }
+        Self::at(longest, 0, false)
+    }
+
+    /// A buffer for what follows this place of a stream, which lies within a line that was given as too long, or behind
+    /// a whole one.
+    pub(crate) fn at(longest: usize, offset: u64, within_a_long_line: bool) -> Self {
+        Self {
+            buffer: vec![0; BLOCK],
+            base: offset,
+            start: 0,
+            searched: 0,
+            end: 0,
+            longest,
+            skipping: within_a_long_line,
+            at_beginning: offset == 0,
+            ended: false,
+        }
+    }
+
+    /// Where in the stream that stands which was not given out, and whether it lies within a line that was given as too
+    /// long.
+    pub(crate) fn offset(&self) -> (u64, bool) {
+        (self.base + self.start as u64, self.skipping)
     }
 
     /// Room for the next block. Give it to a reader, then say with [`Self::filled`] how much came.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
+            self.base += self.start as u64;
             self.end -= self.start;
             self.searched -= self.start;
             self.start = 0;
@@ -148,7 +172,13 @@ mod tests {
 
     /// The lines of a stream that comes in these blocks; too long ones by their beginning.
     fn lines<'a>(blocks: impl IntoIterator<Item = &'a [u8]>, longest: usize) -> Vec<Result<Vec<u8>, Vec<u8>>> {
-        let mut buffer = LineBuffer::new(longest);
+        lines_of(LineBuffer::new(longest), blocks)
+    }
+
+    fn lines_of<'a>(
+        mut buffer: LineBuffer,
+        blocks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Vec<Result<Vec<u8>, Vec<u8>>> {
         let mut lines = Vec::new();
         for block in blocks.into_iter().filter(|block| !block.is_empty()).chain([&b""[..]]) {
             for part in block.chunks(BLOCK / 4).chain(block.is_empty().then_some(block)) {
@@ -209,6 +239,25 @@ mod tests {
             assert_eq!(buffer.next_line(), Some(line));
         }
         assert_eq!(buffer.next_line(), None);
+    }
+
+    #[test]
+    fn a_stream_can_be_gone_on_with_at_every_line() {
+        let stream = "\u{feff}a\n\nlong line\nb\nlong line";
+        let whole = lines([stream.as_bytes()], 5);
+        let mut buffer = LineBuffer::new(5);
+        buffer.room()[..stream.len()].copy_from_slice(stream.as_bytes());
+        buffer.filled(stream.len());
+        let mut offsets = Vec::new();
+        while buffer.next_line().is_some() {
+            offsets.push(buffer.offset());
+        }
+        // The last is given before its end is known.
+        assert_eq!(offsets, [(5, false), (6, false), (16, false), (18, false), (27, true)]);
+        for (given, (offset, within)) in offsets.into_iter().enumerate() {
+            let rest = &stream.as_bytes()[offset as usize..];
+            assert_eq!(lines_of(LineBuffer::at(5, offset, within), [rest]), whole[given + 1..], "{offset}");
+        }
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Where events come from: one file a connector.
 
-mod arriving;
+mod position;
+mod start;
 pub(crate) mod generator;
 pub(crate) mod file;
 pub(crate) mod http;

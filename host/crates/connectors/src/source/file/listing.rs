@@ -15,12 +15,10 @@ pub(super) struct Listed {
     pub(super) path: PathBuf,
 }
 
-impl Listed {
-    /// The subtask that reads it. Depends on its path alone, not on which other files are there.
-    pub(super) fn owner(&self, parallelism: Parallelism) -> SubtaskIndex {
-        let owner = xxh3_64(self.shown.as_bytes()) % u64::from(parallelism.get());
-        SubtaskIndex(u32::try_from(owner).expect("it is below the parallelism"))
-    }
+/// The subtask that reads the file of this path. Depends on the path alone, not on which other files are there.
+pub(super) fn owner_of(shown: &str, parallelism: Parallelism) -> SubtaskIndex {
+    let owner = xxh3_64(shown.as_bytes()) % u64::from(parallelism.get());
+    SubtaskIndex(u32::try_from(owner).expect("it is below the parallelism"))
 }
 
 /// Characters that make a path a glob.

@@ -1,12 +1,15 @@
+mod resume;
+
 use std::io::Write;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 use std::sync::mpsc;
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use gristmill_dataflow::document::SourceKind;
 use gristmill_ports::Signal;
-use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
+use gristmill_types::{AttemptId, MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
 
@@ -21,9 +24,20 @@ fn spec(from: &str, rest: &str) -> SourceSpec {
 }
 
 fn open_one(spec: &SourceSpec, base: &Path, subtask: u32, of: u32) -> Result<Box<dyn SourceReader>, PortError> {
+    open_at(spec, base, subtask, of, None)
+}
+
+fn open_at(
+    spec: &SourceSpec,
+    base: &Path,
+    subtask: u32,
+    of: u32,
+    resume: Option<&[SplitPosition]>,
+) -> Result<Box<dyn SourceReader>, PortError> {
     let context = PartContext {
         job: "job".parse().expect("an id"),
         run: RunId(1),
+        attempt: AttemptId(1),
         node: "files".parse().expect("an id"),
         subtask: SubtaskIndex(subtask),
         parallelism: Parallelism(NonZeroU32::new(of).expect("not zero")),
@@ -31,7 +45,7 @@ fn open_one(spec: &SourceSpec, base: &Path, subtask: u32, of: u32) -> Result<Box
         cancelled: Signal::default(),
     };
     let SourceKind::File(file) = &spec.from else { panic!("a file source") };
-    open(&context, spec, file, base, runtime())
+    open(&context, spec, file, base, resume, runtime())
 }
 
 /// Rings when the reader wakes its poller.
@@ -45,10 +59,20 @@ impl Wake for Bell {
 
 /// Everything that a reader gives, and the error that it ends with.
 fn drain(reader: &mut dyn SourceReader, max_rows: usize, max_bytes: usize) -> (SourceBatch, Option<PortError>) {
+    take(reader, max_rows, max_bytes, usize::MAX)
+}
+
+/// So many batches of a reader, or all, and the error that it ends with.
+fn take(
+    reader: &mut dyn SourceReader,
+    max_rows: usize,
+    max_bytes: usize,
+    mut batches: usize,
+) -> (SourceBatch, Option<PortError>) {
     let (bell, rung) = mpsc::channel();
     let waker = Waker::from(std::sync::Arc::new(Bell(bell)));
     let mut all = SourceBatch::default();
-    loop {
+    while batches > 0 {
         match reader.poll_next(&mut Context::from_waker(&waker), ReadBounds { max_rows, max_bytes, now_ms: 42 }) {
             Poll::Ready(Ok(Some(batch))) => {
                 assert!(batch.events.len() + batch.undecodable.len() <= max_rows);
@@ -56,12 +80,14 @@ fn drain(reader: &mut dyn SourceReader, max_rows: usize, max_bytes: usize) -> (S
                 assert!(bytes <= max_bytes || batch.events.len() == 1, "{bytes} bytes in a batch");
                 all.events.append(&batch.events);
                 all.undecodable.extend(batch.undecodable);
+                batches -= 1;
             }
             Poll::Ready(Ok(None)) => return (all, None),
             Poll::Ready(Err(error)) => return (all, Some(error)),
             Poll::Pending => rung.recv_timeout(Duration::from_secs(20)).expect("woken"),
         }
     }
+    (all, None)
 }
 
 fn read_all(spec: &SourceSpec, base: &Path) -> SourceBatch {

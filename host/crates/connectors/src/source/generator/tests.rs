@@ -2,7 +2,7 @@ use std::num::NonZeroU32;
 use std::task::Waker;
 
 use gristmill_ports::Signal;
-use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
+use gristmill_types::{AttemptId, MaxParallelism, RunId};
 use proptest::prelude::*;
 
 use super::*;
@@ -12,9 +12,19 @@ fn bounds(max_rows: usize) -> ReadBounds {
 }
 
 fn open_one(spec: &SourceSpec, subtask: u32, parallelism: u32) -> Result<Box<dyn SourceReader>, PortError> {
+    open_at(spec, subtask, parallelism, None)
+}
+
+fn open_at(
+    spec: &SourceSpec,
+    subtask: u32,
+    parallelism: u32,
+    resume: Option<&[SplitPosition]>,
+) -> Result<Box<dyn SourceReader>, PortError> {
     let context = PartContext {
         job: "job".parse().expect("an id"),
         run: RunId(1),
+        attempt: AttemptId(1),
         node: "made".parse().expect("an id"),
         subtask: SubtaskIndex(subtask),
         parallelism: Parallelism(NonZeroU32::new(parallelism).expect("not zero")),
@@ -22,7 +32,7 @@ fn open_one(spec: &SourceSpec, subtask: u32, parallelism: u32) -> Result<Box<dyn
         cancelled: Signal::default(),
     };
     let gristmill_dataflow::document::SourceKind::Generator(generator) = &spec.from else { panic!("a generator") };
-    open(&context, spec, generator, runtime())
+    open(&context, spec, generator, resume, runtime())
 }
 
 fn runtime() -> Handle {
@@ -41,18 +51,32 @@ fn events(spec: &SourceSpec, parallelism: u32, rows: usize) -> Vec<Event> {
     let mut events = Vec::new();
     for subtask in 0..parallelism {
         let mut reader = open_one(spec, subtask, parallelism).expect("a good generator");
-        let mut context = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok(Some(batch))) = reader.poll_next(&mut context, bounds(rows)) {
-            assert!(batch.undecodable.is_empty(), "{:?}", batch.undecodable);
-            let (timestamps, keys, values) = batch.events.into_parts();
-            assert!(!timestamps.is_empty() && timestamps.len() <= rows);
-            events.extend(timestamps.iter().enumerate().map(|(row, &timestamp)| {
-                (timestamp, keys.get(row).map(<[u8]>::to_vec), values.get(row).expect("a value").to_vec())
-            }));
-        }
+        read(&mut *reader, rows, usize::MAX, &mut events);
     }
     events.sort();
     events
+}
+
+/// Reads to the end, or so many batches.
+fn read(reader: &mut dyn SourceReader, rows: usize, batches: usize, events: &mut Vec<Event>) {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut left = batches;
+    while left > 0 {
+        match reader.poll_next(&mut context, bounds(rows)) {
+            Poll::Ready(Ok(Some(batch))) => {
+                assert!(batch.undecodable.is_empty(), "{:?}", batch.undecodable);
+                let (timestamps, keys, values) = batch.events.into_parts();
+                assert!(!timestamps.is_empty() && timestamps.len() <= rows);
+                events.extend(timestamps.iter().enumerate().map(|(row, &timestamp)| {
+                    (timestamp, keys.get(row).map(<[u8]>::to_vec), values.get(row).expect("a value").to_vec())
+                }));
+            }
+            Poll::Ready(Ok(None)) => break,
+            Poll::Ready(Err(error)) => panic!("{error}"),
+            Poll::Pending => {}
+        }
+        left -= 1;
+    }
 }
 
 #[test]
@@ -156,6 +180,27 @@ fn sizes_that_cannot_be_had_are_refused_in_words() {
     }
 }
 
+#[test]
+fn a_start_leaves_out_what_lies_before_it() {
+    let from = |rest: &str| {
+        let generator = r#"{"from": {"generator": {"events": 100, "values": "json", "start_time": 1000}}"#;
+        let times = |parallelism| -> Vec<i64> {
+            let spec = serde_json::from_str(&format!("{generator}{rest}}}")).expect("a good source");
+            events(&spec, parallelism, 7).into_iter().map(|(timestamp, ..)| timestamp).collect()
+        };
+        assert_eq!(times(1), times(3));
+        times(1)
+    };
+    let all = from("");
+    assert_eq!(all, from(r#", "start": "beginning""#));
+    assert_eq!(all[42..], from(r#", "start": {"offset": 42}"#));
+    assert_eq!(all[42..], from(r#", "start": {"event_time": 1042}"#));
+    assert_eq!(all, from(r#", "start": {"event_time": "1969-12-31"}"#));
+    assert_eq!(from(r#", "start": {"offset": 100}"#), [0; 0]);
+    let decoded = r#", "decode": "json", "event_time": {"path": "$.seq", "unit": "s"}, "start": {"event_time": 42000}"#;
+    assert_eq!(from(decoded), (42..100).map(|seq| seq * 1000).collect::<Vec<i64>>());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
@@ -167,5 +212,27 @@ proptest! {
         let alone = events(&spec(&generator), 1, 4096);
         prop_assert_eq!(alone.len() as u64, count);
         prop_assert_eq!(events(&spec(&generator), parallelism, rows), alone);
+    }
+
+    #[test]
+    fn a_generator_that_goes_on_makes_what_was_not_made_whatever_the_parallelism(
+        count in 0..3000_u64,
+        lives in prop::collection::vec((1..5_u32, prop::collection::vec(0..4_usize, 4)), 1..4),
+        rows in 1..300_usize,
+    ) {
+        let spec = spec(&format!(r#"{{"events": {count}, "keys": 77}}"#));
+        let mut made = Vec::new();
+        let mut positions: Option<Vec<SplitPosition>> = None;
+        for (parallelism, batches) in lives.into_iter().chain([(2, vec![usize::MAX; 4])]) {
+            let mut next = Vec::new();
+            for subtask in 0..parallelism {
+                let mut reader = open_at(&spec, subtask, parallelism, positions.as_deref()).expect("it goes on");
+                read(&mut *reader, rows, batches[subtask as usize], &mut made);
+                next.extend(reader.positions());
+            }
+            positions = Some(next);
+        }
+        made.sort();
+        prop_assert_eq!(made, events(&spec, 1, 4096));
     }
 }

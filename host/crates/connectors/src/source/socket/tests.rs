@@ -7,7 +7,7 @@ use gristmill_dataflow::document::SourceKind;
 use gristmill_ports::Signal;
 use gristmill_ports::SourceBatch;
 use gristmill_ports::source::ReadBounds;
-use gristmill_types::{MaxParallelism, Parallelism, RunId, SubtaskIndex};
+use gristmill_types::{AttemptId, MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
 
@@ -32,6 +32,7 @@ fn open_to(address: &str, rest: &str) -> Result<Opened, PortError> {
     let context = PartContext {
         job: "job".parse().expect("an id"),
         run: RunId(1),
+        attempt: AttemptId(1),
         node: "lines".parse().expect("an id"),
         subtask: SubtaskIndex(0),
         parallelism: Parallelism::ONE,

@@ -1,4 +1,5 @@
-//! A reader of events that others bring: what the `http` and `socket` sources have in common.
+//! The reader of what came over a connection. It has no position: what was read and is in no checkpoint is lost with the
+//! attempt.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -6,23 +7,23 @@ use std::task::{Context, Poll};
 use gristmill_ports::source::ReadBounds;
 use gristmill_ports::{PortError, SourceBatch, SourceReader};
 
+use super::Hangup;
 use crate::arrivals::{Arrivals, Item, Taken};
 use crate::format::decoder::cut_off;
 use crate::format::event_reader::EventReader;
 
-/// Decodes what arrives. `guard` is dropped with the reader: it ends whatever brings events.
-pub(super) struct ArrivingReader<G> {
+pub(super) struct SocketReader {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) events: EventReader,
-    /// What an event comes from, such as an address; its number is added.
+    /// The address of the peer.
     pub(super) from: String,
     /// Events so far.
     pub(super) number: u64,
     pub(super) now_ms: i64,
-    pub(super) _guard: G,
+    pub(super) _hangup: Hangup,
 }
 
-impl<G: Send> SourceReader for ArrivingReader<G> {
+impl SourceReader for SocketReader {
     fn poll_next(
         &mut self,
         context: &mut Context<'_>,
@@ -46,7 +47,7 @@ impl<G: Send> SourceReader for ArrivingReader<G> {
     }
 }
 
-impl<G> ArrivingReader<G> {
+impl SocketReader {
     fn decode(&mut self, items: &[Item]) -> SourceBatch {
         let mut batch = SourceBatch::default();
         for item in items {

@@ -1,7 +1,10 @@
 //! Lines over TCP.
 //!
 //! A task connects and reads into a bounded queue; while the queue is full it does not read, so the peer is held back
-//! by TCP itself. Each subtask has a connection of its own.
+//! by TCP itself. Each subtask has a connection of its own. What a peer has sent it does not send again: lines that were
+//! read and are in no checkpoint are lost if the job restarts. Where that matters, post events to an `http` source.
+
+mod reader;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::arriving::ArrivingReader;
+use self::reader::SocketReader;
 use crate::arrivals::{Arrivals, Item};
 use crate::format::event_reader::EventReader;
 use crate::lines::{Line, LineBuffer};
@@ -56,13 +59,13 @@ pub(crate) fn open(
         arrivals: Arc::clone(&arrivals),
     };
     let task = runtime.spawn(connection.run());
-    Ok(Box::new(ArrivingReader {
+    Ok(Box::new(SocketReader {
         arrivals,
         events,
         from: socket.connect.clone(),
         number: 0,
         now_ms: 0,
-        _guard: Hangup(task.abort_handle()),
+        _hangup: Hangup(task.abort_handle()),
     }))
 }
 

@@ -1,0 +1,208 @@
+//! One file of a log: making it, adding to it, and reading it frame by frame.
+
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::frame::{
+    FRAME_HEADER, FRAME_MARK, Payload, SEGMENT_HEADER, SegmentHeader, payload_bytes, read_frame, write_keys,
+};
+use crate::source::http::keys::Remembered;
+
+/// A segment that is being made.
+const UNFINISHED: &str = "segment.tmp";
+
+/// Bytes read from the disk at once.
+const BLOCK: usize = 256 << 10;
+
+/// The path of the segment that begins with this event.
+pub(super) fn path_of(folder: &Path, first: u64) -> PathBuf {
+    folder.join(format!("{first:020}.log"))
+}
+
+/// The first event of the segment of this name, if it is one.
+pub(super) fn first_of(name: &str) -> Option<u64> {
+    let number = name.strip_suffix(".log")?;
+    (number.len() == 20).then(|| number.parse().ok())?
+}
+
+/// A segment to which frames are added.
+pub(super) struct OpenSegment {
+    file: File,
+    pub(super) salt: u64,
+    /// What is in it for good.
+    pub(super) bytes: u64,
+}
+
+impl OpenSegment {
+    /// Makes a segment that knows the keys used before it. It is there whole or not at all.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub(super) fn create(folder: &Path, first: u64, keys: &[Remembered]) -> io::Result<Self> {
+        let salt = random();
+        let mut beginning = SegmentHeader { salt, first }.encode().to_vec();
+        write_keys(salt, keys, &mut beginning);
+        let unfinished = folder.join(UNFINISHED);
+        let create = || -> io::Result<File> {
+            let mut file = File::create(&unfinished)?;
+            file.write_all(&beginning)?;
+            file.sync_data()?;
+            fail::fail_point!("ingest-segment-written");
+            std::fs::rename(&unfinished, path_of(folder, first))?;
+            sync_folder(folder)?;
+            Ok(file)
+        };
+        let file = create().inspect_err(|_| {
+            // What is left of it is in the way of the next one only if it cannot be removed, and that is told then.
+            std::fs::remove_file(&unfinished).ok();
+        })?;
+        fail::fail_point!("ingest-segment-created");
+        Ok(Self { file, salt, bytes: beginning.len() as u64 })
+    }
+
+    /// Goes on with a segment that holds so many good bytes; what follows them is cut off.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub(super) fn reopen(path: &Path, salt: u64, bytes: u64) -> io::Result<Self> {
+        let mut file = File::options().read(true).write(true).open(path)?;
+        if file.metadata()?.len() > bytes {
+            file.set_len(bytes)?;
+            file.sync_all()?;
+        }
+        file.seek(SeekFrom::Start(bytes))?;
+        Ok(Self { file, salt, bytes })
+    }
+
+    /// Adds frames. They are durable when this returns; after an error the segment is not to be used again.
+    ///
+    /// # Errors
+    /// If the disk refuses. A later attempt may find the frames all the same.
+    pub(super) fn append(&mut self, frames: &[u8]) -> io::Result<()> {
+        let mut append = || -> io::Result<()> {
+            self.file.write_all(frames)?;
+            fail::fail_point!("ingest-log-written");
+            // A failed sync may have dropped what was written and succeed when it is tried again: hence no second try.
+            self.file.sync_data()
+        };
+        append().inspect_err(|_| {
+            // Gives the room back; if that fails too, the next segment says where this one ends.
+            self.file.set_len(self.bytes).ok();
+        })?;
+        fail::fail_point!("ingest-log-synced");
+        self.bytes += frames.len() as u64;
+        Ok(())
+    }
+}
+
+/// Makes changes of a folder durable.
+///
+/// # Errors
+/// If the disk refuses.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// A number that nobody outside can know; the standard library draws it for its hash tables.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// What comes next in a segment.
+pub(super) enum Next {
+    Frame(Payload),
+    /// The file ends here.
+    End,
+    /// No whole frame stands here.
+    Broken,
+}
+
+/// Reads a segment from its beginning.
+pub(super) struct SegmentReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    pub(super) header: SegmentHeader,
+    /// Up to here frames were good.
+    pub(super) bytes: u64,
+    payload: Vec<u8>,
+}
+
+impl SegmentReader {
+    /// # Errors
+    /// A sentence that names the file.
+    pub(super) fn open(folder: &Path, first: u64) -> Result<Self, String> {
+        let path = path_of(folder, first);
+        let shown = || path.display();
+        let file = File::open(&path).map_err(|error| format!("cannot open `{}`: {error}", shown()))?;
+        let mut file = BufReader::with_capacity(BLOCK, file);
+        let mut header = [0; SEGMENT_HEADER];
+        let header = match file.read_exact(&mut header) {
+            Ok(()) => SegmentHeader::decode(&header),
+            Err(error) => Err(error.to_string()),
+        };
+        let header = header.map_err(|reason| format!("`{}` cannot be read: {reason}", shown()))?;
+        if header.first != first {
+            return Err(format!("`{}` begins with event {}: it was renamed", shown(), header.first));
+        }
+        Ok(Self { path, file, header, bytes: SEGMENT_HEADER as u64, payload: Vec::new() })
+    }
+
+    /// # Errors
+    /// A sentence if the disk refuses.
+    pub(super) fn next(&mut self) -> Result<Next, String> {
+        self.read_next().map_err(|error| format!("cannot read `{}`: {error}", self.path.display()))
+    }
+
+    fn read_next(&mut self) -> io::Result<Next> {
+        let left = self.file.get_ref().metadata()?.len().saturating_sub(self.bytes);
+        if left == 0 {
+            return Ok(Next::End);
+        }
+        let mut header = [0; FRAME_HEADER];
+        if left < FRAME_HEADER as u64 {
+            return Ok(Next::Broken);
+        }
+        self.file.read_exact(&mut header)?;
+        let length = payload_bytes(&header).filter(|length| *length as u64 <= left - FRAME_HEADER as u64);
+        let Some(length) = length else { return Ok(Next::Broken) };
+        self.payload.resize(length, 0);
+        self.file.read_exact(&mut self.payload)?;
+        let Some(payload) = read_frame(self.header.salt, &header, &self.payload) else { return Ok(Next::Broken) };
+        self.bytes += (FRAME_HEADER + length) as u64;
+        Ok(Next::Frame(payload))
+    }
+
+    /// Whether a whole frame stands anywhere behind the good ones: then what is broken was whole once, since a frame is
+    /// written only when all before it are durable.
+    ///
+    /// # Errors
+    /// A sentence if the disk refuses.
+    pub(super) fn has_more_behind(&mut self) -> Result<bool, String> {
+        let mut rest = Vec::new();
+        let read = self.file.seek(SeekFrom::Start(self.bytes)).and_then(|_| self.file.read_to_end(&mut rest));
+        read.map_err(|error| format!("cannot read `{}`: {error}", self.path.display()))?;
+        let is_whole = |at: usize| {
+            let (header, rest) = rest[at..].split_first_chunk()?;
+            read_frame(self.header.salt, header, rest.get(..payload_bytes(header)?)?)
+        };
+        Ok(memchr::memmem::find_iter(&rest, FRAME_MARK).any(|at| is_whole(at).is_some()))
+    }
+
+    /// The place that cannot be read, for people.
+    pub(super) fn broken_place(&self) -> String {
+        format!("`{}` is damaged at byte {}", self.path.display(), self.bytes)
+    }
+}
+
+/// Removes what is left of a segment that was being made.
+///
+/// # Errors
+/// If the disk refuses.
+pub(super) fn clear_unfinished(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_file(folder.join(UNFINISHED)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
