@@ -1,34 +1,98 @@
-//! What the memory backend costs: a keyed count in batches of 1024 rows, in nanoseconds per event.
+//! What state costs: a keyed count in batches of 1024 rows, in nanoseconds per event, and its way to storage and back.
 //!
 //! Of each part the median batch is told, and of whole calls also the 99.9th percentile and the longest, so that a
 //! machine that does other things beside does not blur the picture.
 //!
-//! `cargo run --release -p gristmill-state --example cost`
+//! `cargo run --release -p gristmill-state --example cost [keys…]`
 
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use gristmill_ports::StateBackend;
+use gristmill_checkpoint::{FileHash, FileRef};
+use gristmill_ports::checkpoint_store::Content;
+use gristmill_ports::state::{Drained, FrozenState, RestoredState, StateTime};
+use gristmill_ports::{FileStore, PortError, StateBackend};
 use gristmill_state::MemoryBackend;
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
-use gristmill_types::{Column, Descriptor, EventBatch, StateIndex};
+use gristmill_types::{
+    AttemptId, CheckpointId, Column, Descriptor, EventBatch, KeyGroupRange, MaxParallelism, StateIndex,
+};
+use tempfile::TempDir;
 
 const ROWS: usize = 1024;
 const COUNT: StateIndex = StateIndex(0);
+const GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
+const NOW: StateTime = StateTime { processing_ms: 0, event_ms: 0 };
 
 fn main() {
-    for keys in [10_000, 1_000_000] {
-        let mut backend = MemoryBackend::new(&descriptor());
-        let batches = batches(keys, 2_000_000);
-        let filling = run(&mut backend, &batches);
-        println!("{keys} keys, filling: {filling}");
-        println!("{keys} keys, counting: {}", run(&mut backend, &batches));
-        let begun = Instant::now();
-        assert!(backend.freeze());
-        println!("{keys} keys, freeze: {:?}", begun.elapsed());
-        println!("{keys} keys, counting above a frozen generation: {}", run(&mut backend, &batches[..64]));
-        println!("{keys} keys, draining: {}", drain(&mut backend));
+    let asked: Vec<u64> = std::env::args().skip(1).filter_map(|keys| keys.parse().ok()).collect();
+    for keys in if asked.is_empty() { vec![10_000, 1_000_000] } else { asked } {
+        cost_of(keys);
+    }
+}
+
+fn cost_of(keys: u64) {
+    let mut backend = MemoryBackend::new(&descriptor(), GROUPS, MaxParallelism::DEFAULT);
+    let batches = batches(keys, (2 * keys as usize).max(2_000_000));
+    let filling = run(&mut backend, &batches);
+    println!("{keys} keys, filling: {filling}");
+    println!("{keys} keys, counting: {}", run(&mut backend, &batches));
+    let begun = Instant::now();
+    assert!(backend.freeze(CheckpointId(1)));
+    println!("{keys} keys, freeze: {:?}", begun.elapsed());
+    println!("{keys} keys, counting above a frozen generation: {}", run(&mut backend, &batches[..64]));
+    let (told, mut frozen) = drain(&mut backend);
+    println!("{keys} keys, draining: {told}");
+
+    let folder = Folder { dir: tempfile::tempdir().expect("a folder"), puts: AtomicU64::new(0) };
+    let begun = Instant::now();
+    let files = frozen.store(&folder).expect("room for a file");
+    let (took, bytes) = (begun.elapsed(), files.iter().map(|file| file.file.bytes).sum::<u64>());
+    let each = took.as_nanos() as f64 / frozen.entries() as f64;
+    println!("{keys} keys, storing: {took:?}, {each:.0} ns an entry, {bytes} bytes");
+    let begun = Instant::now();
+    let mut restored = MemoryBackend::new(&descriptor(), GROUPS, MaxParallelism::DEFAULT);
+    let states = descriptor().states;
+    let from = RestoredState { states: &states, files: &files, groups: GROUPS, time: NOW };
+    restored.restore(&from, &folder).expect("a good file");
+    println!("{keys} keys, restoring: {:?} for {} keys", begun.elapsed(), restored.size().keys);
+}
+
+/// Files in a folder, named by their numbers.
+struct Folder {
+    dir: TempDir,
+    puts: AtomicU64,
+}
+
+impl Folder {
+    fn path_of(&self, number: u64) -> PathBuf {
+        self.dir.path().join(number.to_string())
+    }
+}
+
+impl FileStore for Folder {
+    fn put(&self, content: Content<'_>) -> Result<FileRef, PortError> {
+        let number = self.puts.fetch_add(1, Ordering::Relaxed);
+        let path = self.path_of(number);
+        let failed = |error: std::io::Error| PortError::retry(error.to_string());
+        match content {
+            Content::Bytes(bytes) => std::fs::write(&path, bytes),
+            Content::File(from) => std::fs::rename(from, &path),
+        }
+        .map_err(failed)?;
+        let bytes = std::fs::metadata(path).map_err(failed)?.len();
+        Ok(FileRef { attempt: AttemptId(1), number, hash: FileHash([0; 32]), bytes })
+    }
+
+    fn open(&self, file: &FileRef) -> Result<PathBuf, PortError> {
+        Ok(self.path_of(file.number))
+    }
+
+    fn scratch(&self) -> &Path {
+        self.dir.path()
     }
 }
 
@@ -85,7 +149,7 @@ fn run(backend: &mut MemoryBackend, batches: &[EventBatch]) -> Cost {
     let mut cost = Cost { batches: Default::default() };
     for batch in batches {
         let t0 = Instant::now();
-        backend.begin(batch);
+        backend.begin(batch, NOW);
         let t1 = Instant::now();
         let read = backend.get(COUNT, &rows).expect("a good read");
         let t2 = Instant::now();
@@ -115,21 +179,19 @@ fn counted(slots: &[u32], values: &Column) -> Column {
     out
 }
 
-fn drain(backend: &mut MemoryBackend) -> String {
-    let (mut entries, mut slices) = (0, Vec::new());
-    loop {
+fn drain(backend: &mut MemoryBackend) -> (String, Box<dyn FrozenState>) {
+    let mut slices = Vec::new();
+    let frozen = loop {
         let begun = Instant::now();
-        let changes = backend.drain_frozen(4096);
-        if changes.is_empty() {
-            break;
-        }
+        let drained = backend.drain_frozen(4096);
         slices.push(begun.elapsed());
-        entries += changes.len();
-    }
+        if let Drained::All(frozen) = drained {
+            break frozen;
+        }
+    };
+    let each = slices.iter().sum::<Duration>().as_nanos() as f64 / frozen.entries() as f64;
     slices.sort_unstable();
-    format!(
-        "{entries} entries; a slice of 4096: median {:?}, longest {:?}",
-        slices[slices.len() / 2],
-        slices[slices.len() - 1]
-    )
+    let (median, longest) = (slices[slices.len() / 2], slices[slices.len() - 1]);
+    let entries = frozen.entries();
+    (format!("{entries} entries, {each:.0} ns an entry; a slice of 4096: median {median:?}, longest {longest:?}"), frozen)
 }

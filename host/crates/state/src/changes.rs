@@ -40,11 +40,19 @@ pub(crate) struct Life {
     captured: bool,
 }
 
+/// An entry that a snapshot has as it is.
+pub(crate) const RESTORED: Life = Life { at: 0, log: None, present: true, captured: true };
+
 impl Life {
     /// Whether the entry must be kept: to be read, or as a tombstone.
     #[inline]
     pub(crate) fn is_occupied(self) -> bool {
         self.present || self.log.is_some()
+    }
+
+    /// Whether a snapshot has it, so that its deletion must be told.
+    pub(crate) fn is_captured(self) -> bool {
+        self.captured
     }
 }
 
@@ -115,7 +123,12 @@ impl<U: Clone, S> Changes<U, S> {
     /// out of the log, so that what comes and goes between two freezes costs nothing. Another entry may then stand in
     /// its place of the log: the caller tells that one by [`Life::moved_to`].
     pub(crate) fn retract_if_never_captured(&mut self, life: &mut Life) -> Option<(U, LogPlace)> {
-        if life.present || life.captured || life.log != Some(self.active_side) {
+        if life.present || life.captured { None } else { self.retract(life) }
+    }
+
+    /// Takes an entry out of the active log, if it stands there: something else tells of its deletion.
+    pub(crate) fn retract(&mut self, life: &mut Life) -> Option<(U, LogPlace)> {
+        if life.log != Some(self.active_side) {
             return None;
         }
         life.log = None;

@@ -127,6 +127,16 @@ impl Directory {
         }));
     }
 
+    /// The id of a key, which becomes known if it is not; forgotten again if nothing holds it when the next call ends.
+    pub(crate) fn id_of(&mut self, key: &[u8]) -> KeyId {
+        self.find_or_add(key_hash(key), key)
+    }
+
+    /// All ids that keys have, or had, lie below.
+    pub(crate) fn end(&self) -> usize {
+        self.records.len()
+    }
+
     fn find_or_add(&mut self, hash: u64, key: &[u8]) -> KeyId {
         let (fingerprint, records) = (fingerprint(hash), &self.records);
         let same = |known: &Known| known.fingerprint == fingerprint && records[known.id.at()].bytes.as_slice() == key;

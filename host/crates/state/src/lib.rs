@@ -1,6 +1,6 @@
-//! State backends behind the state port: the memory backend.
+//! State backends behind the state port, and the files of state that checkpoints are made of.
 //!
-//! Knows keys, entries and generations; knows neither guests nor checkpoints nor threads. Modules stand in reading
+//! Knows keys, entries, generations and files; knows neither guests nor barriers. Modules stand in reading
 //! order; a module imports only modules named above it.
 
 mod paged;
@@ -11,6 +11,10 @@ mod write_set;
 mod overlay;
 mod page;
 mod changes;
-mod memory;
+mod file;
+mod expiry;
+mod frozen;
+mod hot;
 
-pub use memory::MemoryBackend;
+pub use file::Merger;
+pub use hot::MemoryBackend;

@@ -65,8 +65,8 @@ impl PageBuilder {
     }
 
     /// The page; the next one begins at this item of the list.
-    pub(crate) fn more_from_item(mut self, item: usize) -> ScanPage {
-        self.page.next = Some((item as u64).to_be_bytes().to_vec());
+    pub(crate) fn more_from_item(mut self, item: u64) -> ScanPage {
+        self.page.next = Some(item.to_be_bytes().to_vec());
         self.page
     }
 }
@@ -75,10 +75,10 @@ impl PageBuilder {
 ///
 /// # Errors
 /// If no list scan can have given this cursor.
-pub(crate) fn first_item(cursor: Option<&[u8]>) -> Result<usize, StateError> {
+pub(crate) fn first_item(cursor: Option<&[u8]>) -> Result<u64, StateError> {
     match cursor.map(<[u8; 8]>::try_from) {
         None => Ok(0),
-        Some(Ok(item)) => usize::try_from(u64::from_be_bytes(item)).map_err(|_| StateError::StrangeCursor),
+        Some(Ok(item)) => Ok(u64::from_be_bytes(item)),
         Some(Err(_)) => Err(StateError::StrangeCursor),
     }
 }

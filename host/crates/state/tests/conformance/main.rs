@@ -1,7 +1,7 @@
 //! What every state backend must do, whichever it is: one suite, run for each backend of this crate.
 //!
 //! `promises` holds the promises of the port one by one; `random_calls` compares a backend with a naive model under
-//! random calls, freezes and drains. A new backend is one more module here.
+//! random calls, freezes, restores and merges. A new backend is one more module here.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,7 +12,7 @@ mod random_calls;
 
 use gristmill_ports::StateBackend;
 use gristmill_state::MemoryBackend;
-use gristmill_types::Descriptor;
+use gristmill_types::{Descriptor, MaxParallelism};
 
 /// Opens an empty backend.
 type Open = fn(&Descriptor) -> Box<dyn StateBackend>;
@@ -39,7 +39,7 @@ macro_rules! suite {
 
 suite!(
     memory,
-    |descriptor| Box::new(MemoryBackend::new(descriptor)),
+    |descriptor| Box::new(MemoryBackend::new(descriptor, fixture::ALL_GROUPS, MaxParallelism::DEFAULT)),
     [
         rows_of_one_key_share_a_slot,
         absent_is_null_and_empty_is_not,
@@ -58,9 +58,20 @@ suite!(
         one_read_cannot_hand_over_without_end,
         freezing_cuts_between_before_and_after,
         a_frozen_list_is_what_it_was,
+        a_growing_list_tells_only_what_was_appended,
+        an_emptied_map_is_one_change_and_hides_what_was_in_it,
         deletions_are_told_once,
         what_comes_and_goes_leaves_no_trace,
         no_second_freeze_before_the_first_is_drained,
+        restoring_takes_only_the_key_groups_asked_for,
+        states_are_found_again_by_their_names,
+        a_state_of_another_schema_or_kind_is_refused_in_words,
+        every_flipped_byte_of_a_file_is_noticed_and_named,
+        what_has_expired_is_never_returned,
+        a_write_begins_another_life,
+        what_has_expired_is_deleted_though_nobody_asks,
+        a_time_to_live_can_be_switched_on_and_off,
+        merging_drops_what_has_expired_and_lets_nothing_older_rise,
         size_counts_what_lives,
     ]
 );

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_ports::state::{FrozenChange, FrozenEntry, StateSize};
-
-use crate::fixture::{LIST, MAP, VALUE};
+use gristmill_ports::state::StateSize;
 
 type Bytes = Vec<u8>;
 
@@ -40,26 +38,6 @@ impl Model {
     pub(crate) fn entries(&self, key: &[u8], prefix: &[u8]) -> Vec<(Bytes, Bytes)> {
         let map = self.maps.get(key).cloned().unwrap_or_default();
         map.into_iter().filter(|(name, _)| name.starts_with(prefix)).collect()
-    }
-
-    /// Applies what a frozen generation handed out.
-    pub(crate) fn apply(&mut self, change: &FrozenChange) {
-        let key = &change.key[..];
-        match &change.entry {
-            FrozenEntry::Value(value) => {
-                assert_eq!(change.state, VALUE);
-                self.put(key, value.as_deref());
-            }
-            FrozenEntry::List(items) => {
-                assert_eq!(change.state, LIST);
-                self.lists.remove(key);
-                items.iter().for_each(|item| self.append(key, item));
-            }
-            FrozenEntry::MapEntry(name, value) => {
-                assert_eq!(change.state, MAP);
-                self.put_entry(key, name, value.as_deref());
-            }
-        }
     }
 
     pub(crate) fn size(&self) -> StateSize {

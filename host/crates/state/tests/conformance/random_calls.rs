@@ -1,13 +1,11 @@
-//! A backend and the model go through the same random calls, freezes and drains, and must never differ.
+//! A backend and the model go through the same random calls, freezes, restores and merges, and must never differ.
 //!
-//! For the freeze the property is: the changes drained, applied to the snapshot before, are the model as it was at the
-//! freeze, whatever was written between the freeze and the last slice.
-
-use std::collections::BTreeSet;
+//! For the freeze the property is: the files stored so far, restored, are the model as it was at the freeze, whatever
+//! was written between the freeze and the last slice, and however neighbours were merged meanwhile.
 
 use gristmill_ports::StateBackend;
-use gristmill_ports::state::{FrozenChange, FrozenEntry, WriteMark};
-use gristmill_types::{Column, EventBatch};
+use gristmill_ports::state::{Drained, WriteMark};
+use gristmill_types::{CheckpointId, Column, EventBatch};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -65,6 +63,10 @@ enum Step {
     Call { keys: Vec<Vec<u8>>, hashed: bool, accesses: Vec<Access>, commit: bool },
     Freeze,
     Drain(usize),
+    /// The attempt ends, another begins from what is stored.
+    Restore,
+    /// Merges some neighbours, if there are any.
+    Merge(usize, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -75,6 +77,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => call.prop_map(|(keys, hashed, accesses, commit)| Step::Call { keys, hashed, accesses, commit }),
         1 => Just(Step::Freeze),
         2 => (1..4_usize).prop_map(Step::Drain),
+        1 => Just(Step::Restore),
+        1 => (0..9_usize, 2..5_usize).prop_map(|(start, width)| Step::Merge(start, width)),
     ]
 }
 
@@ -83,7 +87,7 @@ pub(crate) fn random_calls_do_what_the_model_does(open: Open) {
     let config = Config { cases: 512, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&steps, |steps| {
-            let mut run = Run::new(open(&descriptor()));
+            let mut run = Run::new(open);
             steps.iter().for_each(|step| run.step(step));
             run.end();
             Ok(())
@@ -92,17 +96,20 @@ pub(crate) fn random_calls_do_what_the_model_does(open: Open) {
 }
 
 struct Run {
+    open: Open,
     backend: Box<dyn StateBackend>,
     model: Model,
-    /// What the drained generations add up to.
-    snapshot: Model,
-    /// The model at the freeze, and the entries drained since.
-    frozen: Option<(Model, BTreeSet<FrozenChange>)>,
+    /// What is stored, and the model that it must add up to.
+    history: History,
+    stored: Model,
+    /// The model at the freeze that is being drained.
+    frozen: Option<Model>,
 }
 
 impl Run {
-    fn new(backend: Box<dyn StateBackend>) -> Self {
-        Self { backend, model: Model::default(), snapshot: Model::default(), frozen: None }
+    fn new(open: Open) -> Self {
+        let (history, stored) = (History::new(), Model::default());
+        Self { open, backend: open(&descriptor()), model: Model::default(), history, stored, frozen: None }
     }
 
     fn step(&mut self, step: &Step) {
@@ -110,6 +117,8 @@ impl Run {
             Step::Call { keys, hashed, accesses, commit } => self.call(keys, *hashed, accesses, *commit),
             Step::Freeze => self.freeze(),
             Step::Drain(max) => self.drain(*max),
+            Step::Restore => self.restore(),
+            Step::Merge(start, width) => self.merge(*start, *width),
         }
         assert_eq!(self.backend.size(), self.model.size());
     }
@@ -117,7 +126,7 @@ impl Run {
     fn call(&mut self, keys: &[Vec<u8>], hashed: bool, accesses: &[Access], commit: bool) {
         let mut events = EventBatch::default();
         keys.iter().for_each(|key| events.push(0, Some(key), None));
-        self.backend.begin(&if hashed { events.hashed() } else { events });
+        self.backend.begin(&if hashed { events.hashed() } else { events }, NOW);
         let mut call = Call { keys, backend: &mut *self.backend, model: self.model.clone(), marks: Vec::new() };
         accesses.iter().for_each(|access| call.access(access));
         let after = call.model;
@@ -130,59 +139,64 @@ impl Run {
     }
 
     fn freeze(&mut self) {
-        if self.backend.freeze() {
-            if let Some((frozen, _)) = &self.frozen {
-                assert_eq!(&self.snapshot, frozen, "a drained generation lacks something");
-            }
-            self.frozen = Some((self.model.clone(), BTreeSet::new()));
+        if self.backend.freeze(CheckpointId(1)) {
+            assert!(self.frozen.is_none(), "two frozen generations");
+            self.frozen = Some(self.model.clone());
         } else {
             assert!(self.frozen.is_some(), "refused without an earlier freeze");
         }
     }
 
     fn drain(&mut self, max: usize) {
-        let changes = self.backend.drain_frozen(max);
-        match &mut self.frozen {
-            None => assert!(changes.is_empty()),
-            Some((frozen, told)) => {
-                for change in &changes {
-                    self.snapshot.apply(change);
-                    assert!(told.insert(place_of(change)), "told twice: {change:?}");
-                }
-                if changes.is_empty() {
-                    assert_eq!(&self.snapshot, frozen);
-                }
+        let Some(model) = self.frozen.take() else { return };
+        match self.backend.drain_frozen(max) {
+            Drained::More => self.frozen = Some(model),
+            Drained::All(mut frozen) => {
+                self.history.store(&mut *frozen);
+                self.stored = model;
             }
         }
     }
 
-    /// Drains what is left, freezes once more, and compares the whole.
+    fn restore(&mut self) {
+        self.backend = self.history.restored(self.open);
+        self.model = self.stored.clone();
+        self.frozen = None;
+        self.compare();
+    }
+
+    fn merge(&mut self, start: usize, width: usize) {
+        let files = self.history.files.len();
+        if files >= 2 {
+            let start = start % (files - 1);
+            self.history.merge(start..(start + width).min(files), &descriptor(), NOW);
+        }
+    }
+
+    /// Reads everything.
+    fn compare(&mut self) {
+        let model = &self.model;
+        let keys = model.values.keys().chain(model.lists.keys()).chain(model.maps.keys());
+        let keys: Vec<Vec<u8>> = keys.cloned().collect();
+        if !keys.is_empty() {
+            let rows: Vec<usize> = (0..keys.len()).collect();
+            let scans = rows.iter().flat_map(|&row| [Access::ScanList(row, 9), Access::ScanMap(row, Vec::new(), 9)]);
+            let accesses: Vec<Access> = scans.chain([Access::Get(rows.clone())]).collect();
+            self.call(&keys, false, &accesses, false);
+        }
+        assert_eq!(self.backend.size(), self.model.size());
+    }
+
+    /// Stores what is left, and compares the whole.
     fn end(&mut self) {
         for _ in 0..2 {
-            while !self.backend.freeze() {
+            self.freeze();
+            while self.frozen.is_some() {
                 self.drain(3);
             }
-            self.frozen = Some((self.model.clone(), BTreeSet::new()));
-            loop {
-                let told = self.frozen.as_ref().map(|(_, told)| told.len());
-                self.drain(7);
-                if told == self.frozen.as_ref().map(|(_, told)| told.len()) {
-                    break;
-                }
-            }
-            assert_eq!(self.snapshot, self.model);
         }
+        self.restore();
     }
-}
-
-/// The change without its content: two of the same entry are equal.
-fn place_of(change: &FrozenChange) -> FrozenChange {
-    let entry = match &change.entry {
-        FrozenEntry::Value(_) => FrozenEntry::Value(None),
-        FrozenEntry::List(_) => FrozenEntry::List(Vec::new()),
-        FrozenEntry::MapEntry(name, _) => FrozenEntry::MapEntry(name.clone(), None),
-    };
-    FrozenChange { entry, ..change.clone() }
 }
 
 /// One call, made to the backend and to a copy of the model.

@@ -8,7 +8,7 @@ use crate::fixture::*;
 
 pub(crate) fn broken_contracts_are_named(open: Open) {
     let mut backend = open(&descriptor());
-    backend.begin(&batch(&[Some("a"), None]));
+    backend.begin(&batch(&[Some("a"), None]), NOW);
     let one = texts(&["1"]);
     let wrong = |state: &str, kind, function| StateError::WrongKind { state: state.to_owned(), kind, function };
     let cases = [
@@ -39,7 +39,7 @@ pub(crate) fn broken_contracts_are_named(open: Open) {
 
 pub(crate) fn one_call_cannot_write_without_end(open: Open) {
     let mut backend = open(&descriptor());
-    backend.begin(&keyed(&["a"]));
+    backend.begin(&keyed(&["a"]), NOW);
     let large = vec![0; 64 << 20];
     let large: Column = [Some(large.as_slice())].into_iter().collect();
     let refused = (0..1000).map(|_| backend.put(VALUE, &[0], &large)).find_map(Result::err);
@@ -50,7 +50,7 @@ pub(crate) fn one_read_cannot_hand_over_without_end(open: Open) {
     let mut backend = open(&descriptor());
     let large = vec![0; 4 << 20];
     let large: Column = [Some(large.as_slice())].into_iter().collect();
-    backend.begin(&keyed(&["a"]));
+    backend.begin(&keyed(&["a"]), NOW);
     backend.map_put(MAP, &[0], &texts(&["k"]), &large).unwrap();
     backend.list_append(LIST, &[0], &large).unwrap();
     let (rows, keys) = (vec![0; 2000], texts(&["k"; 2000]));
@@ -61,11 +61,11 @@ pub(crate) fn one_read_cannot_hand_over_without_end(open: Open) {
     let keys: Vec<String> = (0..100).map(|key| key.to_string()).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     for chunk in keys.chunks(10) {
-        backend.begin(&keyed(chunk));
+        backend.begin(&keyed(chunk), NOW);
         (0..10).for_each(|row| backend.put(VALUE, &[row], &large).unwrap());
         backend.commit().unwrap();
     }
-    backend.begin(&keyed(&keys));
+    backend.begin(&keyed(&keys), NOW);
     let rows: Vec<u32> = (0..100).collect();
     assert!(matches!(backend.get(VALUE, &rows), Err(StateError::ReadTooLarge { .. })));
     assert_eq!(backend.get(VALUE, &rows[..20]).unwrap().values.data().len(), 80 << 20, "fewer rows are read");

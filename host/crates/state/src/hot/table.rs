@@ -1,14 +1,16 @@
 //! One table for each declared state: sends what concerns all kinds alike to the kind at hand.
 
-use gristmill_ports::state::{FrozenChange, StateError};
+use gristmill_ports::state::{StateError, StateTime};
 use gristmill_types::StateIndex;
 use gristmill_types::descriptor::{StateKind, StateScope, StateSpec};
 
 use super::list::ListTable;
 use super::map::MapTable;
 use super::value::ValueTable;
-use crate::call::Call;
+use crate::call::{Call, KeyId};
 use crate::directory::Directory;
+use crate::file::Change;
+use crate::frozen::Gathered;
 use crate::write_set::{Write, WriteKind};
 
 /// The entries of one state, by its kind.
@@ -25,9 +27,9 @@ impl Table {
     pub(super) fn new(spec: &StateSpec) -> Self {
         match (spec.scope, spec.kind) {
             (StateScope::Broadcast, _) => Self::Unaddressable("broadcast"),
-            (StateScope::Keyed, StateKind::Value) => Self::Value(ValueTable::default()),
-            (StateScope::Keyed, StateKind::AppendList) => Self::List(ListTable::default()),
-            (StateScope::Keyed, StateKind::OrderedMap) => Self::Map(MapTable::default()),
+            (StateScope::Keyed, StateKind::Value) => Self::Value(ValueTable::new(spec)),
+            (StateScope::Keyed, StateKind::AppendList) => Self::List(ListTable::new(spec)),
+            (StateScope::Keyed, StateKind::OrderedMap) => Self::Map(MapTable::new(spec)),
             (StateScope::Keyed, StateKind::Accumulator) => Self::Unaddressable("accumulator"),
         }
     }
@@ -39,6 +41,36 @@ impl Table {
             Self::Map(_) => "ordered-map",
             Self::Unaddressable(kind) => kind,
         }
+    }
+
+    pub(super) fn set_time(&mut self, time: StateTime) {
+        match self {
+            Self::Value(table) => table.set_time(time),
+            Self::List(table) => table.set_time(time),
+            Self::Map(table) => table.set_time(time),
+            Self::Unaddressable(_) => {}
+        }
+    }
+
+    /// Deletes what one key has here and whose time is over; of a map at most `max` entries.
+    pub(super) fn sweep(&mut self, key: KeyId, max: usize, keys: &mut Directory) {
+        match self {
+            Self::Value(table) => table.sweep(key, keys),
+            Self::List(table) => table.sweep(key, keys),
+            Self::Map(table) => table.sweep(key, max, keys),
+            Self::Unaddressable(_) => {}
+        }
+    }
+
+    /// Sets what a snapshot has of one key; false if it has something else than this state holds.
+    pub(super) fn restore(&mut self, key: KeyId, change: &Change<'_>, keys: &mut Directory) -> bool {
+        match (self, *change) {
+            (Self::Value(table), Change::PutValue(value)) => table.restore(key, value, keys),
+            (Self::List(table), Change::Item(index, item)) => table.restore(key, index, item, keys),
+            (Self::Map(table), Change::PutEntry(name, value)) => table.restore(key, name, value, keys),
+            (Self::Value(_) | Self::List(_) | Self::Map(_) | Self::Unaddressable(_), _) => return false,
+        }
+        true
     }
 
     /// Whether a write of this sort makes sense here.
@@ -100,7 +132,7 @@ impl Table {
         }
     }
 
-    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Vec<FrozenChange>) {
+    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
         match self {
             Self::Value(table) => table.drain(state, max, keys, out),
             Self::List(table) => table.drain(state, max, keys, out),

@@ -8,16 +8,20 @@ mod list;
 mod map;
 mod table;
 mod read;
+mod restore;
 
-use gristmill_ports::StateBackend;
-use gristmill_ports::state::{FrozenChange, ScanPage, SlotRead, StateError, StateSize, WriteMark};
+use std::sync::Arc;
+
+use gristmill_ports::state::{Drained, RestoredState, ScanPage, SlotRead, StateError, StateSize, StateTime, WriteMark};
+use gristmill_ports::{FileStore, PortError, StateBackend};
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{Column, Descriptor, EventBatch, StateIndex};
+use gristmill_types::{CheckpointId, Column, Descriptor, EventBatch, KeyGroupRange, MaxParallelism, StateIndex};
 
 use self::read::{Slots, View};
 use self::table::Table;
-use crate::call::Call;
+use crate::call::{Call, KeyId};
 use crate::directory::Directory;
+use crate::frozen::{Gathered, Generation, Written};
 use crate::overlay::Overlay;
 use crate::page::{MAX_READ_BYTES, first_item};
 use crate::write_set::{Write, WriteKind, WriteSet};
@@ -34,11 +38,26 @@ pub struct MemoryBackend {
     writes: WriteSet,
     slots: Slots,
     max_read: usize,
+    written: Arc<Written>,
+    groups: KeyGroupRange,
+    /// The frozen generation, as far as it is gathered.
+    frozen: Option<Gathered>,
+    /// Whether anything expires here.
+    expires: bool,
+    /// The key at which looking for what has expired goes on.
+    swept: usize,
 }
+
+/// Rows of a call for each key that is looked at for what has expired, whether it is used or not.
+const ROWS_PER_SWEPT_KEY: usize = 16;
+
+/// Entries of one map that are deleted at a time because their time is over.
+const SWEPT_ENTRIES: usize = 64;
 
 #[derive(Debug)]
 struct State {
     name: String,
+    version: u32,
     table: Table,
     overlay: Overlay,
 }
@@ -50,11 +69,15 @@ impl State {
 }
 
 impl MemoryBackend {
-    /// An empty backend for the states that a module declares.
+    /// An empty backend for the states that a module declares, of a subtask that owns these key groups.
     #[must_use]
-    pub fn new(descriptor: &Descriptor) -> Self {
-        let state =
-            |spec: &StateSpec| State { name: spec.name.clone(), table: Table::new(spec), overlay: Overlay::default() };
+    pub fn new(descriptor: &Descriptor, groups: KeyGroupRange, max: MaxParallelism) -> Self {
+        let state = |spec: &StateSpec| State {
+            name: spec.name.clone(),
+            version: spec.version,
+            table: Table::new(spec),
+            overlay: Overlay::default(),
+        };
         Self {
             keys: Directory::new(),
             states: descriptor.states.iter().map(state).collect(),
@@ -62,6 +85,23 @@ impl MemoryBackend {
             writes: WriteSet::default(),
             slots: Slots::default(),
             max_read: MAX_READ_BYTES,
+            written: Written::new(&descriptor.states, max),
+            groups,
+            frozen: None,
+            expires: descriptor.states.iter().any(|spec| spec.ttl_ms.is_some()),
+            swept: 0,
+        }
+    }
+
+    /// Says what time it is, and deletes what has expired of a few keys, so that a key that never comes again does not
+    /// stay for ever.
+    #[cold]
+    fn expire(&mut self, rows: usize, time: StateTime) {
+        self.states.iter_mut().for_each(|state| state.table.set_time(time));
+        for _ in 0..(1 + rows / ROWS_PER_SWEPT_KEY).min(self.keys.end()) {
+            self.swept = (self.swept + 1) % self.keys.end();
+            let key = KeyId(self.swept as u32);
+            self.states.iter_mut().for_each(|state| state.table.sweep(key, SWEPT_ENTRIES, &mut self.keys));
         }
     }
 
@@ -127,9 +167,21 @@ fn without_null(values: &Column, function: &'static str) -> Result<(), StateErro
     }
 }
 
+/// Before the first watermark the latest event says how far event time has come; what is written then would otherwise
+/// be older than anything, and gone with the first watermark.
+fn reached(time: StateTime, events: &EventBatch) -> StateTime {
+    match (time.event_ms, events.timestamps().iter().max()) {
+        (i64::MIN, Some(&latest)) => StateTime { event_ms: latest, ..time },
+        (_, Some(_) | None) => time,
+    }
+}
+
 impl StateBackend for MemoryBackend {
-    fn begin(&mut self, events: &EventBatch) {
+    fn begin(&mut self, events: &EventBatch, time: StateTime) {
         self.roll_back();
+        if self.expires {
+            self.expire(events.len(), reached(time, events));
+        }
         self.keys.open(&mut self.call, events);
     }
 
@@ -235,24 +287,34 @@ impl StateBackend for MemoryBackend {
         Ok(view.map_page(table, place, prefix, after, max_bytes))
     }
 
-    fn freeze(&mut self) -> bool {
+    fn freeze(&mut self, _: CheckpointId) -> bool {
         assert!(!self.call.is_open(), "a call is open: freeze between calls");
-        if !self.states.iter().all(|state| state.table.is_drained()) {
+        if self.frozen.is_some() {
             return false;
         }
         self.states.iter_mut().for_each(|state| state.table.freeze());
+        self.frozen = Some(Gathered::default());
         true
     }
 
-    fn drain_frozen(&mut self, max_entries: usize) -> Vec<FrozenChange> {
-        let mut changes = Vec::new();
+    fn drain_frozen(&mut self, max_entries: usize) -> Drained {
+        let mut gathered = self.frozen.take().expect("a generation was frozen");
+        let until = gathered.changes() + max_entries.max(1);
         for (index, state) in self.states.iter_mut().enumerate() {
-            state.table.drain(StateIndex(index as u32), max_entries.max(1), &mut self.keys, &mut changes);
+            state.table.drain(StateIndex(index as u32), until, &mut self.keys, &mut gathered);
         }
         if !self.call.is_open() {
             self.keys.forget_unheld();
         }
-        changes
+        if self.states.iter().all(|state| state.table.is_drained()) {
+            return Drained::All(Box::new(Generation { gathered, written: Arc::clone(&self.written) }));
+        }
+        self.frozen = Some(gathered);
+        Drained::More
+    }
+
+    fn restore(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError> {
+        self.fill(from, files)
     }
 
     fn size(&self) -> StateSize {

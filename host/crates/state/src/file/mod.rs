@@ -1,0 +1,16 @@
+//! Files of state: sorted changes, which checkpoints are made of. See `docs/design/0004-files-of-state.md`.
+//!
+//! Knows local files and [`FileStore`](gristmill_ports::FileStore); knows no backend.
+
+mod entry;
+mod codec;
+mod writer;
+mod reader;
+mod merge;
+mod merger;
+
+pub(crate) use codec::{push_text, push_varint, take_text, take_varint};
+pub(crate) use entry::{Change, Entry, Stored};
+pub(crate) use merge::{Merged, Rule};
+pub use merger::Merger;
+pub(crate) use writer::FileWriter;

@@ -1,0 +1,301 @@
+//! A frozen generation on its way to storage: gathered on the task's thread, sorted and written elsewhere.
+//!
+//! Gathering is the task's time, so it only copies bytes behind one another, into chunks: no allocation for an entry, and
+//! never a large one that would have to be moved. Key groups, order and layout are the storer's work.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use gristmill_checkpoint::StateFile;
+use gristmill_ports::state::FrozenState;
+use gristmill_ports::{FileStore, PortError};
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{KeyGroup, MaxParallelism, StateIndex, key_hash};
+
+use crate::expiry::Expiry;
+use crate::file::{Change, Entry, FileWriter, push_text, push_varint, take_text, take_varint};
+
+/// Bytes of a chunk, unless one change alone is larger.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Sorts of changes, as the first byte of a gathered change.
+mod op {
+    pub(super) const DELETE_VALUE: u8 = 0;
+    pub(super) const PUT_VALUE: u8 = 1;
+    /// Items behind those that are known.
+    pub(super) const EXTEND_LIST: u8 = 2;
+    /// The list is emptied, then extended.
+    pub(super) const RENEW_LIST: u8 = 3;
+    pub(super) const CLEAR_MAP: u8 = 4;
+    pub(super) const PUT_ENTRY: u8 = 5;
+    pub(super) const DELETE_ENTRY: u8 = 6;
+}
+
+#[derive(Debug)]
+struct Chunk {
+    state: StateIndex,
+    /// Of each change: operation, key, then what the operation needs. Memory only; not the layout of any file.
+    bytes: Vec<u8>,
+}
+
+/// Changes of one generation, in no order, at most one for each entry.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    chunks: Vec<Chunk>,
+    changes: usize,
+    entries: u64,
+}
+
+impl Gathered {
+    /// Changes gathered so far.
+    pub(crate) fn changes(&self) -> usize {
+        self.changes
+    }
+
+    pub(crate) fn value(&mut self, state: StateIndex, key: &[u8], stored: Option<&[u8]>) {
+        let out = self.change(state, key.len() + stored.map_or(0, <[u8]>::len), 1);
+        out.push(if stored.is_some() { op::PUT_VALUE } else { op::DELETE_VALUE });
+        push_text(out, key);
+        if let Some(stored) = stored {
+            push_text(out, stored);
+        }
+    }
+
+    /// `items`, the first of which has this index; behind a clear, if the list was emptied.
+    pub(crate) fn list<'i>(
+        &mut self,
+        state: StateIndex,
+        key: &[u8],
+        cleared: bool,
+        first: u64,
+        items: impl ExactSizeIterator<Item = &'i [u8]> + Clone,
+    ) {
+        let (count, bytes) = (items.len(), items.clone().map(|item| item.len() + 5).sum::<usize>());
+        let out = self.change(state, key.len() + bytes, count as u64 + u64::from(cleared));
+        out.push(if cleared { op::RENEW_LIST } else { op::EXTEND_LIST });
+        push_text(out, key);
+        push_varint(out, first);
+        push_varint(out, count as u64);
+        items.for_each(|item| push_text(out, item));
+    }
+
+    pub(crate) fn clear_map(&mut self, state: StateIndex, key: &[u8]) {
+        let out = self.change(state, key.len(), 1);
+        out.push(op::CLEAR_MAP);
+        push_text(out, key);
+    }
+
+    pub(crate) fn entry(&mut self, state: StateIndex, key: &[u8], name: &[u8], stored: Option<&[u8]>) {
+        let out = self.change(state, key.len() + name.len() + stored.map_or(0, <[u8]>::len), 1);
+        out.push(if stored.is_some() { op::PUT_ENTRY } else { op::DELETE_ENTRY });
+        push_text(out, key);
+        push_text(out, name);
+        if let Some(stored) = stored {
+            push_text(out, stored);
+        }
+    }
+
+    /// Room for a change whose parts take `bytes` bytes.
+    #[inline]
+    fn change(&mut self, state: StateIndex, bytes: usize, entries: u64) -> &mut Vec<u8> {
+        const LENGTHS: usize = 40;
+        let bytes = bytes + LENGTHS;
+        let fits = |chunk: &Chunk| chunk.state == state && chunk.bytes.len() + bytes <= chunk.bytes.capacity();
+        if !self.chunks.last().is_some_and(fits) {
+            self.chunks.push(Chunk { state, bytes: Vec::with_capacity(bytes.max(CHUNK_BYTES)) });
+        }
+        self.changes += 1;
+        self.entries += entries;
+        &mut self.chunks.last_mut().expect("there is one with room").bytes
+    }
+}
+
+/// What a storer must know of the states, by their index.
+#[derive(Debug)]
+pub(crate) struct Written {
+    states: Vec<(u32, bool)>,
+    max: MaxParallelism,
+}
+
+impl Written {
+    pub(crate) fn new(states: &[StateSpec], max: MaxParallelism) -> Arc<Self> {
+        let states = states.iter().map(|spec| (spec.version, Expiry::of(spec).is_bounded())).collect();
+        Arc::new(Self { states, max })
+    }
+
+    fn version(&self, state: StateIndex) -> u32 {
+        self.states[state.at()].0
+    }
+
+    fn is_stamped(&self, state: StateIndex) -> bool {
+        self.states[state.at()].1
+    }
+}
+
+/// Where a change is, and the part of its key that tells it from most others.
+#[derive(Debug, Clone, Copy)]
+struct Sorted {
+    prefix: u64,
+    chunk: u32,
+    at: u32,
+}
+
+/// A frozen generation that is all gathered.
+pub(crate) struct Generation {
+    pub(crate) gathered: Gathered,
+    pub(crate) written: Arc<Written>,
+}
+
+impl FrozenState for Generation {
+    fn store(&mut self, files: &dyn FileStore) -> Result<Vec<StateFile>, PortError> {
+        if self.gathered.changes == 0 {
+            return Ok(Vec::new());
+        }
+        let mut out = FileWriter::create(files.scratch())?;
+        self.each_in_order(|entry| out.push(&entry))?;
+        Ok(out.store(files)?.into_iter().collect())
+    }
+
+    fn entries(&self) -> u64 {
+        self.gathered.entries
+    }
+}
+
+impl Generation {
+    /// Hands out all entries as files have them in order.
+    pub(crate) fn each_in_order(
+        &self,
+        mut each: impl FnMut(Entry<'_>) -> Result<(), PortError>,
+    ) -> Result<(), PortError> {
+        for state in 0..self.written.states.len() as u32 {
+            let mut changes = self.changes_of(StateIndex(state));
+            changes.sort_unstable_by_key(|change| change.prefix);
+            for group in changes.chunk_by_mut(|one, other| one.prefix == other.prefix) {
+                let number = KeyGroup(group[0].prefix as u16);
+                self.sort_group(group);
+                for change in group.iter() {
+                    self.expand(StateIndex(state), number, self.at(change), &mut each)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn at(&self, change: &Sorted) -> &[u8] {
+        &self.gathered.chunks[change.chunk as usize].bytes[change.at as usize..]
+    }
+
+    /// The changes of a state, with the key group in the place of the prefix.
+    fn changes_of(&self, state: StateIndex) -> Vec<Sorted> {
+        let of_state = || self.gathered.chunks.iter().enumerate().filter(move |(_, chunk)| chunk.state == state);
+        let bytes: usize = of_state().map(|(_, chunk)| chunk.bytes.len()).sum();
+        let mut changes = Vec::with_capacity(self.gathered.changes.min(bytes / 2));
+        for (number, chunk) in of_state() {
+            let mut rest = &chunk.bytes[..];
+            while !rest.is_empty() {
+                let at = (chunk.bytes.len() - rest.len()) as u32;
+                let record = Record::take(&mut rest);
+                let prefix = u64::from(self.written.max.group_of(key_hash(record.key)).0);
+                changes.push(Sorted { prefix, chunk: number as u32, at });
+            }
+        }
+        changes
+    }
+
+    /// Sorts the changes of one key group. Keys of one job often begin alike; what all have in common is left out of the
+    /// prefix, which then nearly always decides without a look at the keys.
+    fn sort_group(&self, group: &mut [Sorted]) {
+        let key = |change: &Sorted| take_text(&mut &self.at(change)[1..]).expect(GATHERED);
+        let first = key(&group[0]);
+        let common = group.iter().fold(first.len(), |common, change| {
+            let alike = first[..common].iter().zip(key(change)).take_while(|(one, other)| one == other);
+            alike.count()
+        });
+        for change in group.iter_mut() {
+            let mut prefix = [0; 8];
+            key(change)[common..].iter().zip(&mut prefix).for_each(|(byte, place)| *place = *byte);
+            change.prefix = u64::from_be_bytes(prefix);
+        }
+        let whole = |one: &Sorted, other: &Sorted| {
+            Record::take(&mut self.at(one)).cmp_place(&Record::take(&mut self.at(other)))
+        };
+        group.sort_unstable_by(|one, other| one.prefix.cmp(&other.prefix).then_with(|| whole(one, other)));
+    }
+
+    /// Hands out the entries of one change.
+    fn expand(
+        &self,
+        state: StateIndex,
+        group: KeyGroup,
+        mut bytes: &[u8],
+        each: &mut impl FnMut(Entry<'_>) -> Result<(), PortError>,
+    ) -> Result<(), PortError> {
+        let Record { op, key, first, count, mut rest } = Record::take(&mut bytes);
+        let stamped = self.written.is_stamped(state);
+        let mut entry =
+            |change: Change<'_>| each(Entry { state: state.0, group, key, version: self.written.version(state), change });
+        let mut text = || take_text(&mut rest).expect(GATHERED);
+        match op {
+            op::DELETE_VALUE => entry(Change::DeleteValue),
+            op::PUT_VALUE => entry(Change::PutValue(Expiry::stored(stamped, text()))),
+            op::EXTEND_LIST | op::RENEW_LIST => {
+                if op == op::RENEW_LIST {
+                    entry(Change::ClearList)?;
+                }
+                (first..first + count)
+                    .try_for_each(|index| entry(Change::Item(index, Expiry::stored(stamped, text()))))
+            }
+            op::CLEAR_MAP => entry(Change::ClearMap),
+            op::PUT_ENTRY => {
+                let name = text();
+                entry(Change::PutEntry(name, Expiry::stored(stamped, text())))
+            }
+            op::DELETE_ENTRY => entry(Change::DeleteEntry(text())),
+            _ => unreachable!("{GATHERED}"),
+        }
+    }
+}
+
+const GATHERED: &str = "was gathered by this process";
+
+/// A gathered change, read as far as its order needs.
+struct Record<'g> {
+    op: u8,
+    key: &'g [u8],
+    /// Of a list: the index of its first item, and how many there are.
+    first: u64,
+    count: u64,
+    rest: &'g [u8],
+}
+
+impl<'g> Record<'g> {
+    /// Reads the change that `bytes` begins with, and moves `bytes` behind it.
+    #[inline]
+    fn take(bytes: &mut &'g [u8]) -> Self {
+        let (&op, after) = bytes.split_first().expect(GATHERED);
+        *bytes = after;
+        let key = take_text(bytes).expect(GATHERED);
+        let is_list = matches!(op, op::EXTEND_LIST | op::RENEW_LIST);
+        let mut number = || if is_list { take_varint(bytes).expect(GATHERED) } else { 0 };
+        let (first, count) = (number(), number());
+        let rest = *bytes;
+        let texts = match op {
+            op::PUT_VALUE | op::DELETE_ENTRY => 1,
+            op::PUT_ENTRY => 2,
+            _ => count,
+        };
+        (0..texts).for_each(|_| {
+            take_text(bytes).expect(GATHERED);
+        });
+        Self { op, key, first, count, rest }
+    }
+
+    /// By key; of one key a clear stands before entries, and these by their names.
+    fn cmp_place(&self, other: &Self) -> Ordering {
+        let name = |record: &Self| match record.op {
+            op::PUT_ENTRY | op::DELETE_ENTRY => take_text(&mut &*record.rest),
+            _ => None,
+        };
+        self.key.cmp(other.key).then_with(|| name(self).cmp(&name(other)))
+    }
+}

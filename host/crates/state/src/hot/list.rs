@@ -1,0 +1,284 @@
+//! List states: a growing list of byte strings for each key.
+//!
+//! A list is only ever appended to or emptied. So what a list was at the freeze is either a prefix of what it is now,
+//! for which a length is enough, or a list that was emptied since, which is kept whole instead of being dropped. And what
+//! changed is told by the items that were appended, behind a clear if the list began anew.
+
+use gristmill_ports::state::{ScanPage, StateError, StateTime};
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{Column, StateIndex};
+
+use crate::call::KeyId;
+use crate::changes::{Changes, CopyAt, Life, RESTORED};
+use crate::directory::Directory;
+use crate::expiry::Expiry;
+use crate::file::Stored;
+use crate::frozen::Gathered;
+use crate::inline::InlineBytes;
+use crate::overlay::WrittenList;
+use crate::page::PageBuilder;
+use crate::paged::Paged;
+use crate::write_set::WriteSet;
+
+/// Bytes that the list of one key may hold: what a column holds.
+const MAX_LIST_BYTES: usize = i32::MAX as usize;
+
+#[derive(Debug, Default)]
+struct Cell {
+    /// Items as they are stored, from the one with index `first` on; those before it have expired.
+    items: Column,
+    first: u64,
+    life: Life,
+    /// What this generation, or the one being drained, has to tell.
+    news: News,
+    /// The frozen copy that is a prefix of `items`, if there is one.
+    prefix: Option<CopyAt>,
+}
+
+/// What a generation changed in a list.
+#[derive(Debug, Clone, Copy, Default)]
+struct News {
+    /// It was emptied, or began.
+    cleared: bool,
+    /// The first item that no generation before has told.
+    from: u64,
+}
+
+impl Cell {
+    /// The index of the next item.
+    fn end(&self) -> u64 {
+        self.first + self.items.len() as u64
+    }
+}
+
+/// What a list was at the freeze.
+#[derive(Debug)]
+struct FrozenList {
+    news: News,
+    end: u64,
+    /// The items and the index of the first, if the list was emptied since; else they are still in the list.
+    items: Option<(Column, u64)>,
+}
+
+/// All lists of one state.
+#[derive(Debug)]
+pub(super) struct ListTable {
+    cells: Paged<Cell>,
+    changes: Changes<KeyId, FrozenList>,
+    expiry: Expiry,
+    bytes: u64,
+}
+
+impl ListTable {
+    pub(super) fn new(spec: &StateSpec) -> Self {
+        Self { cells: Paged::default(), changes: Changes::default(), expiry: Expiry::of(spec), bytes: 0 }
+    }
+
+    pub(super) fn set_time(&mut self, time: StateTime) {
+        self.expiry.set_time(time);
+    }
+
+    /// Appends an item.
+    ///
+    /// # Errors
+    /// If the list is full.
+    pub(super) fn append(&mut self, key: KeyId, item: &[u8], keys: &mut Directory) -> Result<(), StateError> {
+        self.cells.reach(key.at());
+        let cell = &mut self.cells[key.at()];
+        if cell.items.data().len() + item.len() + self.expiry.stamp_bytes() > MAX_LIST_BYTES {
+            let text = format!("the list of one key holds at most {MAX_LIST_BYTES} bytes; clear it, or use map state");
+            return Err(StateError::Backend(text));
+        }
+        let before = self.touch(key, keys);
+        let cell = &mut self.cells[key.at()];
+        if !before.is_occupied() {
+            cell.news = News { cleared: true, from: cell.end() };
+        }
+        if self.expiry.is_bounded() {
+            let mut stored = InlineBytes::new();
+            self.expiry.overwrite(&mut stored, item);
+            cell.items.push(Some(&stored));
+        } else {
+            cell.items.push(Some(item));
+        }
+        cell.life.present = true;
+        self.bytes += item.len() as u64;
+        self.account(key, before, keys);
+        Ok(())
+    }
+
+    /// Empties the list.
+    pub(super) fn clear(&mut self, key: KeyId, keys: &mut Directory) {
+        if self.items(key).is_none() {
+            return;
+        }
+        let before = self.touch(key, keys);
+        let cell = &mut self.cells[key.at()];
+        let (items, first) = (std::mem::take(&mut cell.items), std::mem::take(&mut cell.first));
+        self.bytes -= value_bytes(&items, self.expiry);
+        cell.news = News { cleared: true, from: 0 };
+        cell.life.present = false;
+        if let Some(copy) = cell.prefix.take() {
+            self.changes.copy_mut(copy).items = Some((items, first));
+        }
+        self.account(key, before, keys);
+    }
+
+    /// Logs the list as changed; gives what its life was before.
+    fn touch(&mut self, key: KeyId, keys: &mut Directory) -> Life {
+        let cell = &mut self.cells[key.at()];
+        let (before, end, news) = (cell.life, cell.end(), cell.news);
+        let copy = self.changes.touch(&mut cell.life, || key, || FrozenList { news, end, items: None });
+        if copy.is_some() {
+            cell.news = News { cleared: false, from: end };
+            cell.prefix = copy;
+            keys.hold(key);
+        }
+        before
+    }
+
+    fn account(&mut self, key: KeyId, before: Life, keys: &mut Directory) {
+        let life = &mut self.cells[key.at()].life;
+        let moved = self.changes.retract_if_never_captured(life);
+        let after = *life;
+        if let Some((other, place)) = moved {
+            self.cells[other.at()].life.moved_to(place);
+        }
+        match (before.present, after.present) {
+            (false, true) => keys.enter_table(key),
+            (true, false) => keys.leave_table(key),
+            (true, true) | (false, false) => {}
+        }
+        match (before.is_occupied(), after.is_occupied()) {
+            (false, true) => keys.hold(key),
+            (true, false) => keys.release(key),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn items(&self, key: KeyId) -> Option<&Cell> {
+        self.cells.get(key.at()).filter(|cell| !cell.items.is_empty())
+    }
+
+    /// A page of the list as the call sees it: the committed items unless the call emptied the list, then its own.
+    ///
+    /// `from` is an index; items keep theirs when those before them expire, so a cursor stays good.
+    pub(super) fn scan(
+        &self,
+        key: KeyId,
+        written: Option<&WrittenList>,
+        writes: &WriteSet,
+        from: u64,
+        max_bytes: u32,
+    ) -> ScanPage {
+        let cleared = written.is_some_and(|list| list.cleared);
+        let committed = self.items(key).filter(|_| !cleared);
+        let (first, end) = committed.map_or((0, 0), |cell| (cell.first, cell.end()));
+        let own = written.map_or(&[][..], |list| &list.appended);
+        let mut page = PageBuilder::new(max_bytes);
+        for index in from.max(first)..end + own.len() as u64 {
+            let value = match committed {
+                Some(cell) if index < end => self.expiry.living(cell.items.bytes_of((index - first) as usize)),
+                Some(_) | None => Some(own[(index - end) as usize].value(writes).unwrap_or_default()),
+            };
+            if value.is_some_and(|value| !page.add(None, value)) {
+                return page.more_from_item(index);
+            }
+        }
+        page.last()
+    }
+
+    /// Appends an item that a snapshot has, with the index that it has there.
+    pub(super) fn restore(&mut self, key: KeyId, index: u64, item: Stored<'_>, keys: &mut Directory) {
+        self.cells.reach(key.at());
+        let cell = &mut self.cells[key.at()];
+        if !cell.life.present {
+            cell.first = index;
+            cell.life = RESTORED;
+            keys.enter_table(key);
+            keys.hold(key);
+        }
+        if index != cell.end() {
+            // A clock went back, and items behind others expired before them: the list is told anew.
+            let first = cell.first;
+            self.touch(key, keys);
+            self.cells[key.at()].news = News { cleared: true, from: first };
+        }
+        let cell = &mut self.cells[key.at()];
+        self.bytes += item.bytes.len() as u64;
+        cell.items.push(Some(&self.expiry.restored(item)));
+        if !cell.news.cleared {
+            cell.news.from = cell.end();
+        }
+    }
+
+    /// Drops the items at the front whose time is over, if they are at least half of the list: what is left has to be
+    /// moved. A list of which nothing is left is emptied.
+    pub(super) fn sweep(&mut self, key: KeyId, keys: &mut Directory) {
+        let Some(Cell { items, first, .. }) = self.items(key) else { return };
+        let expired = (0..items.len()).take_while(|&item| self.expiry.has_expired(items.bytes_of(item))).count();
+        if expired == items.len() {
+            self.clear(key, keys);
+        } else if 2 * expired >= items.len() {
+            let rows: Vec<u32> = (expired as u32..items.len() as u32).collect();
+            let (left, first) = (items.gather(&rows), first + expired as u64);
+            let cell = &mut self.cells[key.at()];
+            self.bytes -= value_bytes(&cell.items, self.expiry) - value_bytes(&left, self.expiry);
+            (cell.items, cell.first) = (left, first);
+        }
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.changes.is_drained()
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.changes.freeze();
+    }
+
+    /// Gathers frozen changes until there are `max` of them.
+    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
+        while out.changes() < max
+            && let Some((key, copy)) = self.changes.pop_frozen()
+        {
+            let (owner, cell) = (keys.bytes_of(key), &mut self.cells[key.at()]);
+            let ends_a_hold = match copy {
+                Some(FrozenList { news, end, items: Some((items, first)) }) => {
+                    tell(out, state, owner, news, end, &items, first);
+                    true
+                }
+                Some(FrozenList { news, end, items: None }) => {
+                    cell.prefix = None;
+                    tell(out, state, owner, news, end, &cell.items, cell.first);
+                    true
+                }
+                None => {
+                    cell.life.drained();
+                    tell(out, state, owner, cell.news, cell.end(), &cell.items, cell.first);
+                    cell.news = News { cleared: false, from: cell.end() };
+                    !cell.life.is_occupied()
+                }
+            };
+            if ends_a_hold {
+                keys.release(key);
+            }
+        }
+    }
+
+    /// Bytes of all items.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Bytes of the values, without the times before them.
+fn value_bytes(items: &Column, expiry: Expiry) -> u64 {
+    (items.data().len() - items.len() * expiry.stamp_bytes()) as u64
+}
+
+/// Tells the news of a list whose first item has the index `first`, up to the item before `end`.
+fn tell(out: &mut Gathered, state: StateIndex, owner: &[u8], news: News, end: u64, items: &Column, first: u64) {
+    let from = news.from.max(first);
+    let rows = (from - first) as usize..(end.max(from) - first) as usize;
+    out.list(state, owner, news.cleared, from, rows.map(|row| items.bytes_of(row)));
+}

@@ -1,0 +1,273 @@
+//! Map states: for each key a map of byte strings, ordered by the bytes of its keys.
+//!
+//! The unit of change is an entry of a map, not the map: a large map of which little changes has a small change. Only
+//! emptying a map is one change, however much was in it.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use gristmill_ports::state::StateTime;
+use gristmill_types::StateIndex;
+use gristmill_types::descriptor::StateSpec;
+
+use crate::call::KeyId;
+use crate::changes::{Changes, Life, LogPlace, RESTORED};
+use crate::directory::Directory;
+use crate::expiry::Expiry;
+use crate::file::Stored;
+use crate::frozen::Gathered;
+use crate::inline::InlineBytes;
+use crate::paged::Paged;
+
+#[derive(Debug, Default)]
+struct Cell {
+    stored: InlineBytes,
+    life: Life,
+}
+
+/// The map of one key, tombstones included.
+#[derive(Debug, Default)]
+struct Map {
+    cells: BTreeMap<InlineBytes, Cell>,
+    /// Entries that are no tombstones.
+    present: usize,
+    /// Of the news that the map was emptied.
+    emptied: Life,
+}
+
+impl Map {
+    /// Whether anything of it must be kept.
+    fn is_occupied(&self) -> bool {
+        !self.cells.is_empty() || self.emptied.is_occupied()
+    }
+}
+
+/// What changed: an entry of some key's map, or the map, which was emptied.
+#[derive(Debug, Clone)]
+struct Changed {
+    owner: KeyId,
+    entry: Option<InlineBytes>,
+}
+
+/// All maps of one state.
+#[derive(Debug)]
+pub(super) struct MapTable {
+    maps: Paged<Map>,
+    changes: Changes<Changed, Option<InlineBytes>>,
+    expiry: Expiry,
+    bytes: u64,
+}
+
+impl MapTable {
+    pub(super) fn new(spec: &StateSpec) -> Self {
+        Self { maps: Paged::default(), changes: Changes::default(), expiry: Expiry::of(spec), bytes: 0 }
+    }
+
+    pub(super) fn set_time(&mut self, time: StateTime) {
+        self.expiry.set_time(time);
+    }
+
+    pub(super) fn read(&self, owner: KeyId, key: &[u8]) -> Option<&[u8]> {
+        let cell = self.maps.get(owner.at())?.cells.get(key).filter(|cell| cell.life.present)?;
+        self.expiry.living(&cell.stored)
+    }
+
+    /// The entries of one map from a bound on, ascending.
+    pub(super) fn range<'m>(
+        &'m self,
+        owner: KeyId,
+        from: Bound<&'m [u8]>,
+    ) -> impl Iterator<Item = (&'m [u8], &'m [u8])> {
+        let cells = self.maps.get(owner.at()).map(|map| map.cells.range::<[u8], _>((from, Bound::Unbounded)));
+        let present = cells.into_iter().flatten().filter(|(_, cell)| cell.life.present);
+        present.filter_map(|(key, cell)| Some((key.as_slice(), self.expiry.living(&cell.stored)?)))
+    }
+
+    /// Writes an entry; `None` deletes it.
+    pub(super) fn write(&mut self, owner: KeyId, key: &[u8], value: Option<&[u8]>, keys: &mut Directory) {
+        self.maps.reach(owner.at());
+        let map = &mut self.maps[owner.at()];
+        let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
+        if value.is_some() && !map.cells.contains_key(key) {
+            map.cells.insert(InlineBytes::from_slice(key), Cell::default());
+        }
+        let Some(Cell { stored, life }) = map.cells.get_mut(key) else { return };
+        let was_present = life.present;
+        if value.is_none() && !was_present {
+            return;
+        }
+        let name = || Changed { owner, entry: Some(InlineBytes::from_slice(key)) };
+        if self.changes.touch(life, name, || was_present.then(|| stored.clone())).is_some() {
+            keys.hold(owner);
+        }
+        let stamp = self.expiry.stamp_bytes();
+        if was_present {
+            map.present -= 1;
+            self.bytes -= (key.len() + stored.len() - stamp) as u64;
+        }
+        match value {
+            Some(value) => {
+                self.expiry.overwrite(stored, value);
+                map.present += 1;
+                self.bytes += (key.len() + value.len()) as u64;
+            }
+            None => *stored = InlineBytes::new(),
+        }
+        life.present = value.is_some();
+        if value.is_none() {
+            self.bury(owner, key);
+        }
+        self.account(owner, was_occupied, had_entries, keys);
+    }
+
+    /// Removes a deleted entry if it need not stay as a tombstone.
+    fn bury(&mut self, owner: KeyId, key: &[u8]) {
+        let cells = &mut self.maps[owner.at()].cells;
+        let cell = cells.get_mut(key).expect("a deleted entry is there as a tombstone");
+        let moved = self.changes.retract_if_never_captured(&mut cell.life);
+        if !cell.life.is_occupied() {
+            cells.remove(key);
+        }
+        self.tell_moved(moved);
+    }
+
+    /// Something else stands in another place of the log now.
+    fn tell_moved(&mut self, moved: Option<(Changed, LogPlace)>) {
+        let Some((Changed { owner, entry }, place)) = moved else { return };
+        let map = &mut self.maps[owner.at()];
+        match entry {
+            Some(key) => map.cells.get_mut(&key).expect("a logged entry has a cell").life.moved_to(place),
+            None => map.emptied.moved_to(place),
+        }
+    }
+
+    /// Tells the directory what became of the map of a key.
+    fn account(&self, owner: KeyId, was_occupied: bool, had_entries: bool, keys: &mut Directory) {
+        let map = &self.maps[owner.at()];
+        match (had_entries, map.present > 0) {
+            (false, true) => keys.enter_table(owner),
+            (true, false) => keys.leave_table(owner),
+            (true, true) | (false, false) => {}
+        }
+        match (was_occupied, map.is_occupied()) {
+            (false, true) => keys.hold(owner),
+            (true, false) => keys.release(owner),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Empties one map: its entries leave no tombstones, since the news that it was emptied stands for all of them.
+    pub(super) fn clear(&mut self, owner: KeyId, keys: &mut Directory) {
+        let Some(map) = self.maps.get(owner.at()).filter(|map| !map.cells.is_empty()) else { return };
+        let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
+        let any_captured = map.cells.values().any(|cell| cell.life.is_captured());
+        let names: Vec<InlineBytes> = map.cells.keys().cloned().collect();
+        for name in names {
+            self.drop_cell(owner, &name, keys);
+        }
+        let emptied = &mut self.maps[owner.at()].emptied;
+        if any_captured
+            && self.changes.touch(emptied, || Changed { owner, entry: None }, || None).is_some()
+        {
+            keys.hold(owner);
+        }
+        self.account(owner, was_occupied, had_entries, keys);
+    }
+
+    /// Forgets an entry, and what the active generation would tell of it; the frozen one keeps what it needs.
+    fn drop_cell(&mut self, owner: KeyId, key: &[u8], keys: &mut Directory) {
+        let Map { cells, present, .. } = &mut self.maps[owner.at()];
+        let Cell { stored, life } = cells.get_mut(key).expect("the name of a cell");
+        let was_present = life.present;
+        let name = || Changed { owner, entry: Some(InlineBytes::from_slice(key)) };
+        if self.changes.touch(life, name, || was_present.then(|| stored.clone())).is_some() {
+            keys.hold(owner);
+        }
+        if was_present {
+            *present -= 1;
+            self.bytes -= (key.len() + stored.len() - self.expiry.stamp_bytes()) as u64;
+        }
+        let moved = self.changes.retract(life);
+        cells.remove(key);
+        self.tell_moved(moved);
+    }
+
+    /// Sets an entry that a snapshot has, in place of none.
+    pub(super) fn restore(&mut self, owner: KeyId, key: &[u8], value: Stored<'_>, keys: &mut Directory) {
+        self.maps.reach(owner.at());
+        let Map { cells, present, .. } = &mut self.maps[owner.at()];
+        if *present == 0 {
+            keys.enter_table(owner);
+            keys.hold(owner);
+        }
+        *present += 1;
+        self.bytes += (key.len() + value.bytes.len()) as u64;
+        let cell = Cell { stored: self.expiry.restored(value), life: RESTORED };
+        cells.insert(InlineBytes::from_slice(key), cell);
+    }
+
+    /// Deletes up to `max` entries of one map whose time is over.
+    pub(super) fn sweep(&mut self, owner: KeyId, max: usize, keys: &mut Directory) {
+        let Some(map) = self.maps.get(owner.at()) else { return };
+        let expired = map.cells.iter().filter(|(_, cell)| cell.life.present && self.expiry.has_expired(&cell.stored));
+        let names: Vec<InlineBytes> = expired.take(max).map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.write(owner, name, None, keys));
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.changes.is_drained()
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.changes.freeze();
+    }
+
+    /// Gathers frozen changes until there are `max` of them.
+    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
+        while out.changes() < max
+            && let Some((Changed { owner, entry }, copy)) = self.changes.pop_frozen()
+        {
+            match (entry, copy) {
+                (None, copy) => {
+                    out.clear_map(state, keys.bytes_of(owner));
+                    match copy {
+                        Some(_) => keys.release(owner),
+                        None => self.drain_emptied(owner, keys),
+                    }
+                }
+                (Some(name), Some(stored)) => {
+                    out.entry(state, keys.bytes_of(owner), &name, stored.as_deref());
+                    keys.release(owner);
+                }
+                (Some(name), None) => self.drain_cell(state, owner, &name, keys, out),
+            }
+        }
+    }
+
+    fn drain_emptied(&mut self, owner: KeyId, keys: &mut Directory) {
+        let map = &mut self.maps[owner.at()];
+        map.emptied.drained();
+        if !map.is_occupied() {
+            keys.release(owner);
+        }
+    }
+
+    /// Gathers an entry as it is, and drops it if it is a tombstone.
+    fn drain_cell(&mut self, state: StateIndex, owner: KeyId, key: &[u8], keys: &mut Directory, out: &mut Gathered) {
+        let map = &mut self.maps[owner.at()];
+        let Cell { stored, life } = map.cells.get_mut(key).expect("a logged entry has a cell");
+        life.drained();
+        out.entry(state, keys.bytes_of(owner), key, life.present.then_some(stored.as_slice()));
+        if !life.is_occupied() {
+            map.cells.remove(key);
+            if !map.is_occupied() {
+                keys.release(owner);
+            }
+        }
+    }
+
+    /// Bytes of all entries, keys and values.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}

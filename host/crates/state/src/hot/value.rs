@@ -1,0 +1,155 @@
+//! Value states: one byte string for each key.
+
+use gristmill_ports::state::StateTime;
+use gristmill_types::StateIndex;
+use gristmill_types::descriptor::StateSpec;
+
+use crate::call::KeyId;
+use crate::changes::{Changes, Life, RESTORED};
+use crate::directory::Directory;
+use crate::expiry::Expiry;
+use crate::file::Stored;
+use crate::frozen::Gathered;
+use crate::inline::InlineBytes;
+use crate::paged::Paged;
+
+/// One value as it is stored: half a cache line.
+#[derive(Debug, Default)]
+struct Cell {
+    stored: InlineBytes,
+    life: Life,
+}
+
+/// All values of one state.
+#[derive(Debug)]
+pub(super) struct ValueTable {
+    cells: Paged<Cell>,
+    changes: Changes<KeyId, Option<InlineBytes>>,
+    expiry: Expiry,
+    bytes: u64,
+}
+
+impl ValueTable {
+    pub(super) fn new(spec: &StateSpec) -> Self {
+        Self { cells: Paged::default(), changes: Changes::default(), expiry: Expiry::of(spec), bytes: 0 }
+    }
+
+    pub(super) fn set_time(&mut self, time: StateTime) {
+        self.expiry.set_time(time);
+    }
+
+    #[inline]
+    pub(super) fn read(&self, key: KeyId) -> Option<&[u8]> {
+        let cell = self.cells.get(key.at()).filter(|cell| cell.life.present)?;
+        self.expiry.living(&cell.stored)
+    }
+
+    /// How long a value is; zero for none.
+    #[inline]
+    pub(super) fn length(&self, key: KeyId) -> usize {
+        match self.cells.get(key.at()) {
+            Some(cell) if self.expiry.is_bounded() => {
+                if cell.life.present { self.expiry.living(&cell.stored).map_or(0, <[u8]>::len) } else { 0 }
+            }
+            Some(cell) => cell.stored.len(),
+            None => 0,
+        }
+    }
+
+    /// Writes a value; `None` deletes it.
+    #[inline]
+    pub(super) fn write(&mut self, key: KeyId, value: Option<&[u8]>, keys: &mut Directory) {
+        self.cells.reach(key.at());
+        let Cell { stored, life } = &mut self.cells[key.at()];
+        let before = *life;
+        if value.is_none() && !before.present {
+            return;
+        }
+        if self.changes.touch(life, || key, || before.present.then(|| stored.clone())).is_some() {
+            keys.hold(key);
+        }
+        if before.present {
+            self.bytes -= (stored.len() - self.expiry.stamp_bytes()) as u64;
+        }
+        match value {
+            Some(value) => {
+                self.expiry.overwrite(stored, value);
+                self.bytes += value.len() as u64;
+            }
+            None => *stored = InlineBytes::new(),
+        }
+        life.present = value.is_some();
+        if life.present != before.present {
+            self.come_or_go(key, before, keys);
+        }
+    }
+
+    /// The entry of `key` came into being, or ceased.
+    #[cold]
+    fn come_or_go(&mut self, key: KeyId, before: Life, keys: &mut Directory) {
+        let life = &mut self.cells[key.at()].life;
+        let moved = self.changes.retract_if_never_captured(life);
+        let after = *life;
+        if let Some((other, place)) = moved {
+            self.cells[other.at()].life.moved_to(place);
+        }
+        match after.present {
+            true => keys.enter_table(key),
+            false => keys.leave_table(key),
+        }
+        match (before.is_occupied(), after.is_occupied()) {
+            (false, true) => keys.hold(key),
+            (true, false) => keys.release(key),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Sets a value that a snapshot has, in place of none.
+    pub(super) fn restore(&mut self, key: KeyId, value: Stored<'_>, keys: &mut Directory) {
+        self.cells.reach(key.at());
+        self.bytes += value.bytes.len() as u64;
+        self.cells[key.at()] = Cell { stored: self.expiry.restored(value), life: RESTORED };
+        keys.enter_table(key);
+        keys.hold(key);
+    }
+
+    /// Deletes the value of `key` if its time is over.
+    pub(super) fn sweep(&mut self, key: KeyId, keys: &mut Directory) {
+        let expired = |cell: &&Cell| cell.life.present && self.expiry.has_expired(&cell.stored);
+        if self.cells.get(key.at()).filter(expired).is_some() {
+            self.write(key, None, keys);
+        }
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.changes.is_drained()
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.changes.freeze();
+    }
+
+    /// Gathers frozen changes until there are `max` of them.
+    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
+        while out.changes() < max
+            && let Some((key, copy)) = self.changes.pop_frozen()
+        {
+            if let Some(stored) = copy {
+                out.value(state, keys.bytes_of(key), stored.as_deref());
+                keys.release(key);
+                continue;
+            }
+            let Cell { stored, life } = &mut self.cells[key.at()];
+            life.drained();
+            out.value(state, keys.bytes_of(key), life.present.then_some(stored.as_slice()));
+            if !life.is_occupied() {
+                keys.release(key);
+            }
+        }
+    }
+
+    /// Bytes of all values.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
