@@ -208,10 +208,9 @@ impl FileStore for RunFiles {
             Content::Bytes(_) => self.store.put(&path, content)?,
             Content::File(from) => {
                 self.store_link_to(&path, from)?;
-                if self.store.local_path(&path).is_some() {
-                    fs::remove_file(from).map_err(cannot("remove", from))?;
-                } else {
-                    self.copies.keep(&file, from).map_err(cannot("keep a copy of", from))?;
+                // Without a copy it is fetched when it is wanted; what is left here goes with the scratch.
+                if self.store.local_path(&path).is_some() || self.copies.keep(&file, from).is_err() {
+                    let _ = fs::remove_file(from);
                 }
                 self.mark_verified(&file);
             }

@@ -53,8 +53,7 @@ impl LocalDir {
         let folder = to.parent().expect("a place lies below the root");
         let mut attempt = 1;
         loop {
-            self.folders.make(folder).map_err(cannot("make the folder", folder))?;
-            match put() {
+            match self.folders.make(folder).and_then(|()| put()) {
                 Err(error) if error.kind() == ErrorKind::NotFound && attempt < PLACING_ATTEMPTS => {
                     self.folders.forget(folder);
                     attempt += 1;
@@ -200,7 +199,8 @@ impl CheckpointStore for LocalDir {
     fn delete(&self, path: &str) -> Result<(), PortError> {
         let place = self.place_of(path)?;
         match fs::remove_file(&place) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            // Perhaps since a moment ago, by a call that could not make it last.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             removed => removed.map_err(cannot("delete", &place))?,
         }
         fail_point!("store-deleted");

@@ -28,10 +28,7 @@ impl Attempted<'_> {
             return PortError::fatal(format!("{what}; make the bucket `{bucket}`, or choose another"));
         }
         match error {
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => PortError::fatal(format!(
-                "{what}; allow these credentials to get, put, list and delete there, or set AWS_ACCESS_KEY_ID and \
-                 AWS_SECRET_ACCESS_KEY to others"
-            )),
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => self.not_allowed(&what),
             Error::InvalidPath { .. }
             | Error::NotSupported { .. }
             | Error::NotImplemented { .. }
@@ -45,31 +42,41 @@ impl Attempted<'_> {
             | Error::NotModified { .. }
             | Error::JoinError { .. } => PortError::retry(format!("{what}; it is tried again")),
             // Others, and those that the library adds later.
-            _ if is_refusal(error) => {
-                PortError::fatal(format!("{what}; look at AWS_ENDPOINT_URL, AWS_REGION and the bucket"))
-            }
-            _ => PortError::retry(format!("{what}; look after the network and the storage; it is tried again")),
+            _ => match status_of(error) {
+                Some(401 | 403) => self.not_allowed(&what),
+                Some(status) if (300..500).contains(&status) && !MAY_PASS.contains(&status) => {
+                    PortError::fatal(format!("{what}; look at AWS_ENDPOINT_URL, AWS_REGION and the bucket"))
+                }
+                Some(_) | None => {
+                    PortError::retry(format!("{what}; look after the network and the storage; it is tried again"))
+                }
+            },
         }
     }
+
+    fn not_allowed(&self, what: &str) -> PortError {
+        PortError::fatal(format!(
+            "{what}; allow these credentials to get, put, list and delete there, or set AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY to others"
+        ))
+    }
 }
+
+/// Refusals that another time may not be: a request that took too long, and too many at once.
+const MAY_PASS: [u16; 2] = [408, 429];
 
 /// Whether it is the bucket that does not exist, not the object: both are answered by 404.
 pub(super) fn is_bucket_missing(error: &Error) -> bool {
     error.to_string().contains("NoSuchBucket")
 }
 
-/// Whether the server has understood the request and will refuse it each time.
-fn is_refusal(error: &Error) -> bool {
-    // The library shows the status in its text only.
+/// What the server has answered. The library shows it in its text only; `None` if nothing has come back.
+fn status_of(error: &Error) -> Option<u16> {
     let text = error.to_string();
-    let status = text.split("status code: ").nth(1).and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
-    const REQUEST_TIMEOUT: u16 = 408;
-    const TOO_MANY_REQUESTS: u16 = 429;
-    !is_transport(error)
-        && (text.contains("redirect without LOCATION")
-            || status.is_some_and(|status| {
-                (300..500).contains(&status) && status != REQUEST_TIMEOUT && status != TOO_MANY_REQUESTS
-            }))
+    if text.contains("redirect without LOCATION") {
+        return Some(301);
+    }
+    text.split("status code: ").nth(1).filter(|_| !is_transport(error))?.get(..3)?.parse().ok()
 }
 
 fn is_transport(error: &Error) -> bool {
@@ -122,7 +129,8 @@ mod tests {
     #[test]
     fn what_the_server_refuses_stays_and_the_rest_may_pass() {
         let status = |status: &str| format!("Server returned non-2xx status code: {status}: <Code>X</Code>");
-        let cases: [(String, ErrorKind); 6] = [
+        let cases: [(String, ErrorKind); 7] = [
+            (status("403 Forbidden"), Fatal),
             (status("400 Bad Request"), Fatal),
             (status("408 Request Timeout"), Retry),
             (status("429 Too Many Requests"), Retry),
