@@ -6,6 +6,7 @@ use gristmill_types::{AttemptId, CheckpointId, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::file::FileRef;
+use crate::readable;
 
 /// Names a committable within its run, for ever: whoever commits it twice recognizes it.
 ///
@@ -34,6 +35,7 @@ pub struct Committable {
     /// The checkpoint whose barrier closed it. A later one may be the first to be decided with it.
     pub staged_for: CheckpointId,
     /// What the sink's committer needs to know; it begins with a version of the connector's own.
+    #[serde(serialize_with = "readable::bytes")]
     pub payload: Vec<u8>,
     /// Files in checkpoint storage that the committer reads; kept until it has committed.
     pub files: Vec<FileRef>,

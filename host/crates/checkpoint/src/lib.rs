@@ -6,6 +6,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod framed;
+mod readable;
 pub mod file;
 pub mod committable;
 pub mod snapshot;

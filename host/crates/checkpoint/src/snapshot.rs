@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::file::{FileHash, FileRef};
 use crate::framed::{self, Damaged, Magic};
+use crate::readable;
 
 const MAGIC: Magic = *b"GMPG";
 const VERSION: u16 = 1;
@@ -16,6 +17,7 @@ pub struct SplitPosition {
     /// Names the split within its source, whichever subtask reads it.
     pub split: String,
     /// The connector's own words; they begin with a version of its own.
+    #[serde(serialize_with = "readable::bytes")]
     pub position: Vec<u8>,
 }
 
@@ -46,6 +48,7 @@ pub struct SubtaskSnapshot {
     /// Its state: each file changes what the files before it say.
     pub files: Vec<StateFile>,
     /// What the sink's writer must know to go on.
+    #[serde(serialize_with = "readable::bytes")]
     pub sink: Vec<u8>,
     /// Counters by name, so that they do not jump back further than the events do.
     pub counters: Vec<(String, u64)>,

@@ -26,23 +26,20 @@ fn decided(all: &[(u64, &[u64])]) -> VecDeque<Retained> {
 #[test]
 fn the_newest_are_kept_with_all_that_they_name() {
     let all: [(u64, &[u64]); 3] = [(1, &[1, 2]), (2, &[2, 3]), (3, &[3, 4])];
-    let table: [(usize, &[u64], &[u64], &[u64]); 6] = [
-        // keep, pinned, slots that go, files that go
-        (3, &[], &[], &[]),
-        (9, &[], &[], &[]),
-        (2, &[], &[10], &[1]),
-        (1, &[], &[10, 20], &[1, 2]),
-        (0, &[], &[10, 20], &[1, 2]),
-        (1, &[2], &[10, 20], &[1]),
-    ];
-    for (keep, pinned, slots, gone) in table {
+    let check = |keep, pinned: &[u64], slots: &[u64], gone: &[u64]| {
         let mut kept = decided(&all);
         let garbage = retire(&mut kept, keep, &files(pinned));
         assert_eq!(garbage.slots, slots.iter().copied().map(Slot).collect::<Vec<_>>(), "keep {keep}");
         assert_eq!(garbage.files, gone.iter().copied().map(file).collect::<Vec<_>>(), "keep {keep}");
         assert_eq!(kept.len(), all.len() - slots.len());
         assert_eq!(garbage.is_empty(), slots.is_empty());
-    }
+    };
+    check(3, &[], &[], &[]);
+    check(9, &[], &[], &[]);
+    check(2, &[], &[10], &[1]);
+    check(1, &[], &[10, 20], &[1, 2]);
+    check(0, &[], &[10, 20], &[1, 2]);
+    check(1, &[2], &[10, 20], &[1]);
 }
 
 #[test]
