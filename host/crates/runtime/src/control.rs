@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, mpsc};
 
-use gristmill_types::{EventBatch, InputIndex};
+use gristmill_checkpoint::SplitPosition;
+use gristmill_types::{CheckpointBarrier, CheckpointId, EventBatch, InputIndex};
 
 /// What a subtask may be told. Ending at once is not told: the inbox is closed.
 #[derive(Debug)]
@@ -13,6 +14,14 @@ pub(crate) enum Control {
     Resume,
     /// To a source: end here, as if the input had ended, but without its final watermark.
     Stop,
+    /// To a source, ended or not: send this barrier.
+    Barrier(CheckpointBarrier),
+    /// To a source: nothing before these positions is asked for again.
+    Forget(Arc<Vec<SplitPosition>>),
+    /// A checkpoint is decided.
+    Decided(CheckpointId),
+    /// To a subtask that has come to the end of its input: all is committed.
+    Leave,
     /// Events that were set aside come back to a node of the chain.
     Replay {
         /// Which node of the chain.
@@ -35,21 +44,35 @@ pub(crate) enum Control {
     },
 }
 
+impl Control {
+    /// Whether it concerns a subtask that has come to the end of its input, too.
+    pub(crate) fn is_for_those_who_left(&self) -> bool {
+        match self {
+            Self::Barrier(_) | Self::Forget(_) | Self::Decided(_) | Self::Leave => true,
+            Self::Pause | Self::Resume | Self::Stop | Self::Replay { .. } | Self::Decode { .. } => false,
+        }
+    }
+}
+
 /// Tells those who put something back that it was taken in. Dropped without a word when the subtask ends before.
 #[derive(Debug)]
-pub(crate) struct TakenIn(mpsc::Sender<()>);
+pub(crate) struct TakenIn {
+    number: usize,
+    sender: mpsc::Sender<(usize, CheckpointId)>,
+}
 
 impl TakenIn {
-    pub(crate) fn say(self) {
+    /// Says so; `passed` is the checkpoint whose barrier the subtask passed last.
+    pub(crate) fn say(self, passed: CheckpointId) {
         // Nobody has to wait for it.
-        let _ = self.0.send(());
+        let _ = self.sender.send((self.number, passed));
     }
 }
 
 /// The other end of all [`TakenIn`] of one replay.
 pub(crate) struct Receipts {
-    sender: mpsc::Sender<()>,
-    receiver: mpsc::Receiver<()>,
+    sender: mpsc::Sender<(usize, CheckpointId)>,
+    receiver: mpsc::Receiver<(usize, CheckpointId)>,
     given: usize,
 }
 
@@ -61,12 +84,15 @@ impl Receipts {
 
     pub(crate) fn give(&mut self) -> TakenIn {
         self.given += 1;
-        TakenIn(self.sender.clone())
+        TakenIn { number: self.given - 1, sender: self.sender.clone() }
     }
 
-    /// Waits until all have spoken. `false` if one of them went without a word.
-    pub(crate) fn wait(self) -> bool {
+    /// Waits until all have spoken: what each has said, in the order in which they were given. `None` if one of them
+    /// went without a word.
+    pub(crate) fn wait(self) -> Option<Vec<CheckpointId>> {
         drop(self.sender);
-        self.receiver.iter().count() == self.given
+        let mut said: Vec<_> = self.receiver.iter().collect();
+        said.sort_unstable();
+        (said.len() == self.given).then(|| said.into_iter().map(|(_, passed)| passed).collect())
     }
 }

@@ -84,6 +84,33 @@ impl NodeCounters {
         *self.retrying.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// The counts that go with the events: a checkpoint keeps them, and an attempt that goes on from it sets them.
+    pub(crate) fn lasting(&self) -> Vec<(String, u64)> {
+        self.named().into_iter().map(|(name, count)| (name, count.get())).collect()
+    }
+
+    /// Sets what a checkpoint kept; what it did not begins anew.
+    pub(crate) fn go_on_from(&self, kept: &[(String, u64)]) {
+        for (name, count) in self.named() {
+            let value = kept.iter().find(|(kept, _)| *kept == name).map_or(0, |(_, value)| *value);
+            count.set(value);
+        }
+        self.note_going_on();
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn named(&self) -> Vec<(String, &Count)> {
+        let mut named = vec![
+            ("events_in".to_owned(), &self.events_in),
+            ("bytes_in".to_owned(), &self.bytes_in),
+            ("dead_letters".to_owned(), &self.dead_letters),
+            ("skipped".to_owned(), &self.skipped),
+        ];
+        let ports = self.events_out.iter().enumerate();
+        named.extend(ports.map(|(port, count)| (format!("events_out.{port}"), count)));
+        named
+    }
+
     /// What was counted so far.
     pub(crate) fn counts(&self) -> Counts {
         const NS_IN_MS: u64 = 1_000_000;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gristmill_ports::Clock;
 use gristmill_ports::telemetry::LogLevel;
-use gristmill_types::{NodeId, SubtaskIndex};
+use gristmill_types::{CheckpointId, NodeId, SubtaskIndex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -72,6 +72,22 @@ pub enum JobEventKind {
     LogDropped {
         /// How many.
         lines: u64,
+    },
+    /// A checkpoint is decided.
+    Checkpoint {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// From the barrier to the decision.
+        duration_ms: u64,
+        /// Bytes that were written for it.
+        uploaded_bytes: u64,
+    },
+    /// A checkpoint failed; what it had staged joins the next one.
+    CheckpointFailed {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// Why.
+        cause: String,
     },
     /// A source or a sink meets an error that may pass, and tries again.
     Retrying {

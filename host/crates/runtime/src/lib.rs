@@ -13,15 +13,20 @@ mod tap;
 mod watermark;
 mod control;
 mod exchange;
+mod ending;
 mod failure;
+mod checkpoint;
 mod task;
 pub mod job;
 
+pub use checkpoint::history::{
+    CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, SubtaskCheckpoint,
+};
 pub use event::{JobEvent, JobEventKind};
-pub use job::handle::{JobHandle, ReplayError};
-pub use job::launch::start;
+pub use job::handle::{JobHandle, NotRunning, ReplayError};
+pub use job::launch::{resume, start};
 pub use job::prepare::{ModuleBytes, prepare};
-pub use job::spec::{JobSpec, OperatorParts, StartError};
+pub use job::spec::{JobSpec, OperatorParts, StartError, new_run};
 pub use job::state::{IllegalTransition, JobStatus};
 pub use report::JobReport;
 pub use tap::TapEvent;

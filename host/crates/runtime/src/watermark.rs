@@ -26,9 +26,10 @@ impl Channel {
 }
 
 impl WatermarkCombiner {
-    pub(crate) fn new(channels: usize) -> Self {
+    /// One that had come so far already, before its channels say anything.
+    pub(crate) fn new(channels: usize, combined: Watermark) -> Self {
         let unheard = Channel { watermark: Watermark::START, idle: false };
-        Self { channels: vec![unheard; channels], combined: Watermark::START }
+        Self { channels: vec![unheard; channels], combined }
     }
 
     /// The combined watermark, if the channel's moves it on. A channel that was idle holds the minimum back again; the
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_slowest_channel_decides_and_an_idle_one_does_not() {
-        let mut combiner = WatermarkCombiner::new(2);
+        let mut combiner = WatermarkCombiner::new(2, Watermark::START);
         assert_eq!(combiner.advance(0, Watermark(10)), None, "channel 1 was not heard yet");
         assert_eq!(combiner.advance(1, Watermark(5)), Some(Watermark(5)));
         assert_eq!(combiner.idle(1), Some(Watermark(10)));
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_watermark_that_ends_the_idleness_of_all_is_said_though_nothing_moved_on() {
-        let mut combiner = WatermarkCombiner::new(2);
+        let mut combiner = WatermarkCombiner::new(2, Watermark::START);
         combiner.advance(0, Watermark(10));
         combiner.advance(1, Watermark(10));
         combiner.idle(0);
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn event_time_is_complete_only_if_it_is_in_every_channel() {
-        let mut combiner = WatermarkCombiner::new(2);
+        let mut combiner = WatermarkCombiner::new(2, Watermark::START);
         assert_eq!(combiner.idle(1), None);
         assert_eq!(combiner.advance(0, Watermark::END), None, "channel 1 may speak again");
         assert!(combiner.all_idle());
@@ -110,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_combined_watermark_never_goes_back(steps in prop::collection::vec((0usize..3, 0i64..50, any::<bool>()), 0..60)) {
-            let mut combiner = WatermarkCombiner::new(3);
+            let mut combiner = WatermarkCombiner::new(3, Watermark::START);
             let mut last = Watermark::START;
             for (channel, time, idle) in steps {
                 let moved = if idle { combiner.idle(channel) } else { combiner.advance(channel, Watermark(time)) };

@@ -14,13 +14,11 @@ pub(crate) struct Channel {
     credit_bytes: usize,
     /// Has delivered the barrier that others still owe.
     pub(crate) aligned: Option<CheckpointBarrier>,
-    /// Has delivered its last element.
-    pub(crate) ended: bool,
 }
 
 impl Channel {
     pub(crate) fn new(input: InputIndex, credit_bytes: usize) -> Self {
-        Self { input, queue: VecDeque::new(), bytes: 0, credit_bytes, aligned: None, ended: false }
+        Self { input, queue: VecDeque::new(), bytes: 0, credit_bytes, aligned: None }
     }
 
     /// Puts an element behind all others. What it says of event time replaces what was last said and not heard yet:

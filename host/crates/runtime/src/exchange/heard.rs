@@ -18,10 +18,10 @@ pub(crate) enum Heard {
     Watermark(usize, Watermark),
     /// A channel has nothing to say for now.
     Idle(usize),
-    /// A channel has ended.
+    /// A channel has ended: only barriers still come through it.
     End,
-    /// All channels have delivered this barrier.
-    Barrier(CheckpointBarrier),
+    /// All channels have delivered this barrier; since the first of them so much time has passed.
+    Barrier(CheckpointBarrier, Duration),
     /// Nothing within the time given.
     Quiet,
     /// The job is over; leave at once.

@@ -34,13 +34,15 @@ struct State {
     control: VecDeque<Control>,
     /// Set by the waker of a source reader.
     woken: bool,
-    /// The subtask has left, and will hear nothing more.
+    /// The subtask has come to the end of its input: it takes nothing in any more, and hears of checkpoints only.
     left: bool,
     closed: bool,
     /// Where the round over the channels goes on, so that none starves.
     turn: usize,
     listening: bool,
     waiting_senders: usize,
+    /// When the first channel delivered the barrier that others still owe.
+    aligning_since: Option<Instant>,
 }
 
 impl Inbox {
@@ -66,7 +68,7 @@ impl Inbox {
     /// Tells the subtask something, if it still listens.
     pub(crate) fn tell(&self, control: Control) {
         let mut state = self.lock();
-        if !state.is_deaf() {
+        if !state.closed && (!state.left || control.is_for_those_who_left()) {
             state.control.push_back(control);
             self.news.notify_one();
         }
@@ -95,16 +97,16 @@ impl Inbox {
         Ok(())
     }
 
-    /// The subtask is about to end: what it was told and has not heard yet, or, if there is nothing, the door is shut,
-    /// and nobody can tell it anything.
+    /// The subtask has come to the end of its input: what it was told and has not heard yet, or, if there is nothing
+    /// but what concerns those who left, the door is shut to all else.
     pub(crate) fn leave(&self) -> Result<Option<Control>, Closed> {
         let mut state = self.lock();
         if state.closed {
             return Err(Closed);
         }
-        let control = state.control.pop_front();
-        state.left = control.is_none();
-        Ok(control)
+        let next = state.control.iter().position(|control| !control.is_for_those_who_left());
+        state.left = next.is_none();
+        Ok(next.and_then(|next| state.control.remove(next)))
     }
 
     /// Ends all hearing and sending, now and for ever. What is inside is dropped: handles of a job that is over keep
@@ -261,7 +263,8 @@ impl State {
             return Some(Heard::Control(control));
         }
         if let Some(barrier) = self.aligned_barrier() {
-            return Some(Heard::Barrier(barrier));
+            let aligned = self.aligning_since.take().map(|since| since.elapsed()).unwrap_or_default();
+            return Some(Heard::Barrier(barrier, aligned));
         }
         let channels = self.channels.len();
         for step in 1..=channels {
@@ -272,12 +275,10 @@ impl State {
                 StreamElement::Batch(batch) => return Some(Heard::Batch(self.channels[at].input, batch)),
                 StreamElement::Watermark(watermark) => return Some(Heard::Watermark(at, watermark)),
                 StreamElement::Idle => return Some(Heard::Idle(at)),
-                StreamElement::EndOfInput => {
-                    self.channels[at].ended = true;
-                    return Some(Heard::End);
-                }
+                StreamElement::EndOfInput => return Some(Heard::End),
                 StreamElement::Barrier(barrier) => {
                     self.channels[at].aligned = Some(barrier);
+                    self.aligning_since.get_or_insert_with(Instant::now);
                     // It may complete a cut, or open channels that waited for an older one.
                     return self.next();
                 }
@@ -286,7 +287,7 @@ impl State {
         None
     }
 
-    /// The barrier that all channels have delivered; ended channels count as aligned. Opens them again.
+    /// The barrier that all channels have delivered; those that ended deliver barriers too. Opens them again.
     ///
     /// A channel that delivered an older one is opened too: some source was never told of that checkpoint, or gave it
     /// up, so it cannot be completed any more.
@@ -295,7 +296,7 @@ impl State {
         for channel in &mut self.channels {
             channel.aligned = channel.aligned.filter(|one| one.checkpoint == barrier.checkpoint);
         }
-        if self.channels.iter().all(|channel| channel.aligned.is_some() || channel.ended) {
+        if self.channels.iter().all(|channel| channel.aligned.is_some()) {
             self.channels.iter_mut().for_each(|channel| channel.aligned = None);
             return Some(barrier);
         }

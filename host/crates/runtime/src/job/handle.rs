@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gristmill_dataflow::plan::NodeKind;
-use gristmill_types::{DeadLetter, EventBatch, InputIndex, JobId, NodeId, PortIndex, SubtaskIndex, key_hash};
+use gristmill_types::{
+    CheckpointId, CheckpointKind, DeadLetter, EventBatch, InputIndex, JobId, NodeId, PortIndex, RunId, SubtaskIndex,
+    key_hash,
+};
 use tokio::sync::{broadcast, mpsc, watch};
 
+use crate::checkpoint::history::CheckpointsReport;
+use crate::checkpoint::told::Told;
 use crate::control::{Control, Receipts};
 use crate::event::JobEvent;
 use crate::exchange::inbox::Inbox;
@@ -22,6 +27,11 @@ use crate::task::surroundings::NO_KEY;
 pub struct JobHandle {
     pub(crate) shared: Arc<JobShared>,
 }
+
+/// Nothing of the job runs right now: it is over, or between two attempts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("nothing of job `{0}` runs right now; wait until it is RUNNING")]
+pub struct NotRunning(pub JobId);
 
 /// Why letters cannot be replayed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,8 +132,63 @@ impl JobHandle {
             false
         });
         granted?;
-        self.shared.close();
+        self.shared.break_off();
         Ok(())
+    }
+
+    /// Which life of the job this is.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.shared.run
+    }
+
+    /// Asks for a checkpoint now. What becomes of it is in [`Self::checkpoints`].
+    ///
+    /// # Errors
+    /// If nothing of the job runs right now.
+    pub fn checkpoint(&self, kind: CheckpointKind) -> Result<(), NotRunning> {
+        self.tell(Told::Requested(kind))
+    }
+
+    /// Ends the attempt, and starts another from the newest checkpoint.
+    ///
+    /// # Errors
+    /// If nothing of the job runs right now.
+    pub fn restart(&self) -> Result<(), NotRunning> {
+        self.tell(Told::Restart)
+    }
+
+    fn tell(&self, told: Told) -> Result<(), NotRunning> {
+        let attempt = self.shared.attempt();
+        let heard = attempt.is_some_and(|attempt| attempt.told.send(told).is_ok());
+        if heard { Ok(()) } else { Err(NotRunning(self.shared.id.clone())) }
+    }
+
+    /// The host goes down: one last checkpoint is made and committed, then nothing of the job runs any more in this host.
+    /// Its status stays; [`crate::resume`] goes on.
+    pub fn suspend(&self) {
+        self.shared.suspended.raise();
+        if self.tell(Told::Suspend).is_err() {
+            self.shared.break_off();
+        }
+    }
+
+    /// Ends the job in this host at once, as a crash would; it goes on from its newest checkpoint.
+    pub fn abandon(&self) {
+        self.shared.suspended.raise();
+        self.shared.break_off();
+    }
+
+    /// Turns true when nothing of the job runs any more in this host.
+    #[must_use]
+    pub fn gone(&self) -> watch::Receiver<bool> {
+        self.shared.gone.subscribe()
+    }
+
+    /// What became of the job's checkpoints.
+    #[must_use]
+    pub fn checkpoints(&self) -> CheckpointsReport {
+        self.shared.history.report()
     }
 
     fn wish(&self, wish: Wish, control: impl Fn() -> Control) -> Result<(), IllegalTransition> {
@@ -133,8 +198,8 @@ impl JobHandle {
         self.shared.status.send_if_modified(|status| match wished(status.state, wish) {
             Ok(Some(state)) => {
                 status.state = state;
-                for seat in self.shared.nodes.iter().filter(|seat| seat.kind == NodeKind::Source) {
-                    self.shared.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(control()));
+                if let Some(attempt) = self.shared.attempt() {
+                    attempt.tell_sources(&control);
                 }
                 self.shared.say_status(status);
                 true
@@ -175,43 +240,55 @@ impl JobHandle {
         Ok(seat.tap.watch(port))
     }
 
-    /// Puts letters back in front of the nodes that refused them, in order, and waits until they were taken in. Blocks;
-    /// not for a tokio worker.
+    /// Puts letters back in front of the nodes that refused them, in order, and waits until they were taken in. Says for
+    /// each which checkpoint its subtask had passed last: from the next one on it counts as replayed. Blocks; not for a
+    /// tokio worker.
     ///
     /// # Errors
     /// If the job or the node has ended, or a letter's place does not exist any more, or it has no key: no letter was
     /// replayed then. [`ReplayError::EndedMeanwhile`] if the job ends before all are taken in: some may have been.
-    pub fn replay(&self, letters: &[DeadLetter]) -> Result<(), ReplayError> {
-        if self.shared.is_over() {
-            return Err(ReplayError::NotRunning(self.shared.id.clone()));
-        }
+    pub fn replay(&self, letters: &[DeadLetter]) -> Result<Vec<CheckpointId>, ReplayError> {
+        let not_running = || ReplayError::NotRunning(self.shared.id.clone());
+        let attempt = self.shared.attempt().filter(|_| !self.shared.is_over()).ok_or_else(not_running)?;
+        let inbox = |seat: &NodeSeat, subtask: SubtaskIndex| &*attempt.inboxes[seat.task][subtask.at()];
+        // For each letter the batch that it travels in.
+        let mut travels = Vec::with_capacity(letters.len());
         let mut receipts = Receipts::new();
         let mut told: Vec<(&NodeId, &Inbox, Control)> = Vec::new();
-        let mut batches: BTreeMap<(&NodeId, InputIndex, SubtaskIndex), EventBatch> = BTreeMap::new();
-        for letter in letters {
+        let mut batches: BTreeMap<(&NodeId, InputIndex, SubtaskIndex), (EventBatch, Vec<usize>)> = BTreeMap::new();
+        for (number, letter) in letters.iter().enumerate() {
             let seat = self.seat(&letter.operator).ok_or_else(|| self.no_such_input(letter))?;
             if seat.kind == NodeKind::Source {
                 let raw = letter.value.clone().unwrap_or_default();
                 let control = Control::Decode { raw, origin: letter.origin.clone(), taken: receipts.give() };
-                told.push((&seat.id, self.inbox(seat, SubtaskIndex(0)), control));
+                told.push((&seat.id, inbox(seat, SubtaskIndex(0)), control));
+                travels.push(vec![number]);
                 continue;
             }
             let (input, subtask, event) = self.placed(seat, letter)?;
-            batches.entry((&seat.id, input, subtask)).or_default().append(&event);
+            let (events, numbers) = batches.entry((&seat.id, input, subtask)).or_default();
+            events.append(&event);
+            numbers.push(number);
         }
-        for ((id, input, subtask), events) in batches {
+        for ((id, input, subtask), (events, numbers)) in batches {
             let seat = self.seat(id).expect("its letter was placed at this seat");
             let events = Arc::new(events);
             let control = Control::Replay { node: seat.place, input, events, taken: receipts.give() };
-            told.push((id, self.inbox(seat, subtask), control));
+            told.push((id, inbox(seat, subtask), control));
+            travels.push(numbers);
         }
         let (operators, told): (Vec<_>, Vec<_>) =
             told.into_iter().map(|(id, inbox, control)| (id, (inbox, control))).unzip();
         Inbox::tell_all(told).map_err(|place| match self.shared.is_over() {
-            true => ReplayError::NotRunning(self.shared.id.clone()),
+            true => not_running(),
             false => ReplayError::Ended { job: self.shared.id.clone(), operator: operators[place].clone() },
         })?;
-        if receipts.wait() { Ok(()) } else { Err(ReplayError::EndedMeanwhile(self.shared.id.clone())) }
+        let said = receipts.wait().ok_or_else(|| ReplayError::EndedMeanwhile(self.shared.id.clone()))?;
+        let mut passed = vec![CheckpointId(0); letters.len()];
+        for (numbers, checkpoint) in travels.into_iter().zip(said) {
+            numbers.into_iter().for_each(|number| passed[number] = checkpoint);
+        }
+        Ok(passed)
     }
 
     /// The input and subtask at which a letter belongs, and its event, keyed if the input is.
@@ -262,10 +339,6 @@ impl JobHandle {
             operator: letter.operator.clone(),
             input: letter.input.clone(),
         }
-    }
-
-    fn inbox(&self, seat: &NodeSeat, subtask: SubtaskIndex) -> &Inbox {
-        &self.shared.inboxes[seat.task][subtask.at()]
     }
 
     fn seat(&self, node: &NodeId) -> Option<&NodeSeat> {

@@ -1,61 +1,87 @@
 //! Starting a job: every part is opened before the first thread runs, so that a job that cannot start touches nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
-use gristmill_ports::Parts;
 use gristmill_ports::catalog::JobState;
-use gristmill_types::SubtaskIndex;
+use gristmill_ports::{Parts, Signal};
+use tokio::sync::watch;
 
-use crate::job::assemble::{Assembled, Subtask, assemble};
+use crate::checkpoint::history::History;
+use crate::event::EventLog;
+use crate::job::assemble::seats::seats;
+use crate::job::begin::{Beginning, begin};
 use crate::job::handle::JobHandle;
 use crate::job::shared::JobShared;
 use crate::job::spec::{JobSpec, StartError};
 use crate::job::state::JobStatus;
-use crate::task::surroundings::TaskEnd;
+use crate::job::supervisor::supervise;
 
-/// Stack of a subtask's thread: the guest's stack lies on it too. Only what is used is ever backed by memory.
-const STACK_BYTES: usize = 8 << 20;
-
-/// Opens all parts and starts the threads. Blocks while modules open; not for a tokio worker.
+/// Opens all parts and starts the threads. Blocks while modules open and checkpoints are read; not for a tokio worker.
 ///
 /// # Errors
-/// If a part cannot be opened.
-#[expect(clippy::needless_pass_by_value, reason = "what is prepared for one start serves one job only")]
+/// If a part cannot be opened, or the checkpoint storage cannot be used. The job has not run then.
 pub fn start(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
-    let Assembled { shared, subtasks } = assemble(&spec, parts)?;
-    shared.status.send_modify(|status| {
-        *status = JobStatus { state: JobState::Running, cause: None };
-        shared.say_status(status);
-    });
-    for (index, subtask) in subtasks {
-        let job = Arc::clone(&shared);
-        let name = format!("{}-{index}", subtask.name());
-        let spawned = std::thread::Builder::new().name(name.clone()).stack_size(STACK_BYTES).spawn({
-            let job = Arc::clone(&job);
-            move || job.left(run(subtask, &job, index))
-        });
-        if let Err(error) = spawned {
-            job.left(Err(TaskEnd::Failed(format!("thread `{name}` cannot be started: {error}"))));
-        }
-    }
-    Ok(JobHandle { shared })
+    let shared = shared(&spec, parts);
+    let over = Signal::default();
+    shared.begins(&over);
+    let beginning = begin(&shared, &spec, &over)?;
+    shared.runs();
+    hand_over(shared, spec, Some(beginning))
 }
 
-/// Runs a subtask to its end, and drops it; a panic is a bug of the host and fails the job, not the process.
-fn run(mut subtask: Subtask, job: &JobShared, index: SubtaskIndex) -> Result<(), TaskEnd> {
-    let name = subtask.name().to_owned();
-    catch_unwind(AssertUnwindSafe(|| {
-        let result = subtask.run();
-        if result.is_err() && !job.cancelled.is_raised() {
-            subtask.chain().salvage();
-        }
-        result
-    }))
-    .unwrap_or_else(|panic| {
-        let what = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let what = what.unwrap_or("unknown");
-        tracing::error!(job = %job.id, node = %name, subtask = %index, panic = what, "bug: a subtask panicked");
-        Err(TaskEnd::Failed(format!("a bug in the host ended subtask {index} of `{name}`: {what}")))
+/// Starts a job that ran before, from its newest checkpoint. What does not work now is tried again as after a failure, so
+/// a store that is out of reach for a while costs the job nothing but time.
+///
+/// # Errors
+/// If its thread cannot be started.
+pub fn resume(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
+    let shared = shared(&spec, parts);
+    hand_over(shared, spec, None)
+}
+
+fn shared(spec: &JobSpec, parts: Arc<dyn Parts>) -> Arc<JobShared> {
+    Arc::new(JobShared {
+        id: spec.document.job.clone(),
+        run: spec.run,
+        nodes: seats(spec),
+        events: Arc::new(EventLog::new(parts.clock())),
+        max_parallelism: spec.plan.max_parallelism,
+        status: watch::Sender::new(JobStatus { state: JobState::Starting, cause: None }),
+        attempt: Mutex::default(),
+        over: Mutex::default(),
+        held_still: AtomicBool::new(spec.paused),
+        cancelled: Signal::default(),
+        suspended: Signal::default(),
+        history: History::default(),
+        gone: watch::Sender::new(false),
+        started: Instant::now(),
+        took: OnceLock::new(),
+        parts,
     })
+}
+
+/// Gives the job a thread of its own that looks after it until it is over.
+fn hand_over(job: Arc<JobShared>, spec: JobSpec, first: Option<Beginning>) -> Result<JobHandle, StartError> {
+    let name = job.id.to_string();
+    let thread = std::thread::Builder::new().name(name.clone()).spawn({
+        let job = Arc::clone(&job);
+        move || {
+            let bug = catch_unwind(AssertUnwindSafe(|| supervise(&job, spec, first))).is_err();
+            if bug {
+                job.break_off();
+                let cause = Some("a bug in the host ended the supervision of the job".to_owned());
+                job.end(JobStatus { state: JobState::Failed, cause });
+            }
+        }
+    });
+    match thread {
+        Ok(_) => Ok(JobHandle { shared: job }),
+        Err(error) => Err(StartError::Checkpoints {
+            message: format!("thread `{name}` cannot be started: {error}"),
+            lasts: false,
+        }),
+    }
 }

@@ -1,9 +1,15 @@
 //! A running job as a whole.
 
 pub mod state;
+pub(crate) mod restart;
+pub(crate) mod attempt;
 pub(crate) mod shared;
-pub mod handle;
 pub mod spec;
+pub mod handle;
 pub mod prepare;
 pub(crate) mod assemble;
+pub(crate) mod begin;
+pub(crate) mod crew;
+pub(crate) mod driver;
+pub(crate) mod supervisor;
 pub mod launch;

@@ -7,7 +7,7 @@ use gristmill_dataflow::{Descriptors, JobDocument, Problem, plan};
 use gristmill_ports::module_registry::{BAD_PARAMETERS, ModuleRegistry, PrepareOptions, Refusal};
 use gristmill_types::{ModuleHash, NodeId};
 
-use crate::job::spec::{JobSpec, OperatorParts};
+use crate::job::spec::{JobSpec, OperatorParts, new_run};
 
 /// The bytes of a module, and which they are.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub fn prepare(
     let descriptor = |parts: &OperatorParts| parts.prepared.factory.descriptor().clone();
     let descriptors: Descriptors = operators.iter().map(|(id, parts)| (id.clone(), descriptor(parts))).collect();
     let plan = plan(&document, &descriptors)?;
-    Ok(JobSpec { document, plan, operators })
+    Ok(JobSpec { document, plan, operators, run: new_run(), accepted: None, paused: false })
 }
 
 /// What is wrong with an operator: one problem with its module, or one with each of its parameters that does not fit.

@@ -1,39 +1,45 @@
-//! What a job's subtasks and its handles share.
+//! What a job's attempts and its handles share.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::{Parts, Signal};
-use gristmill_types::{JobId, MaxParallelism, NodeId, Parallelism, SubtaskIndex};
+use gristmill_types::{JobId, MaxParallelism, NodeId, Parallelism, RunId, SubtaskIndex};
 use tokio::sync::watch;
 
+use crate::checkpoint::history::History;
 use crate::counters::NodeCounters;
 use crate::event::{EventLog, JobEventKind};
-use crate::exchange::inbox::Inbox;
-use crate::job::state::{JobStatus, ended};
+use crate::job::attempt::Attempt;
+use crate::job::state::JobStatus;
 use crate::report::{Counts, JobReport, NodeReport, SubtaskReport};
 use crate::tap::Tap;
-use crate::task::surroundings::TaskEnd;
 
 /// A job, as its threads and handles see it.
 pub(crate) struct JobShared {
     pub(crate) id: JobId,
+    pub(crate) run: RunId,
     pub(crate) nodes: Vec<NodeSeat>,
-    /// For each task, the inbox of each of its subtasks.
-    pub(crate) inboxes: Vec<Vec<Arc<Inbox>>>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) parts: Arc<dyn Parts>,
     pub(crate) max_parallelism: MaxParallelism,
     pub(crate) status: watch::Sender<JobStatus>,
+    /// The attempt that runs; none between two.
+    pub(crate) attempt: Mutex<Option<Arc<Attempt>>>,
+    /// What ends the waits of the attempt that begins or runs.
+    pub(crate) over: Mutex<Signal>,
+    /// Its sources held still when it last failed, or when the host went down.
+    pub(crate) held_still: AtomicBool,
     pub(crate) cancelled: Signal,
-    /// What operators look at within their calls.
-    pub(crate) interrupt: Signal,
-    pub(crate) failure: Mutex<Option<String>>,
-    pub(crate) running: AtomicUsize,
+    /// The host goes down: the job ends here and goes on when the host is back.
+    pub(crate) suspended: Signal,
+    pub(crate) history: History,
+    /// Turns true when nothing of the job runs any more in this host.
+    pub(crate) gone: watch::Sender<bool>,
     pub(crate) started: Instant,
     pub(crate) took: OnceLock<Duration>,
 }
@@ -54,38 +60,97 @@ pub(crate) struct NodeSeat {
 }
 
 impl JobShared {
-    /// A subtask has left. The first failure ends the job; the last to leave says how it ended.
-    pub(crate) fn left(&self, result: Result<(), TaskEnd>) {
-        match result {
-            Ok(()) | Err(TaskEnd::Closed) => {}
-            Err(TaskEnd::Failed(cause)) => {
-                self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(cause);
-                self.close();
-            }
-        }
-        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let _ = self.took.set(self.started.elapsed());
-            self.close();
-            // Under the lock of the status: no wish is granted between the look at the state and its change.
-            self.status.send_modify(|status| {
-                *status = ended(status.state, failure, self.cancelled.is_raised());
-                self.say_status(status);
-            });
-        }
+    /// The attempt that runs, if one does.
+    pub(crate) fn attempt(&self) -> Option<Arc<Attempt>> {
+        self.current().clone()
     }
 
-    /// Ends all waiting and all calls; subtasks leave at their next look at their inbox.
-    pub(crate) fn close(&self) {
-        self.inboxes.iter().flatten().for_each(|inbox| inbox.close());
-        // Last: whose call is ended by it finds the inbox closed, and does not take the end for a fault of the guest.
-        self.interrupt.raise();
+    pub(crate) fn current(&self) -> MutexGuard<'_, Option<Arc<Attempt>>> {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says where the job is now, in the log and to listeners.
     pub(crate) fn say_status(&self, JobStatus { state, cause }: &JobStatus) {
         tracing::info!(job = %self.id, state = %state, cause = cause.as_deref(), "job state");
         self.events.say(None, None, JobEventKind::State { state: *state, cause: cause.clone() });
+    }
+
+    /// Puts the job somewhere else in its life, as decided under the lock of its status: no wish is granted between the
+    /// look at the state and its change.
+    pub(crate) fn change_status(&self, change: impl FnOnce(&JobStatus) -> JobStatus) {
+        self.status.send_if_modified(|status| {
+            let next = change(status);
+            let changed = *status != next;
+            if changed {
+                *status = next;
+                self.say_status(status);
+            }
+            changed
+        });
+    }
+
+    /// An attempt begins; this ends its waits.
+    pub(crate) fn begins(&self, over: &Signal) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = over.clone();
+        if self.is_called_off() {
+            over.raise();
+        }
+    }
+
+    /// Ends the attempt that begins or runs, wherever it is.
+    pub(crate) fn break_off(&self) {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner).raise();
+        if let Some(attempt) = self.attempt() {
+            attempt.close();
+        }
+    }
+
+    /// Whether no further attempt is wanted.
+    pub(crate) fn is_called_off(&self) -> bool {
+        self.cancelled.is_raised() || self.suspended.is_raised()
+    }
+
+    /// An attempt is ready to run.
+    pub(crate) fn runs(&self) {
+        let state = if self.held_still.load(Ordering::Acquire) { JobState::Paused } else { JobState::Running };
+        self.change_status(|status| match status.state {
+            JobState::Starting | JobState::Restarting => JobStatus { state, cause: None },
+            JobState::Running
+            | JobState::Paused
+            | JobState::Stopping
+            | JobState::Finished
+            | JobState::Stopped
+            | JobState::Cancelled
+            | JobState::Failed => status.clone(),
+        });
+    }
+
+    /// An attempt has ended, and another will follow.
+    pub(crate) fn starts_again(&self, cause: &str) {
+        self.history.restarted(self.parts.clock().now_ms(), cause);
+        self.change_status(|status| match status.state {
+            // Whoever asked it to stop still wants that.
+            JobState::Stopping => JobStatus { state: JobState::Stopping, cause: Some(cause.to_owned()) },
+            state => {
+                if !matches!(state, JobState::Restarting | JobState::Starting) {
+                    self.held_still.store(state == JobState::Paused, Ordering::Release);
+                }
+                JobStatus { state: JobState::Restarting, cause: Some(cause.to_owned()) }
+            }
+        });
+    }
+
+    /// The job is over.
+    pub(crate) fn end(&self, status: JobStatus) {
+        let _ = self.took.set(self.started.elapsed());
+        self.change_status(|_| status);
+        self.gone.send_replace(true);
+    }
+
+    /// The job goes on when the host is back: its status stays.
+    pub(crate) fn sleep(&self) {
+        let _ = self.took.set(self.started.elapsed());
+        self.gone.send_replace(true);
     }
 
     pub(crate) fn report(&self) -> JobReport {
@@ -103,6 +168,11 @@ impl JobShared {
     pub(crate) fn is_over(&self) -> bool {
         let state: JobState = self.status.borrow().state;
         state.is_final()
+    }
+
+    /// The id of each task's head.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.nodes.iter().filter(|seat| seat.place == 0).map(|seat| seat.id.to_string()).collect()
     }
 }
 

@@ -1,10 +1,12 @@
 //! What a job is made of, and why it cannot be started.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use gristmill_dataflow::{JobDocument, JobPlan};
 use gristmill_ports::module_registry::Prepared;
-use gristmill_types::{ModuleHash, NodeId};
+use gristmill_ports::{ErrorKind, PortError};
+use gristmill_types::{CheckpointId, ModuleHash, NodeId, RunId};
 
 /// All that is needed to start a job.
 pub struct JobSpec {
@@ -14,6 +16,23 @@ pub struct JobSpec {
     pub plan: JobPlan,
     /// For each operator, its module.
     pub operators: HashMap<NodeId, OperatorParts>,
+    /// Which life of the job it is: a new one, or one that goes on.
+    pub run: RunId,
+    /// A checkpoint that somebody accepted to go on from though a newer one may be committed.
+    pub accepted: Option<CheckpointId>,
+    /// Whether its sources hold still until resumed.
+    pub paused: bool,
+}
+
+/// A number that no other run or attempt has: the standard library seeds its hashers with 128 random bits.
+pub(crate) fn unheard_of() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// A run that never was.
+#[must_use]
+pub fn new_run() -> RunId {
+    RunId(unheard_of())
 }
 
 /// The module of one operator, prepared.
@@ -27,10 +46,41 @@ pub struct OperatorParts {
 
 /// Why a job does not start. Nothing of it runs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{node}` cannot be opened: {message}")]
-pub struct StartError {
-    /// Which source, operator or sink.
-    pub node: NodeId,
-    /// Why.
-    pub message: String,
+pub enum StartError {
+    /// A part cannot be opened.
+    #[error("`{node}` cannot be opened: {message}")]
+    Part {
+        /// Which source, operator or sink.
+        node: NodeId,
+        /// Why.
+        message: String,
+        /// It would not open at the next try either.
+        lasts: bool,
+    },
+    /// Its checkpoints cannot be had.
+    #[error("{message}")]
+    Checkpoints {
+        /// Why, and what to do.
+        message: String,
+        /// A person must do something.
+        lasts: bool,
+    },
+}
+
+impl StartError {
+    /// Whether it would be the same at the next try.
+    #[must_use]
+    pub fn lasts(&self) -> bool {
+        match self {
+            Self::Part { lasts, .. } | Self::Checkpoints { lasts, .. } => *lasts,
+        }
+    }
+
+    pub(crate) fn part(node: &NodeId, error: PortError) -> Self {
+        Self::Part { node: node.clone(), message: error.message, lasts: error.kind == ErrorKind::Fatal }
+    }
+
+    pub(crate) fn checkpoints(error: PortError) -> Self {
+        Self::Checkpoints { message: error.message, lasts: error.kind == ErrorKind::Fatal }
+    }
 }

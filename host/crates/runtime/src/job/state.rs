@@ -3,6 +3,8 @@
 use gristmill_ports::catalog::JobState;
 use serde::{Deserialize, Serialize};
 
+use crate::ending::Failure;
+
 /// Where a job is, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobStatus {
@@ -51,28 +53,64 @@ pub(crate) fn wished(state: JobState, wish: Wish) -> Result<Option<JobState>, Il
     match (wish, state) {
         (Wish::Pause, JobState::Running) => Ok(Some(JobState::Paused)),
         (Wish::Resume, JobState::Paused) => Ok(Some(JobState::Running)),
-        (Wish::Stop, JobState::Running | JobState::Paused) => Ok(Some(JobState::Stopping)),
+        (Wish::Stop, JobState::Running | JobState::Restarting | JobState::Paused) => Ok(Some(JobState::Stopping)),
         // Cancelling is seen once all subtasks have left.
-        (Wish::Cancel, JobState::Running | JobState::Paused | JobState::Stopping) => Ok(None),
+        (
+            Wish::Cancel,
+            JobState::Starting | JobState::Running | JobState::Restarting | JobState::Paused | JobState::Stopping,
+        ) => Ok(None),
         (Wish::Pause, JobState::Paused)
         | (Wish::Resume, JobState::Running)
         | (Wish::Stop, JobState::Stopping | JobState::Stopped)
         | (Wish::Cancel, JobState::Cancelled) => Ok(None),
-        (Wish::Pause, JobState::Stopping)
-        | (Wish::Resume, JobState::Stopping)
-        | (_, JobState::Starting | JobState::Finished | JobState::Stopped | JobState::Cancelled | JobState::Failed) => {
+        (Wish::Pause | Wish::Resume, JobState::Starting | JobState::Restarting | JobState::Stopping)
+        | (Wish::Stop, JobState::Starting)
+        | (_, JobState::Finished | JobState::Stopped | JobState::Cancelled | JobState::Failed) => {
             Err(IllegalTransition { state, wish })
         }
     }
 }
 
-/// How a job ends whose last subtask has left.
-pub(crate) fn ended(state: JobState, failure: Option<String>, cancelled: bool) -> JobStatus {
-    match (failure, cancelled, state) {
-        (Some(cause), _, _) => JobStatus { state: JobState::Failed, cause: Some(cause) },
-        (None, true, _) => JobStatus { state: JobState::Cancelled, cause: None },
-        (None, false, JobState::Stopping) => JobStatus { state: JobState::Stopped, cause: None },
-        (None, false, _) => JobStatus { state: JobState::Finished, cause: None },
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AttemptEnd {
+    /// All input was read to its end, or to where it was stopped, and all of it is committed.
+    Complete,
+    /// The host goes down.
+    Suspended,
+    /// By somebody's wish.
+    Cancelled,
+    /// Somebody wants it to begin anew.
+    Restarted,
+    /// By an error.
+    Failed(Failure),
+}
+
+/// What follows the end of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The job is over.
+    Over(JobStatus),
+    /// The job goes on when the host is back; its status stays.
+    Sleep,
+    /// Another attempt, at once if nothing failed, else if the strategy allows it.
+    Again {
+        /// What failed.
+        cause: Option<String>,
+    },
+}
+
+/// What follows. `state` is where the job was when the attempt ended.
+pub(crate) fn next(state: JobState, end: AttemptEnd) -> Next {
+    let over = |state, cause| Next::Over(JobStatus { state, cause });
+    match (end, state) {
+        (AttemptEnd::Complete, JobState::Stopping) => over(JobState::Stopped, None),
+        (AttemptEnd::Complete, _) => over(JobState::Finished, None),
+        (AttemptEnd::Cancelled, _) => over(JobState::Cancelled, None),
+        (AttemptEnd::Suspended, _) => Next::Sleep,
+        (AttemptEnd::Restarted, _) => Next::Again { cause: None },
+        (AttemptEnd::Failed(Failure { cause, lasts: true }), _) => over(JobState::Failed, Some(cause)),
+        (AttemptEnd::Failed(Failure { cause, lasts: false }), _) => Next::Again { cause: Some(cause) },
     }
 }
 
@@ -98,11 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_outweighs_everything() {
-        let failed = ended(JobState::Stopping, Some("disk full".into()), true);
-        assert_eq!(failed, JobStatus { state: JobState::Failed, cause: Some("disk full".into()) });
-        assert_eq!(ended(JobState::Stopping, None, false).state, JobState::Stopped);
-        assert_eq!(ended(JobState::Paused, None, true).state, JobState::Cancelled);
-        assert_eq!(ended(JobState::Running, None, false).state, JobState::Finished);
+    fn what_follows_an_attempt_is_told_by_how_it_ended() {
+        let failed = |lasts| AttemptEnd::Failed(Failure { cause: "disk full".into(), lasts });
+        let over = |state, cause: Option<&str>| Next::Over(JobStatus { state, cause: cause.map(str::to_owned) });
+        for (state, end, follows) in [
+            (JobState::Running, AttemptEnd::Complete, over(JobState::Finished, None)),
+            (JobState::Stopping, AttemptEnd::Complete, over(JobState::Stopped, None)),
+            (JobState::Stopping, failed(true), over(JobState::Failed, Some("disk full"))),
+            (JobState::Running, failed(false), Next::Again { cause: Some("disk full".into()) }),
+            (JobState::Paused, AttemptEnd::Cancelled, over(JobState::Cancelled, None)),
+            (JobState::Running, AttemptEnd::Suspended, Next::Sleep),
+            (JobState::Running, AttemptEnd::Restarted, Next::Again { cause: None }),
+        ] {
+            assert_eq!(next(state, end), follows);
+        }
     }
 }

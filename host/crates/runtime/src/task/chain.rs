@@ -6,19 +6,30 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gristmill_checkpoint::SplitPosition;
+use gristmill_ports::FileStore;
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{CheckpointBarrier, EventBatch, InputIndex, NodeId, PortIndex, StreamElement, Watermark};
+use gristmill_types::{EventBatch, InputIndex, NodeId, PortIndex, StreamElement, Watermark};
 
 use crate::counters::NodeCounters;
+use crate::ending::TaskEnd;
 use crate::exchange::keys::Keying;
 use crate::exchange::writer::ExchangeWriter;
 use crate::tap::Tap;
+use crate::task::draining::Draining;
 use crate::task::operator_node::{Handling, OperatorNode, Output};
 use crate::task::sink_node::SinkNode;
-use crate::task::surroundings::{Address, NO_KEY, Surroundings, TaskEnd};
+use crate::task::surroundings::{Address, NO_KEY, Surroundings};
 
 /// While events keep coming, sinks hold them back for at most about this long.
 const HELD_BACK: Duration = Duration::from_millis(100);
+
+/// Where the source at the head of a chain stands at a cut.
+pub(crate) struct SourcePosition {
+    pub(crate) splits: Vec<SplitPosition>,
+    /// There is nothing left to read.
+    pub(crate) ended: bool,
+}
 
 /// The nodes of a subtask and the ways between them.
 pub(crate) struct Chain {
@@ -29,6 +40,10 @@ pub(crate) struct Chain {
     pub(crate) around: Surroundings,
     /// Since when sinks hold something back.
     pub(crate) held_back: Option<Instant>,
+    /// How far event time has come.
+    pub(crate) event_time: Watermark,
+    /// The cut whose state is not all out yet.
+    pub(crate) draining: Option<Draining>,
 }
 
 /// A node with, for each of its ports, its ways out.
@@ -41,6 +56,7 @@ pub(crate) struct ChainNode {
 pub(crate) enum Work {
     /// The events come from a reader that the source task drives; this node only sends them on.
     Source {
+        id: NodeId,
         counters: Arc<NodeCounters>,
         tap: Arc<Tap>,
     },
@@ -74,10 +90,18 @@ pub(crate) struct Receiver {
 }
 
 impl Chain {
+    /// Fills the state of all operators with what a checkpoint says it was.
+    pub(crate) fn restore(&mut self, files: &dyn FileStore) -> Result<(), TaskEnd> {
+        self.nodes.iter_mut().try_for_each(|node| match &mut node.work {
+            Work::Operator(operator) => operator.restore(files, &self.around),
+            Work::Source { .. } | Work::Sink(_) => Ok(()),
+        })
+    }
+
     /// Sends events that a reader of the head produced on their way.
     pub(crate) fn emit(&mut self, batch: Arc<EventBatch>) -> Result<(), TaskEnd> {
         let port = PortIndex(0);
-        if let Work::Source { counters, tap } = &self.nodes[0].work {
+        if let Work::Source { counters, tap, .. } = &self.nodes[0].work {
             counters.events_out[0].add(batch.len() as u64);
             tap.sample(self.around.subtask, port, &batch);
         }
@@ -150,17 +174,13 @@ impl Chain {
 
     /// The watermark of the chain's input has moved on.
     pub(crate) fn watermark(&mut self, watermark: Watermark) -> Result<(), TaskEnd> {
+        self.event_time = watermark;
         for node in &mut self.nodes {
             if let Work::Operator(operator) = &mut node.work {
                 operator.watermark = watermark;
             }
         }
         self.send_to_all(&StreamElement::Watermark(watermark))
-    }
-
-    /// The cut of a checkpoint passes.
-    pub(crate) fn barrier(&mut self, barrier: CheckpointBarrier) -> Result<(), TaskEnd> {
-        self.send_to_all(&StreamElement::Barrier(barrier))
     }
 
     /// The chain's input has nothing to say for now.
@@ -201,10 +221,12 @@ impl Chain {
                 Work::Source { .. } | Work::Operator(_) => {}
             }
         }
-        self.send_to_all(&StreamElement::EndOfInput)
+        self.send_to_all(&StreamElement::EndOfInput)?;
+        self.around.desk.ended();
+        Ok(())
     }
 
-    fn send_to_all(&self, element: &StreamElement) -> Result<(), TaskEnd> {
+    pub(super) fn send_to_all(&self, element: &StreamElement) -> Result<(), TaskEnd> {
         self.exchanges.iter().try_for_each(|outlet| Ok(outlet.writer.send_to_all(element)?))
     }
 }

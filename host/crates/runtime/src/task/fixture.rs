@@ -1,16 +1,18 @@
 //! What the tests of this folder put around a task: a clock that stands still, dead letters in memory, a next task
 //! that is only an inbox.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
+use gristmill_checkpoint::coordinator::Participant;
 use gristmill_ports::clock::ManualClock;
-use gristmill_types::{InputIndex, MaxParallelism, SubtaskIndex};
+use gristmill_types::{CheckpointId, InputIndex, MaxParallelism, RunId, SubtaskIndex, Watermark};
 
+use crate::checkpoint::desk::Desk;
 use crate::counters::NodeCounters;
 use crate::event::EventLog;
 use crate::exchange::inbox::Inbox;
 use crate::exchange::writer::{ExchangeWriter, Spread};
-use crate::task::chain::{Outlet, Receiver};
+use crate::task::chain::{Chain, ChainNode, Outlet, Receiver};
 use crate::task::surroundings::Surroundings;
 
 #[path = "../../tests/jobs/fakes/letters.rs"]
@@ -24,8 +26,12 @@ pub(crate) use state::NaiveState;
 pub(crate) fn surroundings(inbox: &Arc<Inbox>) -> (Surroundings, Arc<Letters>) {
     let clock = Arc::new(ManualClock::default());
     let letters = Arc::new(Letters::default());
+    let by = Participant { task: 0, subtask: SubtaskIndex(0) };
     let around = Surroundings {
         job: "job".parse().unwrap(),
+        run: RunId(1),
+        passed: CheckpointId(0),
+        desk: Desk::new(by, mpsc::channel().0, mpsc::channel().0),
         subtask: SubtaskIndex(0),
         inbox: Arc::clone(inbox),
         clock: Arc::<ManualClock>::clone(&clock),
@@ -34,6 +40,13 @@ pub(crate) fn surroundings(inbox: &Arc<Inbox>) -> (Surroundings, Arc<Letters>) {
         jitter: 0,
     };
     (around, letters)
+}
+
+/// A chain with an exchange into one inbox behind it.
+pub(crate) fn chain(nodes: Vec<ChainNode>, own: &Arc<Inbox>, next: &Arc<Inbox>) -> Chain {
+    let around = surroundings(own).0;
+    let exchanges = vec![outlet(next)];
+    Chain { nodes, exchanges, around, held_back: None, event_time: Watermark::START, draining: None }
 }
 
 /// An exchange that leads into one inbox.

@@ -6,19 +6,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_dataflow::document::FailurePolicy;
-use gristmill_ports::{Call, Operator, StateBackend};
+use gristmill_ports::state::{RestoredState, StateTime};
+use gristmill_ports::{Call, ErrorKind, FileStore, Operator, PortError, StateBackend};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{
-    CallFailure, Emission, EventBatch, InputIndex, ModuleHash, NodeId, Outcome, PortIndex, Rejection, Rows, Watermark,
+    CallFailure, Emission, EventBatch, InputIndex, KeyGroupRange, ModuleHash, NodeId, Outcome, PortIndex, Rejection,
+    Rows, Watermark,
 };
 
+use crate::checkpoint::restored::StateToRestore;
 use crate::counters::NodeCounters;
+use crate::ending::TaskEnd;
 use crate::event::JobEventKind;
 use crate::failure::bisection::Part;
 use crate::failure::reaction::{FailedCall, Reaction, react};
 use crate::tap::Tap;
 pub(crate) use crate::task::operator_node::handling::Handling;
-use crate::task::surroundings::{Address, Surroundings, TaskEnd, ns_since};
+use crate::task::surroundings::{Address, Surroundings, ns_since};
 
 /// One subtask's operator with its state.
 pub(crate) struct OperatorNode {
@@ -28,6 +32,9 @@ pub(crate) struct OperatorNode {
     pub(crate) inputs: Vec<String>,
     pub(crate) operator: Box<dyn Operator>,
     pub(crate) state: Box<dyn StateBackend>,
+    /// What the state is filled with before anything else.
+    pub(crate) restore: Option<StateToRestore>,
+    pub(crate) groups: KeyGroupRange,
     pub(crate) policy: FailurePolicy,
     /// A batch with more bytes is cut before it is handed to the guest (contract, rule 11).
     pub(crate) max_call_bytes: usize,
@@ -36,6 +43,8 @@ pub(crate) struct OperatorNode {
     pub(crate) watermark: Watermark,
     /// Changes after every failed call, since the guest may have cached what then was rolled back.
     pub(crate) state_generation: u64,
+    /// The backend failed: the state is lost to this attempt.
+    pub(crate) state_lost: bool,
     /// Events in a row that were given up because of faults.
     pub(crate) faulty_run: u32,
 }
@@ -44,6 +53,25 @@ pub(crate) struct OperatorNode {
 pub(crate) type Output = Vec<(PortIndex, Arc<EventBatch>)>;
 
 impl OperatorNode {
+    /// Fills the state with what a checkpoint says it was.
+    ///
+    /// # Errors
+    /// If that cannot be had.
+    pub(crate) fn restore(&mut self, files: &dyn FileStore, around: &Surroundings) -> Result<(), TaskEnd> {
+        let Some(StateToRestore { states, files: stored, groups }) = self.restore.take() else { return Ok(()) };
+        let time = StateTime { processing_ms: around.clock.now_ms(), event_ms: self.watermark.0 };
+        let from = RestoredState { states: &states, files: &stored, groups, time };
+        self.state.restore(&from, files).map_err(|PortError { kind, message }| {
+            let cause = format!("the state of operator `{}` cannot be restored: {message}", self.id);
+            match kind {
+                ErrorKind::Retry => TaskEnd::passing(cause),
+                ErrorKind::Fatal => TaskEnd::lasting(cause),
+            }
+        })?;
+        self.counters.note_state(self.state.size());
+        Ok(())
+    }
+
     /// Takes a batch in. Its calls are made by [`Self::advance`].
     pub(crate) fn accept(&self, input: InputIndex, batch: Arc<EventBatch>) -> Handling {
         self.counters.events_in.add(batch.len() as u64);
@@ -84,11 +112,15 @@ impl OperatorNode {
             state_generation: self.state_generation,
         };
         let start = Instant::now();
-        self.state.begin(batch);
+        let time = StateTime { processing_ms: call.processing_time_ms, event_ms: self.watermark.0 };
+        self.state.begin(batch, time);
         let result = self.operator.process(&call, input, batch, &mut self.state);
         let result = result.and_then(|outcome| match self.state.commit() {
             Ok(()) => Ok(outcome),
-            Err(error) => Err(CallFailure::Fatal(error.to_string())),
+            Err(error) => {
+                self.state_lost = true;
+                Err(CallFailure::Fatal(error.to_string()))
+            }
         });
         if result.is_err() {
             self.state.roll_back();
@@ -202,7 +234,8 @@ impl OperatorNode {
     }
 
     fn job_failure(&self, why: &str) -> TaskEnd {
-        TaskEnd::Failed(format!("operator `{}` (module {}): {why}", self.id, self.module))
+        let cause = format!("operator `{}` (module {}): {why}", self.id, self.module);
+        if self.state_lost { TaskEnd::passing(cause) } else { TaskEnd::lasting(cause) }
     }
 
     fn address(&self, input: InputIndex) -> Address<'_> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use gristmill_types::Watermark;
 
 use crate::control::Control;
+use crate::ending::TaskEnd;
 use crate::exchange::heard::{GatherBounds, Heard};
 use crate::task::chain::Chain;
-use crate::task::surroundings::TaskEnd;
 use crate::watermark::WatermarkCombiner;
 
 /// One subtask with an operator or a sink at its head.
@@ -17,16 +17,22 @@ pub(crate) struct OperatorTask {
 }
 
 impl OperatorTask {
-    /// Hears and acts until all channels have ended.
+    /// Hears and acts until all channels have ended, and lingers until all of it is committed.
     pub(crate) fn run(&mut self) -> Result<(), TaskEnd> {
+        self.run_to_end()?;
+        self.linger()
+    }
+
+    fn run_to_end(&mut self) -> Result<(), TaskEnd> {
         let mut open = self.chain.around.inbox.channels();
-        let mut watermarks = WatermarkCombiner::new(open);
+        let mut watermarks = WatermarkCombiner::new(open, self.chain.event_time);
         while open > 0 {
             match self.hear()? {
                 Heard::Control(control) => self.obey(control)?,
                 Heard::Batch(input, batch) => {
                     self.chain.deliver(0, input, batch)?;
                     self.chain.flush_if_due()?;
+                    self.chain.drain_slice();
                 }
                 Heard::Watermark(channel, watermark) => {
                     let moved = watermarks.advance(channel, watermark);
@@ -38,7 +44,7 @@ impl OperatorTask {
                 }
                 // What the channel last said of event time stands: if it was stopped, event time is not complete.
                 Heard::End => open -= 1,
-                Heard::Barrier(barrier) => self.chain.barrier(barrier)?,
+                Heard::Barrier(barrier, aligned) => self.chain.barrier(barrier, aligned, None)?,
                 Heard::Quiet => {}
                 Heard::Closed => return Err(TaskEnd::Closed),
             }
@@ -47,6 +53,20 @@ impl OperatorTask {
             self.obey(control)?;
         }
         self.chain.end()
+    }
+
+    /// Passes barriers on, and does nothing else, until told to leave.
+    fn linger(&mut self) -> Result<(), TaskEnd> {
+        loop {
+            match self.hear()? {
+                Heard::Control(Control::Leave) => return Ok(()),
+                Heard::Control(control) => self.obey(control)?,
+                Heard::Barrier(barrier, aligned) => self.chain.barrier(barrier, aligned, None)?,
+                Heard::Closed => return Err(TaskEnd::Closed),
+                // All channels have ended; nothing else comes through them.
+                Heard::Batch(..) | Heard::Watermark(..) | Heard::Idle(_) | Heard::End | Heard::Quiet => {}
+            }
+        }
     }
 
     /// Hands event time on; idleness last, since a watermark ends it.
@@ -60,6 +80,7 @@ impl OperatorTask {
     /// The next thing; sinks are flushed before a wait.
     fn hear(&mut self) -> Result<Heard, TaskEnd> {
         match self.chain.around.inbox.hear(self.bounds, Some(Duration::ZERO)) {
+            Heard::Quiet if self.chain.drain_slice() => Ok(Heard::Quiet),
             Heard::Quiet => {
                 self.chain.flush()?;
                 Ok(self.chain.around.inbox.hear(self.bounds, None))
@@ -72,11 +93,21 @@ impl OperatorTask {
         match control {
             Control::Replay { node, input, events, taken } => {
                 self.chain.deliver(node, input, events)?;
-                taken.say();
+                taken.say(self.chain.around.passed);
                 Ok(())
             }
-            // Meant for sources.
-            Control::Pause | Control::Resume | Control::Stop | Control::Decode { .. } => Ok(()),
+            Control::Decided(checkpoint) => {
+                self.chain.decided(checkpoint);
+                Ok(())
+            }
+            // Meant for sources, or for those who have come to their end.
+            Control::Pause
+            | Control::Resume
+            | Control::Stop
+            | Control::Decode { .. }
+            | Control::Barrier(_)
+            | Control::Forget(_)
+            | Control::Leave => Ok(()),
         }
     }
 }

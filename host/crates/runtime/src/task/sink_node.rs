@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_ports::sink::RefusedRow;
-use gristmill_ports::{ErrorKind, PortError, Sink};
+use gristmill_ports::{ErrorKind, PortError, Sink, StagedOutput};
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{EventBatch, NodeId};
+use gristmill_types::{CheckpointId, EventBatch, NodeId};
 
 use crate::counters::NodeCounters;
+use crate::ending::TaskEnd;
 use crate::event::JobEventKind;
 use crate::failure::reaction::backoff;
-use crate::task::surroundings::{Address, Surroundings, TaskEnd, ns_since};
+use crate::task::surroundings::{Address, Surroundings, ns_since};
 
 /// The kind of reason of an event that a sink cannot write.
 const ENCODE: &str = "encode";
@@ -58,6 +59,17 @@ impl SinkNode {
         Ok(())
     }
 
+    /// Cuts for a checkpoint.
+    pub(crate) fn pre_commit(
+        &mut self,
+        checkpoint: CheckpointId,
+        around: &mut Surroundings,
+    ) -> Result<Option<Box<dyn StagedOutput>>, TaskEnd> {
+        let staged = self.persist(around, |sink| sink.pre_commit(checkpoint))?;
+        self.unflushed = false;
+        Ok(staged)
+    }
+
     /// See [`Chain::salvage`](crate::task::chain::Chain::salvage).
     pub(crate) fn salvage(&mut self) {
         if std::mem::take(&mut self.unflushed)
@@ -100,7 +112,7 @@ impl SinkNode {
                 ErrorKind::Fatal => {
                     // It would be refused again.
                     self.unflushed = false;
-                    return Err(TaskEnd::Failed(format!("sink `{}`: {message}", self.id)));
+                    return Err(TaskEnd::lasting(format!("sink `{}`: {message}", self.id)));
                 }
                 ErrorKind::Retry => {
                     // A job that is over retries nothing, and does not say so either.

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use gristmill_ports::source::{ReadBounds, Undecodable};
 use gristmill_ports::{ErrorKind, PortError, SourceBatch, SourceReader};
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{DeadLetter, EventBatch, NodeId, Watermark};
+use gristmill_types::{CheckpointBarrier, DeadLetter, EventBatch, NodeId, Watermark};
 
 use crate::control::Control;
 use crate::counters::NodeCounters;
+use crate::ending::TaskEnd;
 use crate::event::JobEventKind;
 use crate::failure::reaction::backoff;
-use crate::task::chain::Chain;
-use crate::task::surroundings::{TaskEnd, ns_since};
+use crate::task::chain::{Chain, SourcePosition};
+use crate::task::surroundings::ns_since;
 
 /// One subtask of a source, with the chain behind it.
 pub(crate) struct SourceTask {
@@ -37,8 +38,14 @@ enum Ended {
 }
 
 impl SourceTask {
-    /// Reads until the source ends or is told to.
+    /// Reads until the source ends or is told to, and lingers until all of it is committed.
     pub(crate) fn run(&mut self) -> Result<(), TaskEnd> {
+        self.run_to_end()?;
+        self.linger()
+    }
+
+    /// Reads until the source ends or is told to.
+    fn run_to_end(&mut self) -> Result<(), TaskEnd> {
         let ended = self.read()?;
         while let Some(control) = self.chain.around.inbox.leave()? {
             self.replay(control)?;
@@ -48,6 +55,29 @@ impl SourceTask {
             Ended::Stop => {}
         }
         self.chain.end()
+    }
+
+    /// Passes barriers on, and does nothing else, until told to leave.
+    fn linger(&mut self) -> Result<(), TaskEnd> {
+        loop {
+            match self.chain.around.inbox.control()? {
+                Some(Control::Leave) => return Ok(()),
+                Some(Control::Barrier(barrier)) => self.cut(barrier, true)?,
+                Some(Control::Decided(checkpoint)) => self.chain.decided(checkpoint),
+                Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
+                Some(
+                    Control::Pause | Control::Resume | Control::Stop | Control::Replay { .. } | Control::Decode { .. },
+                ) => {}
+                None if self.chain.drain_slice() => {}
+                None => self.chain.around.inbox.sleep(None)?,
+            }
+        }
+    }
+
+    /// The cut of a checkpoint: where the source stands, and all that its chain made of what came before.
+    fn cut(&mut self, barrier: CheckpointBarrier, ended: bool) -> Result<(), TaskEnd> {
+        let position = SourcePosition { splits: self.reader.positions(), ended };
+        self.chain.barrier(barrier, Duration::ZERO, Some(position))
     }
 
     fn read(&mut self) -> Result<Ended, TaskEnd> {
@@ -80,6 +110,7 @@ impl SourceTask {
                     }
                     self.take(batch, &mut held)?;
                     self.chain.flush_if_due()?;
+                    self.chain.drain_slice();
                 }
                 Poll::Ready(Ok(None)) => {
                     self.counters.note_going_on();
@@ -91,6 +122,8 @@ impl SourceTask {
                     self.endure(error, failed_before)?;
                     failed_before += 1;
                 }
+                // Whatever wakes the source has been noted meanwhile: nothing is missed.
+                Poll::Pending if self.chain.drain_slice() => {}
                 Poll::Pending => {
                     let patience = held.time_left();
                     if patience.is_none() {
@@ -113,11 +146,21 @@ impl SourceTask {
                 Some(Control::Pause) => paused = true,
                 Some(Control::Resume) => paused = false,
                 Some(Control::Stop) => return Ok(Some(Ended::Stop)),
+                Some(Control::Barrier(barrier)) => {
+                    self.emit(held.take())?;
+                    self.cut(barrier, false)?;
+                }
+                Some(Control::Decided(checkpoint)) => self.chain.decided(checkpoint),
+                Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
+                // Only those who have come to their end are sent away.
+                Some(Control::Leave) => {}
                 Some(replayed @ (Control::Replay { .. } | Control::Decode { .. })) => self.replay(replayed)?,
                 None if paused => {
                     self.emit(held.take())?;
-                    self.chain.flush()?;
-                    self.chain.around.inbox.sleep(None)?;
+                    if !self.chain.drain_slice() {
+                        self.chain.flush()?;
+                        self.chain.around.inbox.sleep(None)?;
+                    }
                 }
                 None => return Ok(None),
             }
@@ -129,17 +172,23 @@ impl SourceTask {
         match control {
             Control::Replay { node, input, events, taken } => {
                 self.chain.deliver(node, input, events)?;
-                taken.say();
+                taken.say(self.chain.around.passed);
                 Ok(())
             }
             Control::Decode { raw, origin, taken } => {
                 let again = self.reader.decode_again(&raw, &origin);
                 self.set_aside(again.undecodable)?;
                 self.emit(again.events)?;
-                taken.say();
+                taken.say(self.chain.around.passed);
                 Ok(())
             }
-            Control::Pause | Control::Resume | Control::Stop => Ok(()),
+            Control::Pause
+            | Control::Resume
+            | Control::Stop
+            | Control::Barrier(_)
+            | Control::Forget(_)
+            | Control::Decided(_)
+            | Control::Leave => Ok(()),
         }
     }
 
@@ -162,7 +211,7 @@ impl SourceTask {
 
     fn endure(&mut self, error: PortError, failed_before: u32) -> Result<(), TaskEnd> {
         match error.kind {
-            ErrorKind::Fatal => Err(TaskEnd::Failed(format!("source `{}`: {}", self.id, error.message))),
+            ErrorKind::Fatal => Err(TaskEnd::lasting(format!("source `{}`: {}", self.id, error.message))),
             ErrorKind::Retry => {
                 self.counters.note_retry(&error.message, self.chain.around.clock.now_ms());
                 self.chain.around.say(&self.id, JobEventKind::Retrying { message: error.message });

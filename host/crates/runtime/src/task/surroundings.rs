@@ -3,38 +3,26 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::dead_letters::{DeadLetterStore, Epoch};
 use gristmill_ports::{Clock, PortError};
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{DeadLetter, EventBatch, JobId, NodeId, SubtaskIndex};
+use gristmill_types::{CheckpointId, DeadLetter, EventBatch, JobId, NodeId, RunId, SubtaskIndex};
 
+use crate::checkpoint::desk::Desk;
+use crate::ending::TaskEnd;
 use crate::event::{EventLog, JobEventKind};
-use crate::exchange::heard::Closed;
 use crate::exchange::inbox::Inbox;
 
 /// The kind of reason of an event that has no key for a keyed input.
 pub(crate) const NO_KEY: &str = "no-key";
 
-/// Why a subtask ends before its input does.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TaskEnd {
-    /// The job is over; this subtask is not the reason.
-    #[error("the job is over")]
-    Closed,
-    /// The job fails, and this is why.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl From<Closed> for TaskEnd {
-    fn from(Closed: Closed) -> Self {
-        Self::Closed
-    }
-}
-
 /// The surroundings of one subtask.
 pub(crate) struct Surroundings {
     pub(crate) job: JobId,
+    pub(crate) run: RunId,
+    /// The checkpoint whose barrier was passed last; zero before any.
+    pub(crate) passed: CheckpointId,
+    pub(crate) desk: Desk,
     pub(crate) subtask: SubtaskIndex,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -67,8 +55,13 @@ impl Surroundings {
     /// Keeps letters, and says so. A store that cannot take them fails the job: nothing is lost in silence.
     pub(crate) fn set_aside(&self, letters: &[DeadLetter]) -> Result<(), TaskEnd> {
         let Some(first) = letters.first() else { return Ok(()) };
-        self.dead_letters.append(&self.job, letters).map_err(|PortError { message, .. }| {
-            TaskEnd::Failed(format!("{} dead letters of `{}` cannot be kept: {message}", letters.len(), first.operator))
+        let epoch = Epoch { run: self.run, after: self.passed };
+        self.dead_letters.append(&self.job, epoch, letters).map_err(|PortError { message, .. }| {
+            TaskEnd::lasting(format!(
+                "{} dead letters of `{}` cannot be kept: {message}",
+                letters.len(),
+                first.operator
+            ))
         })?;
         let reason = format!("{}: {}", first.reason.kind, first.reason.message);
         self.say(&first.operator, JobEventKind::DeadLetters { count: letters.len() as u64, reason });

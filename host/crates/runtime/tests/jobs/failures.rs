@@ -193,7 +193,8 @@ fn a_broken_operator_fails_the_job_and_its_letters_stay() {
 #[test]
 fn a_state_that_cannot_be_written_fails_the_job() {
     let feed = Feed::bounded([Step::Events(events(["a"]))]);
-    let job = World::default().broken_state().feed("in", &feed).operator("pass", pass()).start(PASS);
+    let document = format!("{PASS}restart: none\n");
+    let job = World::default().broken_state().feed("in", &feed).operator("pass", pass()).start(&document);
     assert!(job.fails().ends_with("the state backend failed: the disk is gone"));
     assert!(job.shelf("out").values().is_empty(), "output without its state would be half a call");
 }
@@ -201,8 +202,9 @@ fn a_state_that_cannot_be_written_fails_the_job() {
 #[test]
 fn a_panic_in_an_operator_fails_the_job_and_not_the_process() {
     let feed = Feed::default();
-    let job =
-        World::default().feed("in", &feed).operator("pass", Native::map(|_, _| panic!("an own goal"))).start(PASS);
+    let document = format!("{PASS}restart: none\n");
+    let panics = Native::map(|_, _| panic!("an own goal"));
+    let job = World::default().feed("in", &feed).operator("pass", panics).start(&document);
     feed.push_values(["a"]);
     assert_eq!(job.fails(), "a bug in the host ended subtask 0 of `pass`: an own goal");
 }

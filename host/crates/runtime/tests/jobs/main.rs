@@ -13,3 +13,4 @@ mod replay;
 mod watching;
 mod latency;
 mod model;
+mod recovery;

@@ -67,16 +67,17 @@ fn events_of_a_job_are_heard_late_and_live_in_one_order() {
     job.ends(JobState::Stopped);
     let mut heard = recent.clone();
     heard.extend(std::iter::from_fn(|| live.try_recv().ok()));
-    let states: Vec<_> = heard
+    let happened: Vec<_> = heard
         .iter()
         .map(|event| match event.kind {
-            JobEventKind::State { state, .. } => state,
+            JobEventKind::State { state, .. } => state.to_string(),
+            JobEventKind::Checkpoint { checkpoint, .. } => format!("checkpoint {checkpoint}"),
             ref other => panic!("nothing else happened: {other:?}"),
         })
         .collect();
-    assert_eq!(states, [JobState::Running, JobState::Paused, JobState::Stopping, JobState::Stopped]);
+    assert_eq!(happened, ["RUNNING", "PAUSED", "STOPPING", "checkpoint 1", "STOPPED"]);
     assert_eq!(recent.len(), 2);
-    assert!(heard.iter().map(|event| event.number).eq(0..4));
+    assert!(heard.iter().map(|event| event.number).eq(0..5));
 }
 
 #[test]

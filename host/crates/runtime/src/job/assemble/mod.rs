@@ -1,37 +1,38 @@
 //! Putting a job together: plan and parts go in, chains ready to run come out.
 
 mod log_lines;
-mod seats;
+pub(crate) mod seats;
 mod ways;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
+use gristmill_checkpoint::coordinator::Participant;
 use gristmill_dataflow::JobPlan;
 use gristmill_dataflow::plan::{NodeKind, NodePlan};
-use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::{OperatorContext, Parts, PortError, Signal};
-use gristmill_types::{CallFailure, NodeId, RunId, SubtaskIndex, Watermark, key_hash};
-use tokio::sync::watch;
+use gristmill_ports::{FileStore, OperatorContext, Parts, PortError, Signal};
+use gristmill_types::{AttemptId, CallFailure, CheckpointId, NodeId, SubtaskIndex, key_hash};
 
+use crate::checkpoint::desk::Desk;
+use crate::checkpoint::restored::Restored;
+use crate::checkpoint::storer::StorerWork;
+use crate::checkpoint::told::Told;
 use crate::counters::NodeCounters;
+use crate::ending::TaskEnd;
 use crate::event::EventLog;
 use crate::exchange::heard::GatherBounds;
 use crate::exchange::inbox::Inbox;
 use crate::job::assemble::log_lines::LogLines;
-use crate::job::assemble::seats::seats;
+use crate::job::attempt::Attempt;
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::spec::{JobSpec, OperatorParts, StartError};
-use crate::job::state::JobStatus;
 use crate::task::chain::{Chain, ChainNode, Work};
 use crate::task::operator_node::OperatorNode;
 use crate::task::operator_task::OperatorTask;
 use crate::task::sink_node::SinkNode;
 use crate::task::source_task::SourceTask;
-use crate::task::surroundings::{Surroundings, TaskEnd};
+use crate::task::surroundings::Surroundings;
 
 /// A batch takes at most this part of a guest's memory (contract, rule 11).
 const MEMORY_SHARE_OF_BATCH: u64 = 8;
@@ -39,9 +40,9 @@ const MEMORY_SHARE_OF_BATCH: u64 = 8;
 /// call is dear enough that copying to save one does not pay.
 const GATHERED_SHARE: usize = 4;
 
-/// A job whose parts are all open.
+/// An attempt whose parts are all open.
 pub(crate) struct Assembled {
-    pub(crate) shared: Arc<JobShared>,
+    pub(crate) attempt: Arc<Attempt>,
     pub(crate) subtasks: Vec<(SubtaskIndex, Subtask)>,
 }
 
@@ -63,8 +64,9 @@ impl Subtask {
 }
 
 impl Subtask {
-    /// Runs to its end.
-    pub(crate) fn run(&mut self) -> Result<(), TaskEnd> {
+    /// Runs to its end, its state filled first.
+    pub(crate) fn run(&mut self, files: &dyn FileStore) -> Result<(), TaskEnd> {
+        self.chain().restore(files)?;
         match self {
             Self::Source(task) => task.run(),
             Self::Operator(task, _) => task.run(),
@@ -79,53 +81,55 @@ impl Subtask {
     }
 }
 
+/// What an attempt is put together around.
+pub(crate) struct Frame<'a> {
+    pub(crate) spec: &'a JobSpec,
+    pub(crate) job: &'a JobShared,
+    pub(crate) attempt: AttemptId,
+    /// What it goes on from.
+    pub(crate) restored: &'a Restored,
+    pub(crate) storer: &'a Sender<StorerWork>,
+    pub(crate) told: &'a Sender<Told>,
+    pub(crate) over: &'a Signal,
+}
+
 /// Opens everything.
-pub(crate) fn assemble(spec: &JobSpec, parts: Arc<dyn Parts>) -> Result<Assembled, StartError> {
-    let events = Arc::new(EventLog::new(parts.clock()));
+pub(crate) fn assemble(frame: &Frame<'_>) -> Result<Assembled, StartError> {
+    let plan = &frame.spec.plan;
     let inboxes: Vec<Vec<Arc<Inbox>>> =
-        spec.plan.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Inbox::new()).collect()).collect();
-    let nodes = seats(spec);
-    let (cancelled, interrupt) = (Signal::default(), Signal::default());
+        plan.tasks.iter().map(|task| task.parallelism.subtasks().map(|_| Inbox::new()).collect()).collect();
+    let interrupt = Signal::default();
     let builder = Builder {
-        spec,
-        run: new_run(),
-        parts: &*parts,
-        events: &events,
-        cancelled: &cancelled,
+        frame,
+        spec: frame.spec,
+        parts: &*frame.job.parts,
+        events: &frame.job.events,
         interrupt: &interrupt,
         inboxes: &inboxes,
-        nodes: &nodes,
+        nodes: &frame.job.nodes,
     };
     let mut subtasks = Vec::new();
-    for (task, plan) in spec.plan.tasks.iter().enumerate() {
+    for (task, plan) in plan.tasks.iter().enumerate() {
         for subtask in plan.parallelism.subtasks() {
             subtasks.push((subtask, builder.subtask(task, subtask)?));
         }
     }
-    let shared = JobShared {
-        id: spec.document.job.clone(),
-        max_parallelism: spec.plan.max_parallelism,
-        running: AtomicUsize::new(subtasks.len()),
-        status: watch::Sender::new(JobStatus { state: JobState::Starting, cause: None }),
-        cancelled,
-        interrupt,
-        failure: Mutex::default(),
-        started: Instant::now(),
-        took: OnceLock::new(),
-        nodes,
+    let is_source = |task: &usize| plan.tasks[*task].nodes[0].kind == NodeKind::Source;
+    let attempt = Attempt {
+        sources: (0..plan.tasks.len()).filter(is_source).collect(),
         inboxes,
-        events,
-        parts,
+        interrupt,
+        over: frame.over.clone(),
+        told: frame.told.clone(),
     };
-    Ok(Assembled { shared: Arc::new(shared), subtasks })
+    Ok(Assembled { attempt: Arc::new(attempt), subtasks })
 }
 
 struct Builder<'a> {
+    frame: &'a Frame<'a>,
     spec: &'a JobSpec,
-    run: RunId,
     parts: &'a dyn Parts,
     events: &'a Arc<EventLog>,
-    cancelled: &'a Signal,
     interrupt: &'a Signal,
     inboxes: &'a [Vec<Arc<Inbox>>],
     nodes: &'a [NodeSeat],
@@ -143,7 +147,9 @@ impl Builder<'_> {
         match head.kind {
             NodeKind::Source => {
                 let spec = &self.spec.document.sources[&head.id];
-                let reader = self.parts.source(&self.context(task, &head.id, subtask), spec).map_err(at(&head.id))?;
+                let resume = self.frame.restored.splits(&head.id);
+                let context = self.context(task, &head.id, subtask);
+                let reader = self.parts.source(&context, spec, resume.as_deref()).map_err(at(&head.id))?;
                 Ok(Subtask::Source(SourceTask {
                     id: head.id.clone(),
                     reader,
@@ -175,13 +181,19 @@ impl Builder<'_> {
             }
             nodes.push(ChainNode { work: self.work(task, node, subtask)?, ports });
         }
-        Ok(Chain { nodes, exchanges, around: self.surroundings(task, subtask), held_back: None })
+        let groups = self.context(task, &self.plan().tasks[task].nodes[0].id, subtask).key_groups();
+        let event_time = self.frame.restored.watermark(&self.plan().tasks[task].nodes[0].id, groups);
+        let around = self.surroundings(task, subtask);
+        Ok(Chain { nodes, exchanges, around, held_back: None, event_time, draining: None })
     }
 
     fn surroundings(&self, task: usize, subtask: SubtaskIndex) -> Surroundings {
         let job = &self.spec.document.job;
         Surroundings {
             job: job.clone(),
+            run: self.spec.run,
+            passed: CheckpointId(0),
+            desk: Desk::new(Participant { task, subtask }, self.frame.storer.clone(), self.frame.told.clone()),
             subtask,
             inbox: Arc::clone(&self.inboxes[task][subtask.at()]),
             clock: self.parts.clock(),
@@ -194,11 +206,14 @@ impl Builder<'_> {
     fn work(&self, task: usize, node: &NodePlan, subtask: SubtaskIndex) -> Result<Work, StartError> {
         let seat = self.seat(&node.id);
         let counters = Arc::clone(&seat.counters[subtask.at()]);
+        counters.go_on_from(self.frame.restored.counters(&node.id, subtask));
         match node.kind {
-            NodeKind::Source => Ok(Work::Source { counters, tap: Arc::clone(&seat.tap) }),
+            NodeKind::Source => Ok(Work::Source { id: node.id.clone(), counters, tap: Arc::clone(&seat.tap) }),
             NodeKind::Sink => {
                 let spec = &self.spec.document.sinks[&node.id];
-                let sink = self.parts.sink(&self.context(task, &node.id, subtask), spec).map_err(at(&node.id))?;
+                let resume = self.frame.restored.sink(&node.id, subtask);
+                let context = self.context(task, &node.id, subtask);
+                let sink = self.parts.sink(&context, spec, resume).map_err(at(&node.id))?;
                 Ok(Work::Sink(SinkNode { id: node.id.clone(), sink, counters, unflushed: false }))
             }
             NodeKind::Operator => {
@@ -237,19 +252,30 @@ impl Builder<'_> {
             seed: seed(&[part.job.as_str(), node.id.as_str(), &subtask.to_string(), &part.run.to_string()]),
             interrupt: self.interrupt.clone(),
         };
-        let refused = |failure: CallFailure| StartError { node: node.id.clone(), message: failure.to_string() };
+        // Whoever uploads a module hears of it at once; a job that starts again has opened this module before.
+        let refused = |failure: CallFailure| StartError::Part {
+            node: node.id.clone(),
+            message: failure.to_string(),
+            lasts: true,
+        };
         Ok(OperatorNode {
             id: node.id.clone(),
             module: *module,
             inputs: seat.inputs.iter().map(|(name, _)| name.clone()).collect(),
             operator: prepared.factory.open(context).map_err(refused)?,
-            state: self.parts.state(&part, prepared.factory.descriptor()).map_err(at(&node.id))?,
+            state: self
+                .parts
+                .state(&part, prepared.factory.descriptor(), &self.spec.document.checkpoint)
+                .map_err(at(&node.id))?,
+            restore: self.frame.restored.state(&node.id, part.key_groups()),
+            groups: part.key_groups(),
             policy: spec.on_failure,
             max_call_bytes: usize::try_from(spec.limits.memory.as_u64() / MEMORY_SHARE_OF_BATCH).unwrap_or(usize::MAX),
             counters,
             tap: Arc::clone(&seat.tap),
-            watermark: Watermark::START,
+            watermark: self.frame.restored.watermark(&node.id, part.key_groups()),
             state_generation: 0,
+            state_lost: false,
             faulty_run: 0,
         })
     }
@@ -257,12 +283,13 @@ impl Builder<'_> {
     fn context(&self, task: usize, node: &NodeId, subtask: SubtaskIndex) -> PartContext {
         PartContext {
             job: self.spec.document.job.clone(),
-            run: self.run,
+            run: self.spec.run,
+            attempt: self.frame.attempt,
             node: node.clone(),
             subtask,
             parallelism: self.plan().tasks[task].parallelism,
             max_parallelism: self.plan().max_parallelism,
-            cancelled: self.cancelled.clone(),
+            cancelled: self.frame.over.clone(),
         }
     }
 
@@ -272,12 +299,7 @@ impl Builder<'_> {
 }
 
 fn at(node: &NodeId) -> impl FnOnce(PortError) -> StartError + '_ {
-    |error| StartError { node: node.clone(), message: error.message }
-}
-
-/// A number that no other run has: the standard library seeds its hashers with 128 random bits.
-fn new_run() -> RunId {
-    RunId(RandomState::new().build_hasher().finish())
+    |error| StartError::part(node, error)
 }
 
 /// The same for the same names.

@@ -12,7 +12,7 @@ use crate::job::spec::JobSpec;
 
 /// A seat for each node, in the order of the plan.
 pub(crate) fn seats(spec: &JobSpec) -> Vec<NodeSeat> {
-    let JobSpec { document, plan, operators } = spec;
+    let JobSpec { document, plan, operators, .. } = spec;
     let mut seats = Vec::new();
     for (task, task_plan) in plan.tasks.iter().enumerate() {
         for (place, node) in task_plan.nodes.iter().enumerate() {

@@ -90,12 +90,15 @@ impl Bench {
             inputs: vec!["in".into()],
             operator,
             state: Box::new(NaiveState::default()),
+            restore: None,
+            groups: KeyGroupRange { start: 0, end: 128 },
             policy: FailurePolicy::default(),
             max_call_bytes: usize::MAX,
             counters: Arc::new(NodeCounters::new(1, &["events".to_owned()])),
             tap: Arc::default(),
             watermark: Watermark::START,
             state_generation: 0,
+            state_lost: false,
             faulty_run: 0,
         };
         let (around, letters) = surroundings(&Inbox::new());
@@ -118,7 +121,7 @@ impl Bench {
 
     fn why_it_failed(&mut self, events: &[(&str, &str)]) -> String {
         match self.handle(events) {
-            Err(TaskEnd::Failed(why)) => why,
+            Err(TaskEnd::Failed(failure)) => failure.cause,
             other => panic!("the job should have failed: {other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::counters::NodeCounters;
 use crate::exchange::inbox::Inbox;
 use crate::task::chain::{ChainNode, Way, Work};
-use crate::task::fixture::{outlet, surroundings};
+use crate::task::fixture::chain;
 
 const BOUNDS: GatherBounds = GatherBounds { rows: 1, bytes: 1, delay: Duration::ZERO };
 
@@ -25,10 +25,11 @@ fn handed_on(told: [&[StreamElement]; 2]) -> Vec<String> {
             channel.send(element.clone()).unwrap();
         }
     }
-    let work = Work::Source { counters: Arc::new(NodeCounters::new(1, &[])), tap: Arc::default() };
+    let counters = Arc::new(NodeCounters::new(1, &[]));
+    let work = Work::Source { id: "head".parse().unwrap(), counters, tap: Arc::default() };
     let nodes = vec![ChainNode { work, ports: vec![vec![Way::Exchange(0)]] }];
-    let chain = Chain { nodes, exchanges: vec![outlet(&next)], around: surroundings(&own).0, held_back: None };
-    OperatorTask { chain, bounds: BOUNDS }.run().unwrap();
+    let chain = chain(nodes, &own, &next);
+    OperatorTask { chain, bounds: BOUNDS }.run_to_end().unwrap();
     let heard = std::iter::from_fn(|| match next.hear(BOUNDS, Some(Duration::ZERO)) {
         Heard::Quiet => None,
         heard => Some(heard),

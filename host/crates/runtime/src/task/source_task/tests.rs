@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
+use gristmill_types::CheckpointId;
+
 use super::*;
 use crate::control::Receipts;
 use crate::exchange::heard::{GatherBounds, Heard};
 use crate::exchange::inbox::Inbox;
 use crate::task::chain::{ChainNode, Way, Work};
-use crate::task::fixture::{outlet, surroundings};
+use crate::task::fixture::chain;
 
 /// Gives one batch after the other; after the last, tells its own inbox something and waits, or ends.
 struct Script {
@@ -45,12 +47,13 @@ fn one(value: &[u8]) -> EventBatch {
 fn heard_after(max_delay: Duration, then: impl FnOnce(Arc<Inbox>) -> Option<(Arc<Inbox>, Control)>) -> Vec<String> {
     let (own, next) = (Inbox::new(), Inbox::new());
     let counters = Arc::new(NodeCounters::new(1, &[]));
-    let work = Work::Source { counters: Arc::clone(&counters), tap: Arc::default() };
+    let id: NodeId = "source".parse().unwrap();
+    let work = Work::Source { id: id.clone(), counters: Arc::clone(&counters), tap: Arc::default() };
     let nodes = vec![ChainNode { work, ports: vec![vec![Way::Exchange(0)]] }];
-    let chain = Chain { nodes, exchanges: vec![outlet(&next)], around: surroundings(&own).0, held_back: None };
+    let chain = chain(nodes, &own, &next);
     let reader = Box::new(Script { batches: [one(b"a"), one(b"b")].into(), then: then(own) });
-    let id = "source".parse().unwrap();
-    SourceTask { id, reader, chain, counters, max_rows: 100, max_bytes: 1 << 20, max_delay }.run().unwrap();
+    let mut task = SourceTask { id, reader, chain, counters, max_rows: 100, max_bytes: 1 << 20, max_delay };
+    task.run_to_end().unwrap();
 
     let bounds = GatherBounds { rows: 1, bytes: 1, delay: Duration::ZERO };
     std::iter::from_fn(|| match next.hear(bounds, Some(Duration::ZERO)) {
@@ -101,7 +104,7 @@ fn a_letter_told_before_the_end_is_taken_in() {
         ["again", "end"],
         "the stop came first, so nothing else was read"
     );
-    assert!(receipts.wait());
+    assert_eq!(receipts.wait(), Some(vec![CheckpointId(0)]));
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn a_letter_that_waited_when_the_job_ended_was_not_taken_in() {
     let told = Control::Decode { raw: Vec::new(), origin: String::new(), taken: receipts.give() };
     assert_eq!(Inbox::tell_all(vec![(&inbox, told)]), Ok(()));
     inbox.close();
-    assert!(!receipts.wait());
+    assert_eq!(receipts.wait(), None);
 }
 
 #[test]

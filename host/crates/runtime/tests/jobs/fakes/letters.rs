@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use gristmill_ports::PortError;
-use gristmill_ports::dead_letters::DeadLetterStore;
-use gristmill_types::{DeadLetter, JobId};
+use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
+use gristmill_types::{CheckpointId, DeadLetter, JobId, RunId};
 
 /// Keeps the letters of one job.
 #[derive(Default)]
@@ -34,7 +34,7 @@ impl Letters {
 }
 
 impl DeadLetterStore for Letters {
-    fn append(&self, _: &JobId, letters: &[DeadLetter]) -> Result<(), PortError> {
+    fn append(&self, _: &JobId, _: Epoch, letters: &[DeadLetter]) -> Result<(), PortError> {
         if let Some(why) = &self.full {
             return Err(PortError::fatal(why.clone()));
         }
@@ -42,15 +42,24 @@ impl DeadLetterStore for Letters {
         Ok(())
     }
 
-    fn page(&self, _: &JobId, from: u64, limit: usize) -> Result<Vec<(u64, DeadLetter)>, PortError> {
-        Ok((from..).zip(self.all().into_iter().skip(from as usize)).take(limit).collect())
+    fn decided(&self, _: &JobId, _: RunId, _: CheckpointId) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn abort_behind(&self, _: &JobId, _: RunId, _: Option<CheckpointId>) -> Result<(), PortError> {
+        Ok(())
+    }
+
+    fn page(&self, _: &JobId, from: u64, limit: usize) -> Result<Vec<KeptLetter>, PortError> {
+        let letters = (from..).zip(self.all().into_iter().skip(from as usize)).take(limit);
+        Ok(letters.map(|(number, letter)| KeptLetter { number, letter, is_decided: true }).collect())
     }
 
     fn count(&self, _: &JobId) -> Result<u64, PortError> {
         Ok(self.kept.lock().unwrap().len() as u64)
     }
 
-    fn mark_replayed(&self, _: &JobId, numbers: &[u64]) -> Result<(), PortError> {
+    fn mark_replayed(&self, _: &JobId, _: Epoch, numbers: &[u64]) -> Result<(), PortError> {
         self.replayed.lock().unwrap().extend(numbers);
         Ok(())
     }

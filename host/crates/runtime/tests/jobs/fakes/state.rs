@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_ports::StateBackend;
-use gristmill_ports::state::{FrozenChange, ScanPage, SlotRead, StateError, StateSize, WriteMark};
-use gristmill_types::{Column, EventBatch, StateIndex};
+use gristmill_checkpoint::StateFile;
+use gristmill_ports::checkpoint_store::Content;
+use gristmill_ports::state::{
+    Drained, FrozenState, RestoredState, ScanPage, SlotRead, StateError, StateSize, StateTime, WriteMark,
+};
+use gristmill_ports::{FileStore, PortError, StateBackend};
+use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroupRange, StateIndex};
 
 type Values = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 
@@ -14,8 +18,25 @@ pub(crate) struct NaiveState {
     committed: Values,
     /// What the open call sees: the committed values with its own writes.
     open: Option<(Vec<Option<Vec<u8>>>, Values)>,
+    frozen: Values,
     /// No commit succeeds.
     breaks: bool,
+}
+
+/// All values as they were, in one file.
+struct FrozenValues(Values);
+
+impl FrozenState for FrozenValues {
+    fn store(&mut self, files: &dyn FileStore) -> Result<Vec<StateFile>, PortError> {
+        let bytes = serde_json::to_vec(&self.0.iter().collect::<Vec<_>>()).unwrap();
+        let file = files.put(Content::Bytes(&bytes))?;
+        let groups = KeyGroupRange { start: 0, end: u16::MAX };
+        Ok(vec![StateFile { file, entries: self.entries(), groups }])
+    }
+
+    fn entries(&self) -> u64 {
+        self.0.len() as u64
+    }
 }
 
 impl NaiveState {
@@ -36,7 +57,7 @@ impl NaiveState {
 }
 
 impl StateBackend for NaiveState {
-    fn begin(&mut self, events: &EventBatch) {
+    fn begin(&mut self, events: &EventBatch, _: StateTime) {
         let keys = events.keys().iter().map(|key| key.map(<[u8]>::to_vec)).collect();
         self.open = Some((keys, self.committed.clone()));
     }
@@ -114,12 +135,22 @@ impl StateBackend for NaiveState {
         Self::only_values("map-scan")
     }
 
-    fn freeze(&mut self) -> bool {
+    fn freeze(&mut self, _: CheckpointId) -> bool {
+        self.frozen.clone_from(&self.committed);
         true
     }
 
-    fn drain_frozen(&mut self, _: usize) -> Vec<FrozenChange> {
-        Vec::new()
+    fn drain_frozen(&mut self, _: usize) -> Drained {
+        Drained::All(Box::new(FrozenValues(std::mem::take(&mut self.frozen))))
+    }
+
+    fn restore(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError> {
+        // Each file has all there was.
+        let Some(newest) = from.files.last() else { return Ok(()) };
+        let bytes = std::fs::read(files.open(&newest.file)?).unwrap();
+        let values: Vec<((u32, Vec<u8>), Vec<u8>)> = serde_json::from_slice(&bytes).unwrap();
+        self.committed = values.into_iter().collect();
+        Ok(())
     }
 
     fn size(&self) -> StateSize {

@@ -1,24 +1,33 @@
 //! The parts of one job, and the job once it runs.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
+use gristmill_checkpoint::{RunFolder, SplitPosition, StateFile};
+use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_dataflow::{JobDocument, plan};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::{KeySelector, SelectedKeys};
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::{Clock, Parts, PortError, Sink, SourceReader, StateBackend};
+use gristmill_ports::state::{StateMerger, StateTime};
+use gristmill_ports::{
+    CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
+};
 use gristmill_runtime::{JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OperatorParts, StartError, start};
-use gristmill_types::{Column, Descriptor, EventBatch, ModuleHash, NodeId};
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{AttemptId, CheckpointId, Column, Descriptor, EventBatch, JobId, ModuleHash, NodeId, RunId};
 
 use super::letters::Letters;
 use super::state::NaiveState;
-use super::{Feed, Native, PATIENCE, Shelf};
+use super::store::{MemoryFiles, MemoryStore};
+use super::{Book, Feed, Native, PATIENCE, Shelf, Tape};
 
-type OpenSource = Box<dyn Fn(&PartContext) -> Result<Box<dyn SourceReader>, PortError> + Send + Sync>;
+type OpenSource =
+    Box<dyn Fn(&PartContext, Option<&[SplitPosition]>) -> Result<Box<dyn SourceReader>, PortError> + Send + Sync>;
 
 /// What a test gives a job before it starts. Sinks need not be named: each has a shelf under its id.
 #[derive(Default)]
@@ -26,8 +35,11 @@ pub(crate) struct World {
     sources: HashMap<String, OpenSource>,
     operators: HashMap<NodeId, Native>,
     shelves: HashMap<String, Shelf>,
+    books: HashMap<String, Book>,
     letters: Arc<Letters>,
     state_breaks: bool,
+    store: MemoryStore,
+    time_passes: bool,
 }
 
 /// A job that was started.
@@ -56,8 +68,31 @@ impl World {
         id: &str,
         open: impl Fn(&PartContext) -> Result<Box<dyn SourceReader>, PortError> + Send + Sync + 'static,
     ) -> Self {
-        self.sources.insert(id.to_owned(), Box::new(open));
+        self.sources.insert(id.to_owned(), Box::new(move |context, _| open(context)));
         self
+    }
+
+    /// A source that can be read again, in one subtask.
+    pub(crate) fn tape(mut self, id: &str, tape: &Tape) -> Self {
+        let tape = tape.clone();
+        self.sources.insert(id.to_owned(), Box::new(move |_, resume| Ok(tape.reader(resume))));
+        self
+    }
+
+    /// A transactional sink.
+    pub(crate) fn book(mut self, id: &str, book: &Book) -> Self {
+        self.books.insert(id.to_owned(), book.clone());
+        self
+    }
+
+    /// Time passes; otherwise it stands still.
+    pub(crate) fn time_passes(self) -> Self {
+        Self { time_passes: true, ..self }
+    }
+
+    /// Where checkpoints are kept, if several jobs share it.
+    pub(crate) fn store(self, store: &MemoryStore) -> Self {
+        Self { store: store.clone(), ..self }
     }
 
     pub(crate) fn operator(mut self, id: &str, native: Native) -> Self {
@@ -85,7 +120,16 @@ impl World {
     }
 
     /// Starts the job of this document; its first two lines are understood.
-    pub(crate) fn try_start(mut self, document: &str) -> Result<Running, StartError> {
+    pub(crate) fn try_start(self, document: &str) -> Result<Running, StartError> {
+        self.try_start_from(document, None)
+    }
+
+    /// The same, going on from a checkpoint that somebody accepted.
+    pub(crate) fn try_start_from(
+        mut self,
+        document: &str,
+        accepted: Option<CheckpointId>,
+    ) -> Result<Running, StartError> {
         let document = JobDocument::parse(&format!("version: 1\njob: test\n{document}")).expect("a good document");
         let ids: Vec<_> = document.sinks.keys().map(ToString::to_string).collect();
         ids.iter().for_each(|id| drop(self.shelf(id)));
@@ -96,10 +140,17 @@ impl World {
         let parts = GivenParts {
             sources: self.sources,
             shelves: self.shelves.clone(),
+            books: self.books,
             letters: Arc::clone(&self.letters),
             state_breaks: self.state_breaks,
+            store: self.store,
+            clock: match self.time_passes {
+                true => Arc::new(RealTime(Instant::now())),
+                false => Arc::new(ManualClock::default()),
+            },
         };
-        let handle = start(JobSpec { document, plan, operators }, Arc::new(parts))?;
+        let spec = JobSpec { document, plan, operators, run: RunId(1), accepted, paused: false };
+        let handle = start(spec, Arc::new(parts))?;
         Ok(Running { handle, letters: self.letters, shelves: self.shelves })
     }
 }
@@ -121,6 +172,29 @@ impl Running {
     /// Waits for an end that must be this one.
     pub(crate) fn ends(&self, state: JobState) {
         assert_eq!(self.end(), JobStatus { state, cause: None });
+    }
+
+    /// Waits until nothing of it runs any more.
+    pub(crate) fn is_gone(&self) {
+        let mut gone = self.handle.gone();
+        let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let waited =
+            waiting.block_on(async { tokio::time::timeout(PATIENCE, gone.wait_for(|gone| *gone)).await.is_ok() });
+        assert!(waited, "the job is still there: {:#?}", self.handle.report());
+    }
+
+    /// The newest checkpoint, once so many are decided; `None` if the job says nothing for a while.
+    pub(crate) fn hears_checkpoint(&self, completed: u64) -> Option<CheckpointId> {
+        let (_, mut live) = self.handle.events();
+        let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        loop {
+            let report = self.handle.checkpoints();
+            if report.completed >= completed {
+                return Some(report.recent[0].checkpoint);
+            }
+            let quiet = Duration::from_millis(100);
+            waiting.block_on(async { tokio::time::timeout(quiet, live.recv()).await.ok() })?.ok()?;
+        }
     }
 
     /// Waits until the job says something of this kind.
@@ -148,25 +222,92 @@ impl Running {
 struct GivenParts {
     sources: HashMap<String, OpenSource>,
     shelves: HashMap<String, Shelf>,
+    books: HashMap<String, Book>,
     letters: Arc<Letters>,
     state_breaks: bool,
+    store: MemoryStore,
+    clock: Arc<dyn Clock>,
+}
+
+/// Time as it passes.
+struct RealTime(Instant);
+
+impl Clock for RealTime {
+    fn now_ms(&self) -> i64 {
+        self.monotonic().as_millis() as i64
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Lists stay as they are.
+struct NoMerger;
+
+impl StateMerger for NoMerger {
+    fn choose(&self, _: &[StateFile]) -> Option<Range<usize>> {
+        None
+    }
+
+    fn merge(
+        &self,
+        _: &[StateSpec],
+        _: &[StateFile],
+        _: bool,
+        _: StateTime,
+        _: &dyn FileStore,
+    ) -> Result<Option<StateFile>, PortError> {
+        unreachable!("nothing was chosen")
+    }
 }
 
 impl Parts for GivenParts {
-    fn source(&self, context: &PartContext, _: &SourceSpec) -> Result<Box<dyn SourceReader>, PortError> {
-        self.sources[context.node.as_str()](context)
+    fn source(
+        &self,
+        context: &PartContext,
+        _: &SourceSpec,
+        resume: Option<&[SplitPosition]>,
+    ) -> Result<Box<dyn SourceReader>, PortError> {
+        self.sources[context.node.as_str()](context, resume)
     }
 
-    fn sink(&self, context: &PartContext, _: &SinkSpec) -> Result<Box<dyn Sink>, PortError> {
-        Ok(self.shelves[context.node.as_str()].writer(context.subtask))
+    fn sink(&self, context: &PartContext, _: &SinkSpec, _: Option<&[u8]>) -> Result<Box<dyn Sink>, PortError> {
+        let id = context.node.as_str();
+        Ok(self.books.get(id).map_or_else(|| self.shelves[id].writer(context.subtask), |book| book.writer(context)))
+    }
+
+    fn committer(
+        &self,
+        context: &PartContext,
+        _: &SinkSpec,
+        _: &Arc<dyn FileStore>,
+    ) -> Result<Option<Box<dyn Committer>>, PortError> {
+        Ok(self.books.get(context.node.as_str()).map(Book::committer))
     }
 
     fn key_selector(&self, _: &KeyBy) -> Result<Box<dyn KeySelector>, PortError> {
         Ok(Box::new(BeforeTheColon))
     }
 
-    fn state(&self, _: &PartContext, _: &Descriptor) -> Result<Box<dyn StateBackend>, PortError> {
+    fn state(&self, _: &PartContext, _: &Descriptor, _: &CheckpointSpec) -> Result<Box<dyn StateBackend>, PortError> {
         Ok(Box::new(if self.state_breaks { NaiveState::that_breaks() } else { NaiveState::default() }))
+    }
+
+    fn state_merger(&self) -> Arc<dyn StateMerger> {
+        Arc::new(NoMerger)
+    }
+
+    fn host(&self) -> String {
+        "test".to_owned()
+    }
+
+    fn checkpoint_store(&self) -> Arc<dyn CheckpointStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
+        Ok(Arc::new(MemoryFiles::new(&self.store, RunFolder::new(job, run), attempt)))
     }
 
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
@@ -174,7 +315,7 @@ impl Parts for GivenParts {
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(ManualClock::default())
+        Arc::clone(&self.clock)
     }
 }
 

@@ -1,0 +1,182 @@
+//! Makes parts of checkpoints durable, stores manifests, deletes garbage: one thread, one after the other.
+//!
+//! One thread, because the order is the safety: what is deleted was nobody's when the order was given, and whoever
+//! stores the same bytes again does so behind it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+use gristmill_checkpoint::chain::read_back;
+use gristmill_checkpoint::coordinator::{Ack, NodePart, SubtaskStats, ToStore};
+use gristmill_checkpoint::retention::Garbage;
+use gristmill_checkpoint::{ChainEntry, RunFolder};
+use gristmill_ports::checkpoint_store::{Content, PutNew};
+use gristmill_ports::dead_letters::DeadLetterStore;
+use gristmill_ports::{CheckpointStore, FileStore, PortError, Signal};
+use gristmill_types::AttemptId;
+
+use crate::checkpoint::desk::{Cut, NodeCut};
+use crate::checkpoint::patience::{Undone, until_done};
+use crate::checkpoint::told::Told;
+use crate::ending::TaskEnd;
+
+/// What the storer is to do.
+pub(crate) enum StorerWork {
+    /// Make this durable, then acknowledge it.
+    Part(Box<Cut>),
+    /// Store this in its slot.
+    Manifest(Box<ToStore>),
+    /// Delete this.
+    Garbage(Garbage),
+    /// Delete everything of earlier attempts but these paths: what a crash has left behind.
+    Sweep { keep: std::collections::BTreeSet<String> },
+}
+
+/// The storer of one attempt.
+pub(crate) struct Storer {
+    pub(crate) attempt: AttemptId,
+    pub(crate) folder: RunFolder,
+    pub(crate) store: Arc<dyn CheckpointStore>,
+    pub(crate) files: Arc<dyn FileStore>,
+    pub(crate) dead_letters: Arc<dyn DeadLetterStore>,
+    pub(crate) told: Sender<Told>,
+    pub(crate) over: Signal,
+}
+
+impl Storer {
+    /// Works until nobody is left who could want something, or the attempt is over.
+    pub(crate) fn run(&self, work: &Receiver<StorerWork>) {
+        while let Ok(work) = work.recv() {
+            let done = match work {
+                StorerWork::Part(cut) => self.part(*cut),
+                StorerWork::Manifest(to_store) => self.manifest(&to_store),
+                StorerWork::Garbage(garbage) => {
+                    self.delete(&garbage);
+                    Ok(())
+                }
+                StorerWork::Sweep { keep } => {
+                    self.sweep(&keep);
+                    Ok(())
+                }
+            };
+            match done {
+                Ok(()) => {}
+                Err(Undone::Over) => return,
+                Err(Undone::Refused(why)) => {
+                    let cause = format!("a checkpoint cannot be stored in {}: {why}", self.store.describe());
+                    let _ = self.told.send(Told::Failed(TaskEnd::lasting(cause)));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn until_done<T>(&self, act: impl FnMut() -> Result<T, PortError>) -> Result<T, Undone> {
+        until_done(&self.over, act, |error| {
+            tracing::warn!(run = self.folder.prefix(), store = self.store.describe(), error, "storing is tried again");
+        })
+    }
+
+    fn part(&self, cut: Cut) -> Result<(), Undone> {
+        let Cut { checkpoint, by, nodes, since, aligned, inline, _on_its_way } = cut;
+        let (mut parts, mut staged) = (Vec::with_capacity(nodes.len()), Vec::new());
+        let mut stats = SubtaskStats {
+            aligned_us: u64::try_from(aligned.as_micros()).unwrap_or(u64::MAX),
+            inline_us: u64::try_from(inline.as_micros()).unwrap_or(u64::MAX),
+            ..SubtaskStats::default()
+        };
+        for NodeCut { node, mut snapshot, frozen, staged: output } in nodes {
+            if let Some(mut frozen) = frozen {
+                stats.entries += frozen.entries();
+                let files = self.until_done(|| frozen.store(&*self.files))?;
+                stats.bytes += files.iter().map(|file| file.file.bytes).sum::<u64>();
+                snapshot.files = files;
+            }
+            if let Some(mut output) = output {
+                staged.extend(self.until_done(|| output.seal(&*self.files))?);
+            }
+            parts.push(NodePart { node, snapshot });
+        }
+        fail::fail_point!("part-durable");
+        stats.durable_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ack = Ack { checkpoint, by, nodes: parts, staged, stats };
+        let _ = self.told.send(Told::Acked(Box::new(ack)));
+        Ok(())
+    }
+
+    fn manifest(&self, to_store: &ToStore) -> Result<(), Undone> {
+        for (file, page) in &to_store.pages {
+            self.until_done(|| self.store.put(&self.folder.file(file), Content::Bytes(page)))?;
+        }
+        fail::fail_point!("pages-stored");
+        let (manifest, slot) = (&to_store.manifest, to_store.slot);
+        let record = ChainEntry::Checkpoint(manifest.clone()).encode();
+        let owner = self.until_done(|| put_into_slot(&*self.store, &self.folder.slot(slot), &record))?;
+        fail::fail_point!("manifest-stored");
+        if let SlotOwner::Stranger(attempt) = owner {
+            let _ = self.told.send(Told::Stranger { slot, attempt });
+            return Ok(());
+        }
+        self.until_done(|| self.dead_letters.decided(&manifest.job, manifest.run, manifest.checkpoint))?;
+        let _ = self.told.send(Told::Stored(manifest.checkpoint));
+        Ok(())
+    }
+
+    /// Slots before files: a crash in between leaves garbage, never a checkpoint with holes. What cannot be deleted now
+    /// stays until an attempt begins.
+    fn delete(&self, garbage: &Garbage) {
+        let slots = garbage.slots.iter().map(|slot| self.folder.slot(*slot));
+        let files = garbage.files.iter().map(|file| self.folder.file(file));
+        for path in slots.chain(files) {
+            if self.over.is_raised() {
+                return;
+            }
+            fail::fail_point!("garbage-deleted");
+            if let Err(error) = self.store.delete(&path) {
+                tracing::warn!(path, %error, "what no checkpoint needs stays for now");
+            }
+        }
+    }
+
+    fn sweep(&self, keep: &std::collections::BTreeSet<String>) {
+        let own = format!("{}/{}/", self.folder.files(), self.attempt);
+        let found = self.store.list(&self.folder.files()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "what earlier attempts left behind is not looked for");
+            Vec::new()
+        });
+        for file in found {
+            if !file.path.starts_with(&own) && !keep.contains(&file.path) && !self.over.is_raised() {
+                if let Err(error) = self.store.delete(&file.path) {
+                    tracing::warn!(path = file.path, %error, "what an earlier attempt left behind stays for now");
+                }
+            }
+        }
+    }
+}
+
+/// Whose record fills a slot.
+pub(crate) enum SlotOwner {
+    /// The one that was to be put there.
+    Ours,
+    /// Another attempt's.
+    Stranger(AttemptId),
+}
+
+/// Puts a record into its slot. After an answer that leaves it open whether it stands there, call it again: what stands
+/// there is read back and compared.
+///
+/// # Errors
+/// If the store cannot be reached, or what fills the slot cannot be read.
+pub(crate) fn put_into_slot(store: &dyn CheckpointStore, path: &str, record: &[u8]) -> Result<SlotOwner, PortError> {
+    match store.put_new(path, record)? {
+        PutNew::Created => Ok(SlotOwner::Ours),
+        PutNew::Exists => {
+            let found = store.get(path)?.ok_or_else(|| PortError::retry(format!("`{path}` was there and is gone")))?;
+            if found == record {
+                return Ok(SlotOwner::Ours);
+            }
+            let found = read_back(&found).map_err(|why| PortError::fatal(format!("`{path}` cannot be read: {why}")))?;
+            Ok(SlotOwner::Stranger(found.entry.attempt()))
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What the supervisor of an attempt is told.
+
+use gristmill_checkpoint::coordinator::{Ack, Participant};
+use gristmill_checkpoint::{CommittableId, FileRef, Slot, StateFile};
+use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, NodeId, SubtaskIndex};
+
+use crate::ending::TaskEnd;
+
+/// A message to the supervisor of an attempt.
+pub(crate) enum Told {
+    /// A subtask's part of a checkpoint is durable.
+    Acked(Box<Ack>),
+    /// A subtask could not take part.
+    Declined { checkpoint: CheckpointId, by: Participant, why: String },
+    /// A subtask has come to the end of its input.
+    Ended(Participant),
+    /// A subtask's thread is about to end.
+    Left(Result<(), TaskEnd>),
+    /// A manifest stands in its slot.
+    Stored(CheckpointId),
+    /// Somebody else's entry stands there.
+    Stranger { slot: Slot, attempt: AttemptId },
+    /// Output is visible.
+    Committed(Vec<CommittableId>),
+    /// Neighbours in a list of state files were merged, or not: then nothing is replaced.
+    Merged { node: NodeId, subtask: SubtaskIndex, replaced: Vec<FileRef>, by: Option<StateFile> },
+    /// Something that checkpoints need cannot be done.
+    Failed(TaskEnd),
+    /// Somebody wants a checkpoint.
+    Requested(CheckpointKind),
+    /// The host goes down.
+    Suspend,
+    /// Somebody wants the attempt to begin anew.
+    Restart,
+}

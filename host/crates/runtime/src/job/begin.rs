@@ -1,0 +1,229 @@
+//! The beginning of an attempt: what it goes on from is found, the run is claimed, decided output is committed, parts
+//! are opened. Nothing flows before all of this is done.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+
+use gristmill_checkpoint::coordinator::{Coordinator, NodeSetup, Now, Participant, Policy, Setup};
+use gristmill_checkpoint::{RunFolder, SplitPosition, StateFile};
+use gristmill_dataflow::document::CheckpointSpec;
+use gristmill_dataflow::plan::NodeKind;
+use gristmill_ports::parts::PartContext;
+use gristmill_ports::{Clock, FileStore, PortError, Signal};
+use gristmill_types::{AttemptId, CheckpointId, NodeId, SubtaskIndex};
+
+use crate::checkpoint::chain_reader::{Claimant, Claimed, WholeCheckpoint};
+use crate::checkpoint::committer::SinkCommitter;
+use crate::checkpoint::patience::Undone;
+use crate::checkpoint::restored::Restored;
+use crate::checkpoint::storer::{Storer, StorerWork};
+use crate::checkpoint::told::Told;
+use crate::job::assemble::{Assembled, Frame, assemble};
+use crate::job::shared::JobShared;
+use crate::job::spec::{JobSpec, StartError, unheard_of};
+
+/// A failed checkpoint is not tried again before this.
+const PAUSE_AFTER_FAILURE_MS: u64 = 1000;
+
+/// Where the splits of each source stood at a checkpoint.
+pub(crate) type Splits = BTreeMap<NodeId, Vec<SplitPosition>>;
+
+/// An attempt that may run.
+pub(crate) struct Begun {
+    pub(crate) assembled: Assembled,
+    pub(crate) coordinator: Coordinator,
+    /// Of the checkpoints that are kept, oldest first.
+    pub(crate) splits: VecDeque<Splits>,
+    pub(crate) storer: Storer,
+    pub(crate) storer_work: (Sender<StorerWork>, Receiver<StorerWork>),
+    pub(crate) committers: HashMap<NodeId, SinkCommitter>,
+    pub(crate) files: Arc<dyn FileStore>,
+    pub(crate) told: Receiver<Told>,
+}
+
+/// What the beginning came to.
+pub(crate) enum Beginning {
+    /// Events may flow.
+    Run(Box<Begun>),
+    /// The checkpoint that was found is the last: all is done, and now committed too.
+    Over(CheckpointId),
+    /// Nobody wants it any more.
+    GivenUp,
+}
+
+/// Begins an attempt.
+///
+/// # Errors
+/// If a part cannot be opened, or the checkpoints cannot be had.
+pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Result<Beginning, StartError> {
+    let attempt = AttemptId(unheard_of());
+    let (parts, clock) = (&job.parts, job.parts.clock());
+    let store = parts.checkpoint_store();
+    let files = parts.files(&job.id, spec.run, attempt).map_err(StartError::checkpoints)?;
+    let keep = spec.document.checkpoint.keep.max(1) as usize;
+    let claimant = Claimant {
+        job: &job.id,
+        run: spec.run,
+        attempt,
+        host: parts.host(),
+        now_ms: clock.now_ms(),
+        accepted: spec.accepted,
+        keep,
+        store: &*store,
+        files: &*files,
+    };
+    let claimed = claimant.claim().map_err(StartError::checkpoints)?;
+    let restored_number = claimed.restored.as_ref().map(|whole| whole.manifest.checkpoint);
+    let dead_letters = parts.dead_letters();
+    dead_letters.abort_behind(&job.id, spec.run, restored_number).map_err(StartError::checkpoints)?;
+    let (told_sender, told) = mpsc::channel();
+    let mut committers = open_committers(job, spec, attempt, &files, &told_sender, over)?;
+    match settle(&mut committers, &claimed) {
+        Ok(()) => {}
+        Err(Undone::Over) => return Ok(Beginning::GivenUp),
+        Err(Undone::Refused(why)) => return Err(StartError::checkpoints(PortError::fatal(why))),
+    }
+    if let Some(whole) = claimed.restored.as_ref().filter(|whole| whole.manifest.is_final) {
+        return Ok(Beginning::Over(whole.manifest.checkpoint));
+    }
+    let restored = Restored(claimed.restored.as_ref().map(|whole| whole.pages.clone()).unwrap_or_default());
+    let storer_work = mpsc::channel();
+    let frame = Frame { spec, job, attempt, restored: &restored, storer: &storer_work.0, told: &told_sender, over };
+    let assembled = assemble(&frame)?;
+    let folder = RunFolder::new(&job.id, spec.run);
+    sweep(&folder, &claimed, &storer_work.0);
+    let splits = claimed.retained.iter().map(|(_, splits)| splits.clone()).collect();
+    let setup = setup(job, spec, attempt, claimed, &restored);
+    let coordinator = Coordinator::new(setup, now(&*clock));
+    let storer = Storer {
+        attempt,
+        folder,
+        store,
+        files: Arc::clone(&files),
+        dead_letters,
+        told: told_sender,
+        over: over.clone(),
+    };
+    job.history.began(restored_number);
+    Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, splits, storer, storer_work, committers, files, told })))
+}
+
+/// The moment, on both clocks.
+pub(crate) fn now(clock: &dyn Clock) -> Now {
+    let monotonic_ms = u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+    Now { monotonic_ms, wall_ms: clock.now_ms() }
+}
+
+fn policy(spec: &CheckpointSpec) -> Policy {
+    let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Policy {
+        every_ms: spec.every.0.map(ms),
+        min_pause_ms: ms(spec.min_pause.0),
+        pause_after_failure_ms: PAUSE_AFTER_FAILURE_MS,
+        timeout_ms: ms(spec.timeout.0),
+        tolerated_failures: spec.tolerate,
+        keep: spec.keep.max(1) as usize,
+    }
+}
+
+/// Opens what commits the output of each transactional sink.
+fn open_committers(
+    job: &Arc<JobShared>,
+    spec: &JobSpec,
+    attempt: AttemptId,
+    files: &Arc<dyn FileStore>,
+    told: &Sender<Told>,
+    over: &Signal,
+) -> Result<HashMap<NodeId, SinkCommitter>, StartError> {
+    let mut committers = HashMap::new();
+    for seat in job.nodes.iter().filter(|seat| seat.kind == NodeKind::Sink) {
+        let context = PartContext {
+            job: job.id.clone(),
+            run: spec.run,
+            attempt,
+            node: seat.id.clone(),
+            subtask: SubtaskIndex(0),
+            parallelism: seat.parallelism,
+            max_parallelism: job.max_parallelism,
+            cancelled: over.clone(),
+        };
+        let document = &spec.document.sinks[&seat.id];
+        let refused = |error| StartError::part(&seat.id, error);
+        if let Some(committer) = job.parts.committer(&context, document, files).map_err(refused)? {
+            let committer = SinkCommitter {
+                sink: seat.id.clone(),
+                committer,
+                counters: Arc::clone(&seat.counters[0]),
+                events: Arc::clone(&job.events),
+                clock: job.parts.clock(),
+                told: told.clone(),
+                over: over.clone(),
+            };
+            committers.insert(seat.id.clone(), committer);
+        }
+    }
+    Ok(committers)
+}
+
+/// Commits all that is decided and may not be visible, and throws away all that was staged and never decided.
+fn settle(
+    committers: &mut HashMap<NodeId, SinkCommitter>,
+    Claimed { restored, earlier, .. }: &Claimed,
+) -> Result<(), Undone> {
+    for (sink, committer) in committers {
+        let mut decided = Vec::new();
+        if let Some(WholeCheckpoint { manifest, permit, .. }) = restored {
+            for committable in manifest.committables.iter().filter(|one| one.sink == *sink) {
+                committer.commit(permit, committable)?;
+                decided.push(committable.clone());
+            }
+        }
+        fail::fail_point!("restored-output-committed");
+        committer.abort_all_but(&decided, earlier)?;
+    }
+    Ok(())
+}
+
+/// Orders the removal of what a crash has left behind: files that no checkpoint names.
+fn sweep(folder: &RunFolder, claimed: &Claimed, storer: &Sender<StorerWork>) {
+    let named = claimed.retained.iter().flat_map(|(retained, _)| &retained.files);
+    let keep: BTreeSet<String> = named.map(|file| folder.file(file)).collect();
+    storer.send(StorerWork::Sweep { keep }).expect("the receiver is in the same hands");
+}
+
+fn setup(job: &JobShared, spec: &JobSpec, attempt: AttemptId, claimed: Claimed, restored: &Restored) -> Setup {
+    let tasks = spec.plan.tasks.iter().enumerate();
+    let participants = tasks
+        .flat_map(|(task, plan)| plan.parallelism.subtasks().map(move |subtask| Participant { task, subtask }))
+        .collect();
+    let node = |seat: &crate::job::shared::NodeSeat| {
+        let operator = spec.operators.get(&seat.id);
+        let files = |subtask| -> Vec<StateFile> {
+            let groups = job.max_parallelism.owned_by(subtask, seat.parallelism);
+            restored.state(&seat.id, groups).map(|state| state.files).unwrap_or_default()
+        };
+        NodeSetup {
+            node: seat.id.clone(),
+            module: operator.map(|parts| parts.module),
+            states: operator.map(|parts| parts.prepared.factory.descriptor().states.clone()).unwrap_or_default(),
+            files: match seat.kind {
+                NodeKind::Operator => seat.parallelism.subtasks().map(files).collect(),
+                NodeKind::Source | NodeKind::Sink => Vec::new(),
+            },
+        }
+    };
+    Setup {
+        job: job.id.clone(),
+        run: spec.run,
+        attempt,
+        max_parallelism: job.max_parallelism,
+        policy: policy(&spec.document.checkpoint),
+        participants,
+        nodes: job.nodes.iter().map(node).collect(),
+        next_slot: claimed.next_slot,
+        numbers_above: claimed.numbers_above,
+        parent: claimed.restored.as_ref().map(|whole| whole.manifest.checkpoint),
+        retained: claimed.retained.into_iter().map(|(retained, _)| retained).collect(),
+    }
+}

@@ -1,0 +1,312 @@
+//! Drives one attempt: hears its threads, asks the coordinator, and has done what it says. Decides nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gristmill_checkpoint::coordinator::{Action, Coordinator, End, Event, GiveUp, Report};
+use gristmill_ports::catalog::JobState;
+use gristmill_ports::state::{StateMerger, StateTime};
+use gristmill_types::{CheckpointId, NodeId, Watermark};
+
+use crate::checkpoint::committer::CommitWork;
+use crate::checkpoint::merger::{self, MergeWork};
+use crate::checkpoint::storer::StorerWork;
+use crate::checkpoint::told::Told;
+use crate::control::Control;
+use crate::ending::{Failure, TaskEnd};
+use crate::event::JobEventKind;
+use crate::job::attempt::Attempt;
+use crate::job::begin::{Begun, Splits, now};
+use crate::job::crew::spawn_subtasks;
+use crate::job::shared::JobShared;
+use crate::job::state::AttemptEnd;
+
+/// The longest sleep of the driver: clocks of tests may be moved meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// The threads beside the subtasks, and the ways to them.
+struct Helpers {
+    storer: Sender<StorerWork>,
+    committers: HashMap<NodeId, Sender<CommitWork>>,
+    merger: Sender<MergeWork>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Driver<'a> {
+    job: &'a Arc<JobShared>,
+    attempt: Arc<Attempt>,
+    coordinator: Coordinator,
+    helpers: Helpers,
+    chooser: Arc<dyn StateMerger>,
+    /// Of the checkpoints that are kept, oldest first.
+    splits: VecDeque<Splits>,
+    /// Of the checkpoint whose manifest is on its way.
+    storing: Option<Splits>,
+    keep: usize,
+    merging: bool,
+    running: usize,
+    end: Option<AttemptEnd>,
+}
+
+/// Runs an attempt to its end.
+pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun, keep: usize) -> AttemptEnd {
+    let Begun { assembled, coordinator, splits, storer, storer_work, committers, files, told } = begun;
+    let attempt = Arc::clone(&assembled.attempt);
+    let chooser = job.parts.state_merger();
+    let mut helpers =
+        Helpers { storer: storer_work.0, committers: HashMap::new(), merger: mpsc::channel().0, threads: Vec::new() };
+    helpers.spawn(job, "store", move || storer.run(&storer_work.1));
+    for (sink, committer) in committers {
+        let (sender, work) = mpsc::channel();
+        helpers.committers.insert(sink, sender);
+        helpers.spawn(job, "commit", move || committer.run(&work));
+    }
+    let (merger_sender, merge_work) = mpsc::channel();
+    helpers.merger = merger_sender;
+    helpers.spawn(job, "merge", {
+        let (merger, files, told) = (Arc::clone(&chooser), Arc::clone(&files), attempt.told.clone());
+        move || merger::run(&merge_work, &merger, &files, &told)
+    });
+    *job.current() = Some(Arc::clone(&attempt));
+    let running = assembled.subtasks.len();
+    spawn_subtasks(job, &attempt, assembled.subtasks, &files);
+    let driver = Driver {
+        job,
+        attempt,
+        coordinator,
+        helpers,
+        chooser,
+        splits,
+        storing: None,
+        keep,
+        merging: false,
+        running,
+        end: None,
+    };
+    let end = driver.run(&told);
+    *job.current() = None;
+    end
+}
+
+impl Helpers {
+    fn spawn(&mut self, job: &JobShared, duty: &str, work: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().name(format!("{}-{duty}", job.id));
+        match thread.spawn(work) {
+            Ok(thread) => self.threads.push(thread),
+            // Whoever needs it finds its end of the channel closed.
+            Err(error) => tracing::error!(job = %job.id, duty, %error, "a thread cannot be started"),
+        }
+    }
+
+    /// Waits for all threads: the next attempt must not meet them at work.
+    fn join(self) {
+        let Self { storer, committers, merger, threads } = self;
+        drop((storer, committers, merger));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("bug: a thread of a checkpoint panicked");
+            }
+        }
+    }
+}
+
+impl Driver<'_> {
+    fn run(mut self, told: &mpsc::Receiver<Told>) -> AttemptEnd {
+        let clock = self.job.parts.clock();
+        self.obey_status();
+        self.obey_signals();
+        while self.running > 0 {
+            let due = self.coordinator.next_tick_ms().map(|due| due.saturating_sub(now(&*clock).monotonic_ms));
+            let sleep = due.map_or(LONGEST_SLEEP, |due| Duration::from_millis(due).min(LONGEST_SLEEP));
+            match told.recv_timeout(sleep) {
+                Ok(told) => self.hear(told),
+                Err(RecvTimeoutError::Timeout) => self.tell(Event::Tick),
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the attempt holds a sender"),
+            }
+            self.obey_signals();
+        }
+        let Self { attempt, helpers, end, .. } = self;
+        attempt.close();
+        helpers.join();
+        end.unwrap_or(AttemptEnd::Complete)
+    }
+
+    /// What was wished before the attempt began holds for it too.
+    fn obey_status(&self) {
+        let state = self.job.status.borrow().state;
+        match state {
+            JobState::Paused => self.attempt.tell_sources(|| Control::Pause),
+            JobState::Stopping => self.attempt.tell_sources(|| Control::Stop),
+            JobState::Starting
+            | JobState::Running
+            | JobState::Restarting
+            | JobState::Finished
+            | JobState::Stopped
+            | JobState::Cancelled
+            | JobState::Failed => {}
+        }
+    }
+
+    /// A word that was said to the job ends the attempt, whether it was running already or not.
+    fn obey_signals(&mut self) {
+        if self.job.cancelled.is_raised() {
+            self.finish(AttemptEnd::Cancelled);
+        } else if self.job.suspended.is_raised() && self.attempt.over.is_raised() {
+            self.finish(AttemptEnd::Suspended);
+        }
+    }
+
+    fn hear(&mut self, told: Told) {
+        match told {
+            Told::Acked(ack) => self.tell(Event::Acked(ack)),
+            Told::Declined { checkpoint, by, why } => self.tell(Event::Declined { checkpoint, by, why }),
+            Told::Ended(by) => self.tell(Event::Ended(by)),
+            Told::Stored(checkpoint) => self.stored(checkpoint),
+            Told::Stranger { slot, attempt } => self.tell(Event::Stranger { slot, attempt }),
+            Told::Committed(ids) => self.tell(Event::Committed(ids)),
+            Told::Merged { node, subtask, replaced, by } => {
+                self.merging = false;
+                if !replaced.is_empty() {
+                    self.tell(Event::Merged { node, subtask, replaced, by });
+                    self.merge_if_worth_it();
+                }
+            }
+            Told::Requested(kind) => self.tell(Event::Requested(kind)),
+            Told::Suspend => self.tell(Event::Suspend),
+            Told::Restart => self.finish(AttemptEnd::Restarted),
+            Told::Failed(end) => self.failed(end),
+            Told::Left(result) => {
+                self.running -= 1;
+                if let Err(end) = result {
+                    self.failed(end);
+                }
+            }
+        }
+    }
+
+    fn failed(&mut self, end: TaskEnd) {
+        match end {
+            TaskEnd::Closed => {}
+            TaskEnd::Failed(failure) => self.finish(AttemptEnd::Failed(failure)),
+        }
+    }
+
+    /// The attempt ends; what was first is why.
+    fn finish(&mut self, end: AttemptEnd) {
+        self.end.get_or_insert(end);
+        self.attempt.close();
+    }
+
+    fn tell(&mut self, event: Event) {
+        let now = now(&*self.job.parts.clock());
+        let actions = self.coordinator.handle(now, event);
+        self.job.history.under_way(self.coordinator.under_way());
+        actions.into_iter().for_each(|action| self.act(action));
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Inject(barrier) => self.attempt.tell_sources(|| Control::Barrier(barrier)),
+            Action::Store(to_store) => {
+                self.storing = Some(to_store.splits.clone());
+                self.order(StorerWork::Manifest(to_store));
+            }
+            Action::Delete(garbage) => self.order(StorerWork::Garbage(garbage)),
+            Action::Commit { permit, committables } => {
+                let mut by_sink: HashMap<NodeId, Vec<_>> = HashMap::new();
+                for one in committables {
+                    by_sink.entry(one.sink.clone()).or_default().push(one);
+                }
+                for (sink, committables) in by_sink {
+                    let committer = self.helpers.committers.get(&sink);
+                    let sent = committer.is_some_and(|way| way.send((permit.clone(), committables)).is_ok());
+                    if !sent && !self.attempt.over.is_raised() {
+                        let cause = format!("bug: nobody commits the output of sink `{sink}`");
+                        self.finish(AttemptEnd::Failed(Failure { cause, lasts: false }));
+                    }
+                }
+            }
+            Action::Report(report) => self.report(report),
+            Action::Finish(End::Input) => self.attempt.tell_all(|| Control::Leave),
+            Action::Finish(End::Suspended) => self.finish(AttemptEnd::Suspended),
+            Action::GiveUp(give_up) => {
+                let lasts = matches!(give_up, GiveUp::Fenced { .. });
+                self.finish(AttemptEnd::Failed(Failure { cause: give_up.to_string(), lasts }));
+            }
+        }
+    }
+
+    fn order(&mut self, work: StorerWork) {
+        if self.helpers.storer.send(work).is_err() && !self.attempt.over.is_raised() {
+            let cause = "bug: nobody stores checkpoints".to_owned();
+            self.finish(AttemptEnd::Failed(Failure { cause, lasts: false }));
+        }
+    }
+
+    fn stored(&mut self, checkpoint: CheckpointId) {
+        if let Some(splits) = self.storing.take() {
+            self.splits.push_back(splits);
+            while self.splits.len() > self.keep {
+                self.splits.pop_front();
+            }
+            self.forget();
+        }
+        self.attempt.tell_all(|| Control::Decided(checkpoint));
+        self.tell(Event::Stored(checkpoint));
+        self.merge_if_worth_it();
+    }
+
+    /// Sources need not keep what even the oldest checkpoint has behind it.
+    fn forget(&self) {
+        let Some(oldest) = self.splits.front() else { return };
+        for (source, splits) in oldest {
+            let Some(seat) = self.job.nodes.iter().find(|seat| seat.id == *source) else { continue };
+            let splits = Arc::new(splits.clone());
+            let inboxes = &self.attempt.inboxes[seat.task];
+            inboxes.iter().for_each(|inbox| inbox.tell(Control::Forget(Arc::clone(&splits))));
+        }
+    }
+
+    /// One merge at a time, of the longest list that is worth it.
+    fn merge_if_worth_it(&mut self) {
+        if self.merging {
+            return;
+        }
+        let worth = self.coordinator.state_files().filter_map(|(node, subtask, files)| {
+            let range = self.chooser.choose(files)?;
+            let work = MergeWork {
+                node: node.node.clone(),
+                subtask,
+                states: node.states.clone(),
+                is_oldest: range.start == 0,
+                neighbours: files[range].to_vec(),
+                time: StateTime { processing_ms: self.job.parts.clock().now_ms(), event_ms: Watermark::START.0 },
+            };
+            Some((files.len(), work))
+        });
+        let Some((_, work)) = worth.max_by_key(|(length, _)| *length) else { return };
+        self.merging = self.helpers.merger.send(work).is_ok();
+    }
+
+    fn report(&self, report: Report) {
+        let at_ms = self.job.parts.clock().now_ms();
+        let kind = match report {
+            Report::Completed { checkpoint, duration_ms, stats } => {
+                self.job.history.completed(checkpoint, at_ms, duration_ms, &stats, &self.job.heads());
+                let uploaded_bytes = stats.uploaded_bytes;
+                tracing::debug!(job = %self.job.id, %checkpoint, duration_ms, uploaded_bytes, "checkpoint");
+                JobEventKind::Checkpoint { checkpoint, duration_ms, uploaded_bytes }
+            }
+            Report::Failed { checkpoint, failure } => {
+                let cause = failure.to_string();
+                tracing::warn!(job = %self.job.id, %checkpoint, cause, "checkpoint failed");
+                self.job.history.failed(checkpoint, at_ms, cause.clone());
+                JobEventKind::CheckpointFailed { checkpoint, cause }
+            }
+        };
+        self.job.events.say(None, None, kind);
+    }
+}

@@ -1,0 +1,309 @@
+//! Crashes, and what follows them: committed output is as if nothing had happened.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gristmill_ports::catalog::JobState;
+use gristmill_ports::state::StateBackend;
+use gristmill_runtime::CheckpointOutcome;
+use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
+use gristmill_types::{CheckpointId, CheckpointKind, Column, EventBatch, Outcome, Rows, StateIndex};
+use proptest::prelude::*;
+
+use crate::fakes::native::emitted;
+use crate::fakes::{Book, MemoryStore, Native, Running, Tape, World};
+
+/// Two subtasks count by key what one source gives; a book keeps the counts.
+const COUNT: &str = "
+sources: {in: {from: generator, parallelism: 1}}
+operators: {count: {module: count@1, parallelism: 2, inputs: {in: {from: in, key_by: $.k}}}}
+sinks: {out: {inputs: [count], to: blackhole, parallelism: 2}}
+checkpoint: {every: never}
+restart: {fixed: {delay: 1ms, attempts: 1000}}
+";
+
+/// Emits `key=count` for each event.
+fn count() -> Native {
+    let mut native = Native::new(&["in"], &["out"], |_| Ok(Box::new(|_, events, state| Ok(counted(events, state)))));
+    native.descriptor.inputs[0].keyed = true;
+    native.descriptor.states = vec![StateSpec {
+        name: "count".into(),
+        kind: StateKind::Value,
+        scope: StateScope::Keyed,
+        version: 1,
+        ttl_ms: None,
+        ttl_clock: ClockKind::ProcessingTime,
+    }];
+    native
+}
+
+fn counted(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
+    let mut results = Column::default();
+    for row in 0..events.len() as u32 {
+        let read = state.get(StateIndex(0), &[row]).unwrap();
+        let before = read.values.get(0).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
+        let now: Column = [Some(&(before + 1).to_le_bytes()[..])].into_iter().collect();
+        state.put(StateIndex(0), &[row], &now).unwrap();
+        let key = String::from_utf8_lossy(events.keys().bytes_of(row as usize)).into_owned();
+        results.push(Some(format!("{key}={}", before + 1).as_bytes()));
+    }
+    emitted(0, Rows::Mapped { rows: (0..events.len() as u32).collect(), values: results })
+}
+
+/// What outlives a crash.
+#[derive(Clone)]
+struct Outside {
+    tape: Tape,
+    book: Book,
+    store: MemoryStore,
+}
+
+impl Outside {
+    fn new(length: usize) -> Self {
+        Self { tape: Tape::new(length, 5), book: Book::default(), store: MemoryStore::default() }
+    }
+
+    fn world(&self) -> World {
+        World::default().time_passes().tape("in", &self.tape).book("out", &self.book).store(&self.store)
+    }
+
+    fn start(&self) -> Running {
+        self.world().operator("count", count()).start(COUNT)
+    }
+}
+
+/// Makes a checkpoint and waits for it; gives its number. Asks again if the job starts anew meanwhile.
+fn checkpoint(job: &Running) -> CheckpointId {
+    let completed = job.handle.checkpoints().completed;
+    loop {
+        // Between two attempts there is nobody to ask.
+        let _ = job.handle.checkpoint(CheckpointKind::Checkpoint);
+        if let Some(number) = job.hears_checkpoint(completed + 1) {
+            return number;
+        }
+    }
+}
+
+#[test]
+fn a_bounded_job_commits_all_its_output_with_its_last_checkpoint() {
+    let outside = Outside::new(100);
+    outside.tape.play(100);
+    let job = outside.start();
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert_eq!(outside.book.staged(), 0);
+}
+
+#[test]
+fn nothing_is_visible_before_its_checkpoint_is_decided() {
+    let outside = Outside::new(100);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    assert_eq!(outside.book.committed().len(), 0);
+    outside.store.out_of_reach(true);
+    job.handle.checkpoint(CheckpointKind::Checkpoint).unwrap();
+    outside.tape.play(100);
+    outside.tape.wait_reached(100);
+    assert_eq!(outside.book.committed().len(), 0, "the manifest is not stored");
+    outside.store.out_of_reach(false);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn after_a_crash_the_output_is_as_if_nothing_had_happened() {
+    let outside = Outside::new(100);
+    outside.tape.play(40);
+    let job = outside.start();
+    outside.tape.wait_reached(40);
+    checkpoint(&job);
+    outside.tape.play(70);
+    outside.tape.wait_reached(70);
+    job.handle.abandon();
+    job.is_gone();
+    outside.tape.play(100);
+    let job = outside.start();
+    assert_eq!(job.handle.checkpoints().restored, Some(CheckpointId(1)));
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert_eq!(outside.book.staged(), 0, "what the crashed attempt staged behind its checkpoint was thrown away");
+}
+
+#[test]
+fn a_job_that_fails_starts_again_by_itself() {
+    let outside = Outside::new(60);
+    let panicked = Arc::new(AtomicBool::new(false));
+    let once = Arc::clone(&panicked);
+    let mut native = Native::new(&["in"], &["out"], move |_| {
+        let once = Arc::clone(&once);
+        Ok(Box::new(move |_, events, state| {
+            let is_late = events.timestamps().iter().any(|time| *time >= 30);
+            assert!(!is_late || once.swap(true, Ordering::SeqCst), "an own goal");
+            Ok(counted(events, state))
+        }))
+    });
+    native.descriptor = count().descriptor;
+    outside.tape.play(60);
+    let job = outside.world().operator("count", native).start(COUNT);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    let report = job.handle.checkpoints();
+    assert_eq!(report.restarts, 1);
+    assert!(report.last_restart.unwrap().cause.contains("an own goal"));
+}
+
+#[test]
+fn a_suspended_job_makes_a_last_checkpoint_and_keeps_its_state() {
+    let outside = Outside::new(100);
+    outside.tape.play(60);
+    let job = outside.start();
+    outside.tape.wait_reached(60);
+    job.handle.suspend();
+    job.is_gone();
+    assert_eq!(job.handle.status().state, JobState::Running);
+    assert_eq!(outside.book.staged(), 0, "what the last checkpoint has is committed");
+    outside.tape.play(100);
+    let job = outside.start();
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn a_job_that_was_finished_is_finished_still() {
+    let outside = Outside::new(30);
+    outside.tape.play(30);
+    outside.start().ends(JobState::Finished);
+    outside.start().ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn the_second_host_on_one_storage_fences_the_first() {
+    let outside = Outside::new(100);
+    outside.tape.play(40);
+    let first = outside.start();
+    outside.tape.wait_reached(40);
+    let second = outside.start();
+    first.handle.checkpoint(CheckpointKind::Checkpoint).unwrap();
+    let cause = first.fails();
+    assert!(cause.contains("has taken the job over"), "{cause}");
+    outside.tape.play(100);
+    second.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_only_a_person_goes_back_behind_it() {
+    let outside = Outside::new(100);
+    outside.tape.play(40);
+    let job = outside.start();
+    outside.tape.wait_reached(40);
+    checkpoint(&job);
+    outside.tape.play(70);
+    outside.tape.wait_reached(70);
+    checkpoint(&job);
+    job.handle.abandon();
+    job.is_gone();
+    let newest = outside.store.paths().into_iter().filter(|path| path.contains("/chain/")).next_back().unwrap();
+    outside.store.damage(&newest, |bytes| bytes[40] ^= 1);
+    let refused = outside.world().operator("count", count()).try_start(COUNT).err().expect("somebody must decide");
+    let refused = refused.to_string();
+    assert!(refused.contains("checksum") && refused.contains("back to checkpoint 1"), "{refused}");
+    let world = outside.world().operator("count", count());
+    let job = world.try_start_from(COUNT, Some(CheckpointId(1))).expect("it was accepted");
+    outside.tape.play(100);
+    job.ends(JobState::Finished);
+    let mut distinct = outside.book.sorted();
+    distinct.dedup();
+    assert_eq!(distinct, outside.tape.counted(), "nothing is lost; what was behind the accepted one is repeated");
+}
+
+#[test]
+fn a_checkpoint_that_times_out_loses_no_output() {
+    let outside = Outside::new(100);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    checkpoint(&job);
+    let report = job.handle.checkpoints();
+    let CheckpointOutcome::Completed { ref subtasks, .. } = report.recent[0].outcome else { panic!("{report:?}") };
+    assert_eq!(subtasks.len(), 3, "one source, two subtasks that count and write");
+    outside.tape.play(100);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+/// What happens to a job, from outside.
+#[derive(Debug, Clone)]
+enum Blow {
+    Play(usize),
+    Checkpoint,
+    /// A checkpoint is asked for and nobody waits for it.
+    CheckpointUnderWay,
+    Crash,
+    Restart,
+    Suspend,
+    OutOfReach,
+}
+
+fn blows() -> impl Strategy<Value = Vec<Blow>> {
+    let blow = prop_oneof![
+        4 => (1usize..60).prop_map(Blow::Play),
+        3 => Just(Blow::Checkpoint),
+        3 => Just(Blow::CheckpointUnderWay),
+        3 => Just(Blow::Crash),
+        1 => Just(Blow::Restart),
+        1 => Just(Blow::Suspend),
+        1 => Just(Blow::OutOfReach),
+    ];
+    prop::collection::vec(blow, 0..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 50, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_happens_the_committed_output_is_as_if_nothing_had(blows in blows(), fails in prop::option::of(2u64..4)) {
+        let outside = Outside::new(400);
+        fails.into_iter().for_each(|every| outside.book.fails_every(every));
+        let mut job = outside.start();
+        let mut until = 0;
+        for blow in blows {
+            match blow {
+                Blow::Play(more) => {
+                    until = (until + more).min(399);
+                    outside.tape.play(until);
+                    outside.tape.wait_reached(until);
+                }
+                Blow::Checkpoint => drop(checkpoint(&job)),
+                Blow::CheckpointUnderWay => drop(job.handle.checkpoint(CheckpointKind::Checkpoint)),
+                Blow::Crash => {
+                    job.handle.abandon();
+                    job.is_gone();
+                    job = outside.start();
+                }
+                Blow::Restart => drop(job.handle.restart()),
+                Blow::Suspend => {
+                    job.handle.suspend();
+                    job.is_gone();
+                    job = outside.start();
+                }
+                Blow::OutOfReach => {
+                    outside.store.out_of_reach(true);
+                    drop(job.handle.checkpoint(CheckpointKind::Checkpoint));
+                    outside.store.out_of_reach(false);
+                }
+            }
+        }
+        outside.tape.play(400);
+        job.ends(JobState::Finished);
+        prop_assert_eq!(outside.book.sorted(), outside.tape.counted());
+        let committed = outside.book.committed();
+        for key in 0..5 {
+            let of_key = committed.iter().filter_map(|one| one.strip_prefix(&format!("k{key}=")));
+            let counts: Vec<u64> = of_key.map(|count| count.parse().unwrap()).collect();
+            prop_assert!(counts.is_sorted(), "out of order for key {}: {:?}", key, counts);
+        }
+        prop_assert_eq!(outside.book.staged(), 0);
+    }
+}
