@@ -121,32 +121,21 @@ impl CsvRecords {
                 self.held = true;
                 return Ok(Progress::Paused);
             }
+            let origin = || format!("{shown}:{}", self.place.lines + 1);
+            match written {
+                Ok(()) => {
+                    let before = batch.undecodable.len();
+                    let arrival = Arrival { value: &self.json, raw: &self.json, timestamp: room.now_ms, key: None };
+                    decoder.decode(arrival, origin, batch);
+                    // What is set aside is the row, since that is what its author can mend.
+                    let letters = batch.undecodable[before..].iter_mut();
+                    letters.for_each(|letter| letter.raw = self.format.raw(&self.row));
+                }
+                Err(reason) => {
+                    batch.undecodable.push(Undecodable { origin: origin(), reason, raw: self.format.raw(&self.row) });
+                }
+            }
             self.place = behind(self.from, self.reader.position(), self.place.records + 1);
-            self.decode(written, shown, decoder, room.now_ms, batch);
-        }
-    }
-
-    fn decode(
-        &mut self,
-        written: Result<(), String>,
-        shown: &str,
-        decoder: &mut Decoder,
-        timestamp: i64,
-        batch: &mut SourceBatch,
-    ) {
-        let line = self.row.position().map_or(0, |position| line_of(self.from, position));
-        let origin = || format!("{shown}:{line}");
-        match written {
-            Ok(()) => {
-                let before = batch.undecodable.len();
-                let arrival = Arrival { value: &self.json, raw: &self.json, timestamp, key: None };
-                decoder.decode(arrival, origin, batch);
-                // What is set aside is the row, since that is what its author can mend.
-                batch.undecodable[before..].iter_mut().for_each(|letter| letter.raw = self.format.raw(&self.row));
-            }
-            Err(reason) => {
-                batch.undecodable.push(Undecodable { origin: origin(), reason, raw: self.format.raw(&self.row) });
-            }
         }
     }
 }

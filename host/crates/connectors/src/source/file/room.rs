@@ -26,10 +26,12 @@ pub(super) struct Room {
 impl Room {
     /// Takes a place for an event of this size. `false`: there is none, and the event must wait for the next batch.
     pub(super) fn take(&mut self, bytes: usize, batch: &SourceBatch) -> bool {
-        if !is_empty(batch) && (self.rows == 0 || self.bytes < bytes) {
+        let fits = bytes <= self.bytes;
+        if !is_empty(batch) && (self.rows == 0 || !fits) {
             return false;
         }
-        self.rows = self.rows.saturating_sub(1);
+        // One that is larger than a whole batch comes alone.
+        self.rows = if fits { self.rows.saturating_sub(1) } else { 0 };
         self.bytes = self.bytes.saturating_sub(bytes);
         true
     }

@@ -89,7 +89,7 @@ impl Progress {
         subtask: SubtaskIndex,
         of: Parallelism,
     ) -> Result<(Self, u64), PortError> {
-        let (mut before, mut earlier, mut own) = (Vec::new(), Vec::new(), None);
+        let (mut before, mut earlier, mut own) = (Vec::new(), Vec::<Frontier>::new(), None);
         for position in positions {
             let (at, count) = shares(&position.split).ok_or_else(|| strange(node, &position.split))?;
             if before.is_empty() {
@@ -99,7 +99,10 @@ impl Progress {
             }
             let progress = Self::decode(node, position)?;
             before[at.at()] = progress.next;
-            earlier.clone_from(&progress.earlier);
+            // Each knows those that it has not passed yet; the one that is farthest behind knows all of them.
+            if progress.earlier.len() > earlier.len() {
+                earlier.clone_from(&progress.earlier);
+            }
             own = own.or((of == count && at == subtask).then_some(progress));
         }
         let made = before.iter().copied().min().unwrap_or(first);

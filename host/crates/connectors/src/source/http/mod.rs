@@ -189,3 +189,6 @@ impl Drop for OpenSource {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

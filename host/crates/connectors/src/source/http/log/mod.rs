@@ -271,3 +271,6 @@ impl Group {
     }
 }
 
+
+#[cfg(test)]
+mod tests;
