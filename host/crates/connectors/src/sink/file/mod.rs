@@ -65,6 +65,3 @@ pub(crate) fn open(
 pub(crate) fn committer(context: &PartContext, spec: &FileSink, base: &Path) -> Box<dyn Committer> {
     committer::committer(context, spec, base)
 }
-
-#[cfg(test)]
-mod tests;

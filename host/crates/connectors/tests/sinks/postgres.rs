@@ -1,0 +1,193 @@
+//! PostgreSQL, beyond what every transactional sink promises.
+
+use std::sync::Arc;
+
+use gristmill_ports::ErrorKind;
+use gristmill_types::CheckpointId;
+use serde_json::json;
+
+use super::kinds::Kind;
+use super::server::Server;
+use super::world::{World, spec, values_of};
+
+fn table(server: &Server, name: &str, definition: &str) {
+    server.ask(&format!("drop table if exists {name}; create table {name} ({definition})"));
+}
+
+#[test]
+fn a_server_that_crashes_in_mid_commit_loses_and_doubles_nothing() {
+    let (world, kind) = (World::alone(), Kind::postgres());
+    let Kind::Postgres { server, .. } = &kind else { unreachable!("it was just made") };
+    let mut attempt = world.attempt(&kind.spec(), 1, None);
+    let mut committer = world.committer(&kind.spec(), 1);
+    let scenario = fail::FailScenario::setup();
+    for (number, point) in (1..).zip(["postgres-sink-begun", "postgres-sink-recorded", "postgres-sink-rows-loaded"]) {
+        attempt.write([number]);
+        let committables = attempt.checkpoint(number).committables;
+        let crashed = Arc::clone(server);
+        fail::cfg_callback(point, move || crashed.crash()).unwrap();
+        let error = world.commit(&mut *committer, number, &committables).expect_err(point);
+        assert_eq!(error.kind, ErrorKind::Retry, "{error}");
+        fail::remove(point);
+        assert_eq!(kind.visible(&world), (1..number).collect::<Vec<_>>(), "{point}");
+        world.commit(&mut *committer, number, &committables).unwrap();
+        world.commit(&mut *committer, number, &committables).unwrap();
+        assert_eq!(kind.visible(&world), (1..=number).collect::<Vec<_>>(), "{point}");
+    }
+    scenario.teardown();
+}
+
+#[test]
+fn two_that_commit_the_same_at_once_commit_it_once() {
+    let (world, kind) = (World::new(), Kind::postgres());
+    let mut attempt = world.attempt(&kind.spec(), 1, None);
+    attempt.write(0..5000);
+    let committables = attempt.checkpoint(1).committables;
+    let (permit, [committable]) = (world.permit(1), committables.as_slice()) else { panic!("{committables:?}") };
+    std::thread::scope(|scope| {
+        for attempt in 1..=4 {
+            let (mut committer, permit) = (world.committer(&kind.spec(), attempt), &permit);
+            scope.spawn(move || committer.commit(permit, committable).unwrap());
+        }
+    });
+    assert_eq!(kind.visible(&world), (0..5000).collect::<Vec<_>>());
+}
+
+#[test]
+fn more_rows_than_memory_holds_go_through_a_file() {
+    let (world, kind) = (World::new(), Kind::postgres());
+    let mut attempt = world.attempt(&kind.spec(), 1, None);
+    for batch in 0..200_u64 {
+        attempt.write(10_000_000_000 + batch * 5000..10_000_000_000 + (batch + 1) * 5000);
+    }
+    world.commit(&mut *world.committer(&kind.spec(), 1), 1, &attempt.checkpoint(1).committables).unwrap();
+    assert_eq!(kind.visible(&world).len(), 1_000_000);
+}
+
+#[test]
+fn rows_that_are_there_already_are_written_over_and_the_last_event_wins() {
+    let (world, server) = (World::new(), Server::running());
+    table(&server, "\"Stock\"", "shop text, item text, n int, primary key (item, shop)");
+    let columns = json!({"shop": "$key", "item": "$.item", "n": "$.n"});
+    let upsert = json!({"upsert": ["shop", "item"]});
+    let spec = spec(json!({"postgres":
+        {"url": server.url, "table": "public.Stock", "mode": upsert, "columns": columns}}));
+    let mut attempt = world.attempt(&spec, 1, None);
+    let mut committer = world.committer(&spec, 1);
+    let row = |item: &str, n: i32| format!("{{\"item\":\"{item}\",\"n\":{n}}}");
+    for (number, rows) in (1..).zip([
+        vec![row("a", 1), row("b", 1), row("a", 2), row("a", 3)],
+        vec![row("b", 5), row("c", 1), row("b", 4)],
+    ]) {
+        let refused = attempt.sink.write(&values_of(&rows)).unwrap();
+        assert!(refused.is_empty());
+        let committables = attempt.checkpoint(number).committables;
+        world.commit(&mut *committer, number, &committables).unwrap();
+        world.commit(&mut *committer, number, &committables).unwrap();
+    }
+    assert_eq!(server.ask("select * from \"Stock\" order by item"), ["k|a|3", "k|b|4", "k|c|1"]);
+    let refused = attempt.sink.write(&values_of(&["{\"n\":1}"])).unwrap();
+    assert_eq!(refused[0].reason, "column `item` takes no null, and the event has nothing for it");
+}
+
+/// Values that are somewhere at the edge of something.
+const TRICKY: [&str; 46] = [
+    "0", "-1", "7.0", "7.5", "1e400", "-0.0", "32768", "2147483648", "9223372036854775807", "-9223372036854775808",
+    "9223372036854775808", "1e308", "1e-320", "3.5e38", "99999.994", "99999.995", "1e130", "true", "false", "\"true\"",
+    "\"\"", "\" \"", "\"\\\\\"", "\"\\\\N\"", "\"\\\\.\"", "\"a\\tb\\nc\\rd\"", "\"\\u0000\"", "\"\\ud83d\\ude00\"",
+    "\"\\ud83d\"", "\"0123456789\"", "\"01234567890\"", "\"2026-11-21\"", "\"2026-02-30\"", "\"2026-11-21T23:59:60Z\"",
+    "\"9999-12-31T23:59:59.999999999Z\"", "\"0001-01-01T00:00:00Z\"", "\"-000001-01-01T00:00:00Z\"",
+    "\"2026-11-21T17:15:07.1234567+05:45\"", "\"infinity\"", "\"NaN\"", "[1,\"\\u0000\"]", "{\"a\\u0000\":1}",
+    "{\"a\":{\"b\":[null,1e5,\"\\\"\"]}}", "\"123e4567-e89b-12d3-a456-426614174000\"",
+    "\"123e4567e89b12d3a456426614174000\"", "\"123e4567-e89b-12d3-a456-42661417400\"",
+];
+
+#[test]
+fn every_row_that_is_not_refused_is_taken_by_the_database() {
+    let (world, server) = (World::new(), Server::running());
+    let types = [
+        "boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "numeric(7,2)", "text",
+        "varchar(10)", "char(10)", "timestamp", "timestamptz(0)", "date", "uuid", "json", "jsonb", "bytea",
+    ];
+    let definition: Vec<_> = types.iter().enumerate().map(|(number, kind)| format!("c{number} {kind}")).collect();
+    table(&server, "edges", &definition.join(", "));
+    let columns: serde_json::Map<_, _> =
+        (0..types.len()).map(|number| (format!("c{number}"), json!(format!("$.c{number}")))).collect();
+    let spec = spec(json!({"postgres": {"url": server.url, "table": "edges", "columns": columns}}));
+    let mut attempt = world.attempt(&spec, 1, None);
+    let values: Vec<_> =
+        TRICKY.iter().flat_map(|value| (0..types.len()).map(move |number| format!("{{\"c{number}\":{value}}}"))).collect();
+    let refused = attempt.sink.write(&values_of(&values)).unwrap();
+    assert!(!refused.is_empty() && refused.len() < values.len());
+    world.commit(&mut *world.committer(&spec, 1), 1, &attempt.checkpoint(1).committables).unwrap();
+    let taken = server.ask("select count(*) from edges");
+    assert_eq!(taken, [(values.len() - refused.len()).to_string()]);
+    let shown = server.ask("select c11, c12, c6, c8 from edges where c11 is not null or c6 = 9223372036854775808 order by 1, 3");
+    assert!(shown.iter().any(|row| row.starts_with("2026-11-21 11:30:07.123457|")), "UTC: {shown:?}");
+}
+
+#[test]
+fn a_row_that_breaks_a_rule_of_the_table_stops_the_job_and_goes_in_once_the_rule_is_gone() {
+    let (world, server) = (World::new(), Server::running());
+    table(&server, "ruled", "id int, constraint positive check (id > 0)");
+    let spec = spec(json!({"postgres": {"url": server.url, "table": "ruled", "columns": {"id": "$.id"}}}));
+    let mut attempt = world.attempt(&spec, 1, None);
+    let mut committer = world.committer(&spec, 1);
+    attempt.write([1, 0]);
+    let committables = attempt.checkpoint(1).committables;
+    let error = world.commit(&mut *committer, 1, &committables).expect_err("0 is not positive");
+    assert_eq!(error.kind, ErrorKind::Fatal);
+    for words in ["2 rows of checkpoint 1", "`public.ruled`", "Failing row contains (0)", "constraint `positive`", "kept"] {
+        assert!(error.message.contains(words), "{error}");
+    }
+    server.ask("alter table ruled drop constraint positive");
+    world.commit(&mut *committer, 1, &committables).unwrap();
+    assert_eq!(server.ask("select count(*) from ruled"), ["2"]);
+}
+
+#[test]
+fn a_table_that_does_not_fit_is_a_sentence_before_the_first_event() {
+    let (world, server) = (World::new(), Server::running());
+    table(
+        &server,
+        "fits",
+        "id int not null, at timestamptz, twice int generated always as (id * 2) stored, place inet, n int unique deferrable",
+    );
+    server.ask("create or replace view looks as select 1 as id");
+    let to = |table: &str, columns: serde_json::Value, mode: serde_json::Value| {
+        spec(json!({"postgres": {"url": server.url, "table": table, "mode": mode, "columns": columns}}))
+    };
+    let id = json!({"id": "$.id"});
+    for (spec, words) in [
+        (to("nowhere", id.clone(), json!("append")), "the table `nowhere` is not there; create it"),
+        (to("looks", id.clone(), json!("append")), "is a view"),
+        (to("fits", json!({"id": "$.id", "to": "$.to"}), json!("append")), "has no column `to`; it has `id`, `at`"),
+        (to("fits", json!({"at": "$.at"}), json!("append")), "has the column `id`, which allows no nulls"),
+        (to("fits", json!({"id": "$.id", "twice": "$.t"}), json!("append")), "makes the column `twice` by itself"),
+        (to("fits", json!({"id": "$.id", "place": "$.p"}), json!("append")), "has the column `place` of type inet"),
+        (to("fits", id.clone(), json!({"upsert": ["id"]})), "create unique index on \"fits\" (\"id\")"),
+        (to("fits", json!({"id": "$.id", "n": "$.n"}), json!({"upsert": ["n"]})), "has no unique index on (\"n\")"),
+    ] {
+        let error = world.open(&spec, &world.context(1, 0, 1), None).err().expect(words);
+        assert!(error.kind == ErrorKind::Fatal && error.message.contains(words), "{error}");
+    }
+    let mut attempt = world.attempt(&to("fits", json!({"id": "$.id", "at": "$event_time"}), json!("append")), 1, None);
+    let refused = attempt.sink.write(&values_of(&["{}", "{\"id\":3000000000}", "{\"id\":1}"])).unwrap();
+    assert_eq!(refused.iter().map(|refused| refused.row).collect::<Vec<_>>(), [0, 1]);
+    assert!(attempt.sink.pre_commit(CheckpointId(1)).unwrap().is_some());
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_tried_again_and_one_that_refuses_is_not() {
+    let (world, server) = (World::new(), Server::running());
+    for (url, kind, words) in [
+        ("postgres://somebody:s3cret@127.0.0.1:1/shop".to_owned(), ErrorKind::Retry, "the database `shop` at `127.0.0.1:1`"),
+        (server.url.replace("dbname=postgres", "dbname=nothing"), ErrorKind::Fatal, "does not exist"),
+        ("postgres://h/x?sslmode=require".to_owned(), ErrorKind::Fatal, "asks for TLS"),
+        ("postgres://h/x?password=s3cret&mode=1".to_owned(), ErrorKind::Fatal, "names no database"),
+    ] {
+        let spec = spec(json!({"postgres": {"url": url, "table": "t", "columns": {"id": "$.id"}}}));
+        let error = world.open(&spec, &world.context(1, 0, 1), None).err().expect(words);
+        assert!(error.kind == kind && error.message.contains(words) && !error.message.contains("s3cret"), "{error:?}");
+    }
+}
