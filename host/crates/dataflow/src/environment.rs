@@ -84,7 +84,11 @@ fn order_columns(sorted: &mut SinkKind, written: &SinkKind) {
         (SinkKind::Stdout(sorted), SinkKind::Stdout(written)) => order_encoded(&mut sorted.encode, &written.encode),
         (SinkKind::Postgres(sorted), SinkKind::Postgres(written)) => order(&mut sorted.columns, &written.columns),
         (
-            SinkKind::File(_) | SinkKind::Stdout(_) | SinkKind::Postgres(_) | SinkKind::Http(_) | SinkKind::Blackhole(_),
+            SinkKind::File(_)
+            | SinkKind::Stdout(_)
+            | SinkKind::Postgres(_)
+            | SinkKind::Http(_)
+            | SinkKind::Blackhole(_),
             _,
         ) => {}
     }
@@ -310,12 +314,16 @@ sinks:
                 columns("{path: $.x, type: bool}")
             ),
         ] {
-            let text = format!("version: 1\njob: t\nsources:\n  s: {{from: generator}}\nsinks:\n  o:\n    inputs: [s]\n    to: {to}\n");
+            let text = format!(
+                "version: 1\njob: t\nsources:\n  s: {{from: generator}}\nsinks:\n  o:\n    inputs: [s]\n    to: {to}\n"
+            );
             let written = document(&text);
             let resolved = resolve(&written, |_| Some("x".to_owned())).expect("resolved");
             let names = |document: &JobDocument| match &document.sinks[0].to {
                 SinkKind::Postgres(sink) => sink.columns.keys().cloned().collect::<Vec<_>>(),
-                SinkKind::File(FileSink { encode: Encode::Parquet(table), .. }) => table.columns.keys().cloned().collect(),
+                SinkKind::File(FileSink { encode: Encode::Parquet(table), .. }) => {
+                    table.columns.keys().cloned().collect()
+                }
                 SinkKind::Stdout(StdoutSink { encode: Encode::Csv(table) }) => table.columns.keys().cloned().collect(),
                 other => panic!("not a table: {other:?}"),
             };

@@ -1,7 +1,7 @@
 //! Counts what a sink took.
 
 use gristmill_ports::PortError;
-use gristmill_ports::sink::SinkSummary;
+use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_types::EventBatch;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -67,6 +67,19 @@ impl Tally {
             };
             self.summary.checksum = self.summary.checksum.wrapping_add(sum);
         }
+    }
+
+    /// Counts a batch but for what was refused of it.
+    pub(crate) fn count_all_but(&mut self, refused: &[RefusedRow], events: &EventBatch) {
+        if refused.is_empty() {
+            return self.count(events);
+        }
+        let mut from = 0;
+        for row in refused.iter().map(|refused| refused.row as usize) {
+            self.count(&events.slice(from..row));
+            from = row + 1;
+        }
+        self.count(&events.slice(from..events.len()));
     }
 
     pub(crate) fn summary(&self) -> SinkSummary {

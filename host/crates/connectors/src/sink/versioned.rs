@@ -63,7 +63,9 @@ mod tests {
 
     #[test]
     fn words_of_a_newer_host_are_told_from_damaged_ones() {
-        for (stored, words) in [(&br#"{"version":2,"other":1}"#[..], "start a host that knows it"), (b"{", "cannot be read")] {
+        for (stored, words) in
+            [(&br#"{"version":2,"other":1}"#[..], "start a host that knows it"), (b"{", "cannot be read")]
+        {
             let error = decode::<Words>(stored, "`out`").expect_err("unreadable");
             assert!(error.message.contains(words) && error.message.contains("`out`"), "{error}");
         }

@@ -115,7 +115,7 @@ fn a_file_that_somebody_cut_or_moved_is_a_sentence_and_nothing_is_lost() {
     let elsewhere = world.base().join("out/moved");
     std::fs::rename(&target, &elsewhere).unwrap();
     let error = world.commit(&mut *committer, 2, &second).expect_err("it is gone");
-    assert!(error.kind == ErrorKind::Fatal && error.message.contains("is gone") , "{error}");
+    assert!(error.kind == ErrorKind::Fatal && error.message.contains("is gone"), "{error}");
     std::fs::write(&target, "{").unwrap();
     let error = world.commit(&mut *committer, 2, &second).expect_err("it is cut");
     assert!(error.message.contains("has 1 bytes") && error.message.contains("behind its 9 bytes"), "{error}");
@@ -251,7 +251,8 @@ fn a_parquet_file_of_many_row_groups_is_whole() {
 fn a_file_has_one_writer_at_a_time() {
     let world = World::new();
     let first = world.attempt(&file("out/rows.jsonl"), 1, None);
-    let error = world.open(&file("./out/rows.jsonl"), &world.context(2, 0, 1), None).err().expect("it is being written");
+    let error =
+        world.open(&file("./out/rows.jsonl"), &world.context(2, 0, 1), None).err().expect("it is being written");
     assert!(error.message.contains("rows.jsonl`: another sink, job or program is writing it"), "{error}");
     drop(first);
     world.attempt(&file("out/rows.jsonl"), 2, None);
@@ -311,7 +312,8 @@ fn a_full_disk_is_waited_for_and_nothing_is_written_twice() {
     let world = World::new();
     let small = world.base().join("out");
     std::fs::create_dir_all(&small).unwrap();
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&small).status();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&small).status();
     if !mounted.is_ok_and(|status| status.success()) {
         return;
     }

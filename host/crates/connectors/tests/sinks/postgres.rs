@@ -75,10 +75,9 @@ fn rows_that_are_there_already_are_written_over_and_the_last_event_wins() {
     let mut attempt = world.attempt(&spec, 1, None);
     let mut committer = world.committer(&spec, 1);
     let row = |item: &str, n: i32| format!("{{\"item\":\"{item}\",\"n\":{n}}}");
-    for (number, rows) in (1..).zip([
-        vec![row("a", 1), row("b", 1), row("a", 2), row("a", 3)],
-        vec![row("b", 5), row("c", 1), row("b", 4)],
-    ]) {
+    for (number, rows) in (1..)
+        .zip([vec![row("a", 1), row("b", 1), row("a", 2), row("a", 3)], vec![row("b", 5), row("c", 1), row("b", 4)]])
+    {
         let refused = attempt.sink.write(&values_of(&rows)).unwrap();
         assert!(refused.is_empty());
         let committables = attempt.checkpoint(number).committables;
@@ -92,22 +91,76 @@ fn rows_that_are_there_already_are_written_over_and_the_last_event_wins() {
 
 /// Values that are somewhere at the edge of something.
 const TRICKY: [&str; 46] = [
-    "0", "-1", "7.0", "7.5", "1e400", "-0.0", "32768", "2147483648", "9223372036854775807", "-9223372036854775808",
-    "9223372036854775808", "1e308", "1e-320", "3.5e38", "99999.994", "99999.995", "1e130", "true", "false", "\"true\"",
-    "\"\"", "\" \"", "\"\\\\\"", "\"\\\\N\"", "\"\\\\.\"", "\"a\\tb\\nc\\rd\"", "\"\\u0000\"", "\"\\ud83d\\ude00\"",
-    "\"\\ud83d\"", "\"0123456789\"", "\"01234567890\"", "\"2026-11-21\"", "\"2026-02-30\"", "\"2026-11-21T23:59:60Z\"",
-    "\"9999-12-31T23:59:59.999999999Z\"", "\"0001-01-01T00:00:00Z\"", "\"-000001-01-01T00:00:00Z\"",
-    "\"2026-11-21T17:15:07.1234567+05:45\"", "\"infinity\"", "\"NaN\"", "[1,\"\\u0000\"]", "{\"a\\u0000\":1}",
-    "{\"a\":{\"b\":[null,1e5,\"\\\"\"]}}", "\"123e4567-e89b-12d3-a456-426614174000\"",
-    "\"123e4567e89b12d3a456426614174000\"", "\"123e4567-e89b-12d3-a456-42661417400\"",
+    "0",
+    "-1",
+    "7.0",
+    "7.5",
+    "1e400",
+    "-0.0",
+    "32768",
+    "2147483648",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "1e308",
+    "1e-320",
+    "3.5e38",
+    "99999.994",
+    "99999.995",
+    "1e130",
+    "true",
+    "false",
+    "\"true\"",
+    "\"\"",
+    "\" \"",
+    "\"\\\\\"",
+    "\"\\\\N\"",
+    "\"\\\\.\"",
+    "\"a\\tb\\nc\\rd\"",
+    "\"\\u0000\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\ud83d\"",
+    "\"0123456789\"",
+    "\"01234567890\"",
+    "\"2026-11-21\"",
+    "\"2026-02-30\"",
+    "\"2026-11-21T23:59:60Z\"",
+    "\"9999-12-31T23:59:59.999999999Z\"",
+    "\"0001-01-01T00:00:00Z\"",
+    "\"-000001-01-01T00:00:00Z\"",
+    "\"2026-11-21T17:15:07.1234567+05:45\"",
+    "\"infinity\"",
+    "\"NaN\"",
+    "[1,\"\\u0000\"]",
+    "{\"a\\u0000\":1}",
+    "{\"a\":{\"b\":[null,1e5,\"\\\"\"]}}",
+    "\"123e4567-e89b-12d3-a456-426614174000\"",
+    "\"123e4567e89b12d3a456426614174000\"",
+    "\"123e4567-e89b-12d3-a456-42661417400\"",
 ];
 
 #[test]
 fn every_row_that_is_not_refused_is_taken_by_the_database() {
     let (world, server) = (World::new(), Server::running());
     let types = [
-        "boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "numeric(7,2)", "text",
-        "varchar(10)", "char(10)", "timestamp", "timestamptz(0)", "date", "uuid", "json", "jsonb", "bytea",
+        "boolean",
+        "smallint",
+        "integer",
+        "bigint",
+        "real",
+        "double precision",
+        "numeric",
+        "numeric(7,2)",
+        "text",
+        "varchar(10)",
+        "char(10)",
+        "timestamp",
+        "timestamptz(0)",
+        "date",
+        "uuid",
+        "json",
+        "jsonb",
+        "bytea",
     ];
     let definition: Vec<_> = types.iter().enumerate().map(|(number, kind)| format!("c{number} {kind}")).collect();
     table(&server, "edges", &definition.join(", "));
@@ -115,15 +168,41 @@ fn every_row_that_is_not_refused_is_taken_by_the_database() {
         (0..types.len()).map(|number| (format!("c{number}"), json!(format!("$.c{number}")))).collect();
     let spec = spec(json!({"postgres": {"url": server.url, "table": "edges", "columns": columns}}));
     let mut attempt = world.attempt(&spec, 1, None);
-    let values: Vec<_> =
-        TRICKY.iter().flat_map(|value| (0..types.len()).map(move |number| format!("{{\"c{number}\":{value}}}"))).collect();
+    let values: Vec<_> = TRICKY
+        .iter()
+        .flat_map(|value| (0..types.len()).map(move |number| format!("{{\"c{number}\":{value}}}")))
+        .collect();
     let refused = attempt.sink.write(&values_of(&values)).unwrap();
     assert!(!refused.is_empty() && refused.len() < values.len());
     world.commit(&mut *world.committer(&spec, 1), 1, &attempt.checkpoint(1).committables).unwrap();
     let taken = server.ask("select count(*) from edges");
     assert_eq!(taken, [(values.len() - refused.len()).to_string()]);
-    let shown = server.ask("select c11, c12, c6, c8 from edges where c11 is not null or c6 = 9223372036854775808 order by 1, 3");
+    let shown = server
+        .ask("select c11, c12, c6, c8 from edges where c11 is not null or c6 = 9223372036854775808 order by 1, 3");
     assert!(shown.iter().any(|row| row.starts_with("2026-11-21 11:30:07.123457|")), "UTC: {shown:?}");
+}
+
+#[test]
+fn records_of_long_ago_are_removed_and_those_that_a_checkpoint_may_list_stay() {
+    let (world, kind) = (World::new(), Kind::postgres());
+    let Kind::Postgres { server, .. } = &kind else { unreachable!("it was just made") };
+    let mut attempt = world.attempt(&kind.spec(), 1, None);
+    let mut committer = world.committer(&kind.spec(), 1);
+    let ours = format!("run = '{}'", world.run);
+    for number in 20_001..20_065 {
+        attempt.write([number]);
+        let committables = attempt.checkpoint(number).committables;
+        world.commit(&mut *committer, number, &committables).unwrap();
+        if number == 20_001 {
+            server.ask(&format!(
+                "insert into gristmill_commits select run, sink, 'before', g, g, job, 0 from gristmill_commits, \
+                 generate_series(1, 20000) g where {ours}"
+            ));
+        }
+    }
+    let kept =
+        server.ask(&format!("select count(*), min(checkpoint), max(checkpoint) from gristmill_commits where {ours}"));
+    assert_eq!(kept, ["10000|10065|20064"]);
 }
 
 #[test]
@@ -137,7 +216,9 @@ fn a_row_that_breaks_a_rule_of_the_table_stops_the_job_and_goes_in_once_the_rule
     let committables = attempt.checkpoint(1).committables;
     let error = world.commit(&mut *committer, 1, &committables).expect_err("0 is not positive");
     assert_eq!(error.kind, ErrorKind::Fatal);
-    for words in ["2 rows of checkpoint 1", "`public.ruled`", "Failing row contains (0)", "constraint `positive`", "kept"] {
+    for words in
+        ["2 rows of checkpoint 1", "`public.ruled`", "Failing row contains (0)", "constraint `positive`", "kept"]
+    {
         assert!(error.message.contains(words), "{error}");
     }
     server.ask("alter table ruled drop constraint positive");
@@ -165,7 +246,7 @@ fn a_table_that_does_not_fit_is_a_sentence_before_the_first_event() {
         (to("fits", json!({"at": "$.at"}), json!("append")), "has the column `id`, which allows no nulls"),
         (to("fits", json!({"id": "$.id", "twice": "$.t"}), json!("append")), "makes the column `twice` by itself"),
         (to("fits", json!({"id": "$.id", "place": "$.p"}), json!("append")), "has the column `place` of type inet"),
-        (to("fits", id.clone(), json!({"upsert": ["id"]})), "create unique index on \"fits\" (\"id\")"),
+        (to("fits", id, json!({"upsert": ["id"]})), "create unique index on \"fits\" (\"id\")"),
         (to("fits", json!({"id": "$.id", "n": "$.n"}), json!({"upsert": ["n"]})), "has no unique index on (\"n\")"),
     ] {
         let error = world.open(&spec, &world.context(1, 0, 1), None).err().expect(words);
@@ -181,7 +262,11 @@ fn a_table_that_does_not_fit_is_a_sentence_before_the_first_event() {
 fn a_database_that_cannot_be_reached_is_tried_again_and_one_that_refuses_is_not() {
     let (world, server) = (World::new(), Server::running());
     for (url, kind, words) in [
-        ("postgres://somebody:s3cret@127.0.0.1:1/shop".to_owned(), ErrorKind::Retry, "the database `shop` at `127.0.0.1:1`"),
+        (
+            "postgres://somebody:s3cret@127.0.0.1:1/shop".to_owned(),
+            ErrorKind::Retry,
+            "the database `shop` at `127.0.0.1:1`",
+        ),
         (server.url.replace("dbname=postgres", "dbname=nothing"), ErrorKind::Fatal, "does not exist"),
         ("postgres://h/x?sslmode=require".to_owned(), ErrorKind::Fatal, "asks for TLS"),
         ("postgres://h/x?password=s3cret&mode=1".to_owned(), ErrorKind::Fatal, "names no database"),

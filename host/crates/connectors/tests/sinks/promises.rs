@@ -7,6 +7,7 @@ use super::world::World;
 
 const NOTHING: [u64; 0] = [];
 
+#[expect(clippy::print_stderr, reason = "says of which kind a promise is broken")]
 fn for_each_kind(promise: impl Fn(&World, &Kind)) {
     for kind in Kind::all() {
         eprintln!("of {}", kind.name());

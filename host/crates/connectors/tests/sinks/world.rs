@@ -29,7 +29,7 @@ enum Company {
 
 pub(crate) struct World {
     /// Another for each: they share a database.
-    run: RunId,
+    pub(crate) run: RunId,
     pub(crate) directory: TempDir,
     files: Arc<dyn FileStore>,
     connectors: Connectors,
@@ -191,7 +191,9 @@ pub(crate) fn values_of<S: AsRef<str>>(values: &[S]) -> EventBatch {
 }
 
 pub(crate) fn spec(json: serde_json::Value) -> SinkSpec {
-    serde_json::from_value(serde_json::json!({"inputs": ["in"], "to": json})).unwrap()
+    let mut sink = serde_json::json!({"inputs": ["in"]});
+    sink["to"] = json;
+    serde_json::from_value(sink).unwrap()
 }
 
 /// Checkpoint storage in a folder.

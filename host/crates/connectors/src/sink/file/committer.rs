@@ -51,8 +51,9 @@ impl Committer for FileCommitter {
 
     fn abort_all_but(&mut self, decided: &[Committable], earlier: &[AttemptId]) -> Result<(), PortError> {
         let ours = decided.iter().filter(|committable| committable.sink == self.sink);
-        let staged: HashSet<String> =
-            ours.map(|committable| Ok(Staging::of(committable)?.staged().to_owned())).collect::<Result<_, PortError>>()?;
+        let staged: HashSet<String> = ours
+            .map(|committable| Ok(Staging::of(committable)?.staged().to_owned()))
+            .collect::<Result<_, PortError>>()?;
         let is_undecided = |name: &str| {
             let stager = self.places.iter().find_map(|place| place.stager(name));
             stager.is_some_and(|attempt| earlier.contains(&attempt)) && !staged.contains(name)

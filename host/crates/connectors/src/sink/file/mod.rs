@@ -54,7 +54,8 @@ pub(crate) fn open(
         return Err(refuse("it is a directory; name a file in it".to_owned()));
     }
     if path.is_symlink() {
-        let reason = "it is a symbolic link, which would be replaced instead of the file; name the file that it points to";
+        let reason =
+            "it is a symbolic link, which would be replaced instead of the file; name the file that it points to";
         return Err(refuse(reason.to_owned()));
     }
     let lock = Lock::of(&path).map_err(refuse)?;

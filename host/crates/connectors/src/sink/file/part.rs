@@ -86,7 +86,7 @@ impl Part {
                 writer.write(&columns).and_then(|()| flush_if_large(writer)).map_err(|error| {
                     PortError::fatal(format!("cannot make a parquet file of these events: {error}"))
                 })?;
-                count_all_but(&refused, events, tally);
+                tally.count_all_but(&refused, events);
                 refused
             }
             (PartFormat::Lines(encoder), _) => {
@@ -158,13 +158,4 @@ impl Part {
 
 fn flush_if_large(writer: &mut ArrowWriter<Vec<u8>>) -> parquet::errors::Result<()> {
     if writer.in_progress_size() >= ROW_GROUP { writer.flush() } else { Ok(()) }
-}
-
-fn count_all_but(refused: &[RefusedRow], events: &EventBatch, tally: &mut Tally) {
-    let mut from = 0;
-    for row in refused.iter().map(|refused| refused.row as usize) {
-        tally.count(&events.slice(from..row));
-        from = row + 1;
-    }
-    tally.count(&events.slice(from..events.len()));
 }

@@ -161,7 +161,13 @@ mod tests {
         for other in [&parts, &Place::of_one(Path::new("row")), &Place::of_one(Path::new("rows.jsonl"))] {
             assert_eq!(other.stager(&name), None, "{other:?}");
         }
-        for stranger in ["rows", ".rows.lock", ".rows..staged", ".rows.00000000000000ab-0-.staged", ".rows.+0000000000000ab-0-0.stag"] {
+        for stranger in [
+            "rows",
+            ".rows.lock",
+            ".rows..staged",
+            ".rows.00000000000000ab-0-.staged",
+            ".rows.+0000000000000ab-0-0.stag",
+        ] {
             assert_eq!(one.stager(stranger), None, "{stranger}");
         }
     }

@@ -39,8 +39,7 @@ pub(super) fn open(
     } else {
         File::options().write(true).open(path).map_err(|error| in_words(&error))
     };
-    let file =
-        opened.map_err(|reason| PortError::fatal(format!("cannot write `{}`: {reason}", path.display())))?;
+    let file = opened.map_err(|reason| PortError::fatal(format!("cannot write `{}`: {reason}", path.display())))?;
     let mut pending = PendingBytes::new(file, format!("`{}`", path.display()));
     if !goes_on {
         pending.room()?.extend_from_slice(&encoder.header());

@@ -117,7 +117,10 @@ fn a_request_has_the_same_key_after_a_restart_and_one_that_differs_has_another()
     let summary = again.sink.finish().expect("sent").expect("a summary");
     assert_eq!((summary.events, summary.bytes), (6, 6), "what came before the checkpoint counts too");
     let got: Vec<Got> = told.iter().take(5).collect();
-    assert_eq!(got.iter().map(|got| got.body.as_str()).collect::<Vec<_>>(), ["0\n1\n", "2\n3\n", "4\n", "2\n3\n", "4\n5\n"]);
+    assert_eq!(
+        got.iter().map(|got| got.body.as_str()).collect::<Vec<_>>(),
+        ["0\n1\n", "2\n3\n", "4\n", "2\n3\n", "4\n5\n"]
+    );
     assert_eq!(got[1].key, got[3].key, "the same request");
     assert_ne!(got[2].key, got[4].key, "`5` must not be taken for something that was sent before");
 }

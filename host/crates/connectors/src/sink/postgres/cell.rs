@@ -15,7 +15,10 @@ use crate::format::scalar;
 pub(super) enum CellType {
     Bool,
     /// Whole numbers from `min` to `max`.
-    Whole { min: i64, max: i64 },
+    Whole {
+        min: i64,
+        max: i64,
+    },
     Real,
     Double,
     /// Decimals; of so many digits, so many of them behind the point.

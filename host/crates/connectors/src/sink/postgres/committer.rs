@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::SinkExt;
 use gristmill_checkpoint::{CommitPermit, Committable};
 use gristmill_ports::checkpoint_store::FileStore;
-use gristmill_ports::{Committer, PortError};
+use gristmill_ports::{Committer, ErrorKind, PortError};
 use gristmill_types::{AttemptId, JobId, NodeId};
 use tokio_postgres::{Client, Transaction};
 
@@ -62,7 +62,7 @@ impl Committer for PostgresCommitter {
             Some(_) | None => self.database.connect()?,
         };
         let work = self.load(&mut client, permit, committable, &load);
-        self.database.run(LOAD, work).map_err(|error| told(error, &load, committable))?;
+        self.database.run(LOAD, work).map_err(|error| told(&error, &load, committable))?;
         fail::fail_point!("postgres-sink-committed");
         self.commits += 1;
         if self.commits.is_multiple_of(PRUNE_EVERY) {
@@ -83,15 +83,15 @@ impl Committer for PostgresCommitter {
 }
 
 /// What a refusal means for the job: the rows were checked, so it is the table's own rules that they break.
-fn told(error: PortError, load: &Load, committable: &Committable) -> PortError {
+fn told(error: &PortError, load: &Load, committable: &Committable) -> PortError {
     let Load { schema, table, rows, .. } = load;
     let message = format!(
         "cannot commit {rows} rows of checkpoint {} to `{schema}.{table}`: {}",
         committable.staged_for, error.message
     );
     match error.kind {
-        gristmill_ports::ErrorKind::Retry => PortError::retry(message),
-        gristmill_ports::ErrorKind::Fatal => PortError::fatal(format!(
+        ErrorKind::Retry => PortError::retry(message),
+        ErrorKind::Fatal => PortError::fatal(format!(
             "{message}; let the table take these rows, then restart the job: they are kept until then"
         )),
     }
@@ -106,46 +106,58 @@ impl PostgresCommitter {
         load: &Load,
     ) -> Result<(), Undone> {
         records::make_table(client, &load.schema).await?;
+        let record = records::Record { job: &self.job, sink: &self.sink, permit, committable, rows: load.rows };
+        if record.exists(client, &load.schema).await? {
+            return Ok(());
+        }
+        // Before the transaction, which must not wait for checkpoint storage.
+        let rows = self.rows(committable)?;
         let transaction = client.transaction().await?;
         transaction.batch_execute(SETTINGS).await?;
         fail::fail_point!("postgres-sink-begun");
-        let record = records::Record { job: &self.job, sink: &self.sink, permit, committable, rows: load.rows };
         if !record.insert(&transaction, &load.schema).await? {
             transaction.rollback().await?;
             return Ok(());
         }
         fail::fail_point!("postgres-sink-recorded");
-        let [file] = committable.files.as_slice() else {
-            let message = format!("output {} has {} files of rows, not one", committable.id, committable.files.len());
-            return Err(PortError::fatal(message).into());
-        };
-        let path = self.files.open(file)?;
-        let rows = File::open(&path)
-            .map_err(|error| PortError::fatal(format!("cannot read the rows in `{}`: {error}", path.display())))?;
         let loaded = if load.upsert.is_empty() {
             copy(&transaction, &target(load), load, rows).await?
         } else {
             upsert(&transaction, load, rows).await?
         };
         if loaded != load.rows {
-            let message = format!("the file `{file}` has {loaded} rows where {} were staged", load.rows);
+            let message = format!("output {} has {loaded} rows where {} were staged", committable.id, load.rows);
             return Err(PortError::fatal(message).into());
         }
         fail::fail_point!("postgres-sink-rows-loaded");
         transaction.commit().await?;
         Ok(())
     }
+
+    /// The rows of a committable.
+    fn rows(&self, committable: &Committable) -> Result<RowFile, PortError> {
+        let [file] = committable.files.as_slice() else {
+            let message = format!("output {} has {} files of rows, not one", committable.id, committable.files.len());
+            return Err(PortError::fatal(message));
+        };
+        let path = self.files.open(file)?;
+        let rows = File::open(&path)
+            .map_err(|error| PortError::fatal(format!("cannot read the rows in `{}`: {error}", path.display())))?;
+        Ok(BufReader::with_capacity(CHUNK, rows))
+    }
 }
+
+/// A file of rows, to be read.
+type RowFile = BufReader<File>;
 
 fn target(load: &Load) -> String {
     format!("{}.{}", quoted(&load.schema), quoted(&load.table))
 }
 
 /// Loads rows as they are. Returns how many.
-async fn copy(transaction: &Transaction<'_>, target: &str, load: &Load, rows: File) -> Result<u64, Undone> {
+async fn copy(transaction: &Transaction<'_>, target: &str, load: &Load, mut rows: RowFile) -> Result<u64, Undone> {
     let statement = format!("copy {target} ({}) from stdin", list(&load.columns));
     let mut sink = pin!(transaction.copy_in::<_, Cursor<Vec<u8>>>(&statement).await?);
-    let mut rows = BufReader::with_capacity(CHUNK, rows);
     loop {
         let mut chunk = Vec::with_capacity(CHUNK);
         let read = rows.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
@@ -160,7 +172,7 @@ async fn copy(transaction: &Transaction<'_>, target: &str, load: &Load, rows: Fi
 
 /// Loads rows beside their table, and from there the last one of each key into it. Sorted by key, so that two loads that
 /// touch the same rows do so in the same order.
-async fn upsert(transaction: &Transaction<'_>, load: &Load, rows: File) -> Result<u64, Undone> {
+async fn upsert(transaction: &Transaction<'_>, load: &Load, rows: RowFile) -> Result<u64, Undone> {
     const BESIDE: &str = "pg_temp.gristmill_rows";
     let (target, columns, keys) = (target(load), list(&load.columns), list(&load.upsert));
     let beside = format!(

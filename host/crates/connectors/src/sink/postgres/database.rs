@@ -98,7 +98,9 @@ impl Database {
                 PortError::retry(format!("{shown} cannot do it now: {}", sentence(refusal)))
             }
             Some(refusal) => PortError::fatal(format!("{shown} refuses: {}", sentence(refusal))),
-            None if is_of_the_connection(error) => PortError::retry(format!("{shown} cannot be reached: {}", whole(error))),
+            None if is_of_the_connection(error) => {
+                PortError::retry(format!("{shown} cannot be reached: {}", whole(error)))
+            }
             None => PortError::fatal(format!("{shown}: {}", whole(error))),
         }
     }

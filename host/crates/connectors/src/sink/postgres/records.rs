@@ -59,6 +59,21 @@ pub(super) struct Record<'c> {
 }
 
 impl Record<'_> {
+    /// Whether it is there, and so are the rows.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub(super) async fn exists(&self, client: &Client, schema: &str) -> Result<bool, Undone> {
+        let statement = format!(
+            "select exists (select from {} where run = $1 and sink = $2 and attempt = $3 and number = $4)",
+            name(schema)
+        );
+        let id = self.committable.id;
+        let (run, attempt) = (self.permit.run().to_string(), id.attempt.to_string());
+        let found = client.query_one(&statement, &[&run, &self.sink.as_str(), &attempt, &(id.number as i64)]).await?;
+        Ok(found.get(0))
+    }
+
     /// Writes it; `false` if it is there already, and so are the rows.
     ///
     /// # Errors
@@ -93,16 +108,12 @@ impl Record<'_> {
 /// # Errors
 /// Whatever the database says.
 pub(super) async fn prune(client: &Client, schema: &str, run: RunId, sink: &NodeId) -> Result<(), Undone> {
-    prune_to(client, schema, run, sink, KEPT).await
-}
-
-async fn prune_to(client: &Client, schema: &str, run: RunId, sink: &NodeId, kept: i64) -> Result<(), Undone> {
     let name = name(schema);
     let statement = format!(
         "delete from {name} where run = $1 and sink = $2 and checkpoint < \
          (select min(checkpoint) from (select distinct checkpoint from {name} where run = $1 and sink = $2 \
           order by checkpoint desc limit $3) newest)"
     );
-    client.execute(&statement, &[&run.to_string(), &sink.as_str(), &kept]).await?;
+    client.execute(&statement, &[&run.to_string(), &sink.as_str(), &KEPT]).await?;
     Ok(())
 }

@@ -78,7 +78,9 @@ impl Table {
         };
         let (kind, may_insert, may_update): (String, bool, bool) = (found.get(2), found.get(3), found.get(4));
         if !["r", "p"].contains(&kind.as_str()) {
-            return Err(missing("is a view or something else that takes no rows of its own; name a table".to_owned()).into());
+            return Err(
+                missing("is a view or something else that takes no rows of its own; name a table".to_owned()).into()
+            );
         }
         let upserts = matches!(spec.mode, WriteMode::Upsert(_));
         if !may_insert || (upserts && !may_update) {
@@ -104,7 +106,8 @@ impl Table {
             .collect();
         let columns = fitting(spec, &described).map_err(missing)?;
         if let WriteMode::Upsert(keys) = &spec.mode {
-            let unique: Vec<Vec<String>> = client.query(UNIQUE, &[&quoted_name]).await?.iter().map(|row| row.get(0)).collect();
+            let unique: Vec<Vec<String>> =
+                client.query(UNIQUE, &[&quoted_name]).await?.iter().map(|row| row.get(0)).collect();
             let keys: BTreeSet<&String> = keys.iter().collect();
             if !unique.iter().any(|index| index.iter().collect::<BTreeSet<_>>() == keys) {
                 let names = list(keys);

@@ -64,11 +64,11 @@ impl Sink for PostgresWriter {
                     room.extend_from_slice(self.row.as_bytes());
                     self.rows.length += self.row.len() as u64;
                     self.load.rows += 1;
-                    self.tally.count(&events.slice(number..number + 1));
                 }
                 Err(reason) => refused.push(RefusedRow { row: number as u32, reason }),
             }
         }
+        self.tally.count_all_but(&refused, events);
         Ok(refused)
     }
 
@@ -100,12 +100,7 @@ impl Sink for PostgresWriter {
 ///
 /// # Errors
 /// Why the table cannot hold it.
-fn write_row(
-    picked: &[Picked<'_>],
-    cells: &[TableColumn],
-    names: &[String],
-    row: &mut String,
-) -> Result<(), String> {
+fn write_row(picked: &[Picked<'_>], cells: &[TableColumn], names: &[String], row: &mut String) -> Result<(), String> {
     for (number, ((picked, cell), name)) in picked.iter().zip(cells).zip(names).enumerate() {
         if number > 0 {
             row.push('\t');
