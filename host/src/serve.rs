@@ -14,7 +14,7 @@ use crate::shutdown::Signals;
 use crate::telemetry::LogFormat;
 use crate::wiring;
 
-/// How long jobs may take to flow out at a signal, before they are cancelled.
+/// How long jobs may take for their last checkpoint at a signal, before they are broken off.
 const DRAIN_GRACE: Duration = Duration::from_secs(30);
 
 /// What `gristmill serve` is told.
@@ -26,6 +26,10 @@ pub struct ServeOptions {
     /// Where modules, jobs, compiled code and dead letters are kept.
     #[arg(long, default_value = ".gristmill", env = "GRISTMILL_DATA_DIR", value_name = "DIR")]
     pub data_dir: PathBuf,
+    /// Where checkpoints are kept: a folder, or an object store such as s3://bucket/prefix, for which the usual AWS_*
+    /// variables hold. Default: in the data directory.
+    #[arg(long, env = "GRISTMILL_CHECKPOINTS", value_name = "URL")]
+    pub checkpoints: Option<String>,
     /// Largest module that may be uploaded.
     #[arg(long, default_value = "64MiB", value_name = "BYTES")]
     pub max_module: bytesize::ByteSize,
@@ -37,7 +41,7 @@ pub struct ServeOptions {
     pub address_file: Option<PathBuf>,
 }
 
-/// Serves until a signal; then sources hold still, sinks are brought to an end, the process leaves.
+/// Serves until a signal; then every job makes a last checkpoint, and the process leaves. Jobs go on when it is back.
 ///
 /// # Errors
 /// If the host cannot start: a data directory in use, a port in use, an address without a token.
@@ -50,25 +54,20 @@ pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Resu
     };
     server_options.check()?;
     let control = tokio::task::spawn_blocking({
-        let data_dir = options.data_dir.clone();
-        move || wiring::control(&data_dir)
+        let (data_dir, storage) = (options.data_dir.clone(), options.checkpoints.clone());
+        move || wiring::control(&data_dir, storage.as_deref())
     })
     .await??;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;
     let address = listener.local_addr().context("asking for the address listened at")?;
     let mut signals = Signals::listen().context("listening to signals")?;
-    tokio::task::spawn_blocking({
-        let control = Arc::clone(&control);
-        move || control.restore()
-    })
-    .await?
-    .context("reading the catalog")?;
+    control.restore().await.context("reading the catalog")?;
     tracing::info!(%address, data_dir = %options.data_dir.display(), "gristmill listens");
     announce(&options, address)?;
     let router = router(Arc::clone(&control), &server_options);
     let shutdown = async move {
         let signal = signals.next().await;
-        tracing::info!(signal, "shutting down: sources end, what is inside flows out; once more ends at once");
+        tracing::info!(signal, "shutting down: jobs make a last checkpoint and go on when the host is back; once more ends at once");
         tokio::select! {
             () = control.drain(DRAIN_GRACE) => {}
             signal = signals.next() => tracing::warn!(signal, "ending at once"),

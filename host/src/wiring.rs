@@ -5,22 +5,30 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gristmill_catalog::FileCatalog;
+use gristmill_checkpoint::SplitPosition;
+use gristmill_checkpoint_store::{LocalDir, RunFiles};
 use gristmill_connectors::Connectors;
-use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
+use gristmill_dataflow::document::{Backend, CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::state::Stateless;
-use gristmill_ports::{Clock, Parts, PortError, Sink, SourceReader, StateBackend};
+use gristmill_ports::state::{StateMerger, Stateless};
+use gristmill_ports::{
+    CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
+};
 use gristmill_server::{Control, ControlParts};
-use gristmill_state::MemoryBackend;
-use gristmill_types::Descriptor;
+use gristmill_state::{MemoryBackend, Merger, RocksDbBackend};
+use gristmill_types::{AttemptId, Descriptor, JobId, RunId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 
 use crate::clock::SystemClock;
 
 /// Under a data directory, or under a cache: the folder of compiled code.
 const COMPILED: &str = "compiled";
+/// Under a data directory: checkpoints, unless they are kept elsewhere.
+const CHECKPOINTS: &str = "checkpoints";
+/// Under a data directory: what running jobs have on disk, worth nothing without its checkpoint.
+const SCRATCH: &str = "scratch";
 
 /// A registry of modules that keeps compiled code under this directory.
 ///
@@ -31,23 +39,27 @@ pub fn modules(root: &Path) -> anyhow::Result<WasmModules> {
     WasmModules::new(&options).map_err(anyhow::Error::msg).context("preparing to run Wasm")
 }
 
-/// All that a host can be asked for, over what its data directory remembers. Blocks on files.
+/// All that a host can be asked for, over what its data directory remembers. Checkpoints are kept at `storage`: a folder,
+/// or a URL such as `s3://bucket/prefix`. Blocks on files.
 ///
 /// # Errors
-/// If the data directory cannot be used, or this machine cannot run Wasm.
+/// If the data directory or the storage cannot be used, or this machine cannot run Wasm.
 ///
 /// # Panics
 /// Outside of a tokio runtime, which serves sockets and timers.
-pub fn control(data_dir: &Path) -> anyhow::Result<Arc<Control>> {
+pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Control>> {
     let clock = Arc::new(SystemClock::default());
     let catalog = Arc::new(FileCatalog::open(data_dir, clock.clone())?);
     let base = std::env::current_dir().context("asking for the working directory")?;
-    let parts = HostParts::new(base, catalog.clone(), clock.clone());
+    let parts = HostParts::new(base, data_dir, storage, catalog.clone(), clock.clone())?;
+    let connectors = Arc::clone(&parts.connectors);
     Ok(Control::new(ControlParts {
         catalog: catalog.clone(),
         registry: Arc::new(modules(data_dir)?),
         dead_letters: catalog,
         ingress: parts.connectors.ingress(),
+        checkpoints: Arc::clone(&parts.checkpoints),
+        forget_job: Arc::new(move |job| connectors.forget_job(job)),
         clock,
         parts_for: Arc::new(move |_| Arc::new(parts.clone()) as Arc<dyn Parts>),
         environment: Arc::new(|name| std::env::var(name).ok()),
@@ -61,37 +73,119 @@ pub struct HostParts {
     connectors: Arc<Connectors>,
     /// Relative paths in job documents begin here.
     base: PathBuf,
+    /// What is under way, and local copies of what is kept elsewhere.
+    scratch: PathBuf,
+    checkpoints: Arc<dyn CheckpointStore>,
+    merger: Arc<Merger>,
     dead_letters: Arc<dyn DeadLetterStore>,
     clock: Arc<dyn Clock>,
 }
 
 impl HostParts {
-    /// The connectors of this program, state in memory, and what the host gives to every job.
+    /// The connectors of this program, its state backends, and what the host gives to every job. Checkpoints are kept in
+    /// the data directory, unless a storage is named.
+    ///
+    /// # Errors
+    /// If the storage cannot be used.
     ///
     /// # Panics
     /// Outside of a tokio runtime, which serves sockets and timers.
-    #[must_use]
-    pub fn new(base: PathBuf, dead_letters: Arc<dyn DeadLetterStore>, clock: Arc<dyn Clock>) -> Self {
-        let connectors = Arc::new(Connectors::new(tokio::runtime::Handle::current()));
-        Self { connectors, base, dead_letters, clock }
+    pub fn new(
+        base: PathBuf,
+        data_dir: &Path,
+        storage: Option<&str>,
+        dead_letters: Arc<dyn DeadLetterStore>,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Handle::current();
+        let own = data_dir.join(CHECKPOINTS);
+        let checkpoints = match storage {
+            Some(storage) => gristmill_checkpoint_store::open(storage, &runtime)?,
+            None => Arc::new(LocalDir::open(&own)?),
+        };
+        let connectors = Arc::new(Connectors::new(runtime, data_dir));
+        let scratch = data_dir.join(SCRATCH);
+        Ok(Self { connectors, base, scratch, checkpoints, merger: Arc::default(), dead_letters, clock })
+    }
+
+    /// The folder of one attempt's part, for what is of use only while it runs.
+    fn local(&self, context: &PartContext) -> PathBuf {
+        let part = format!("{}-{}", context.node, context.subtask);
+        self.run_folder(&context.job, context.run).join("state").join(part)
+    }
+
+    fn run_folder(&self, job: &JobId, run: RunId) -> PathBuf {
+        self.scratch.join(job.as_str()).join(run.to_string())
     }
 }
 
 impl Parts for HostParts {
-    fn source(&self, context: &PartContext, spec: &SourceSpec) -> Result<Box<dyn SourceReader>, PortError> {
-        self.connectors.source(context, spec, &self.base)
+    fn source(
+        &self,
+        context: &PartContext,
+        spec: &SourceSpec,
+        resume: Option<&[SplitPosition]>,
+    ) -> Result<Box<dyn SourceReader>, PortError> {
+        self.connectors.source(context, spec, resume, &self.base)
     }
 
-    fn sink(&self, context: &PartContext, spec: &SinkSpec) -> Result<Box<dyn Sink>, PortError> {
-        self.connectors.sink(context, spec, &self.base)
+    fn sink(
+        &self,
+        context: &PartContext,
+        spec: &SinkSpec,
+        resume: Option<&[u8]>,
+    ) -> Result<Box<dyn Sink>, PortError> {
+        self.connectors.sink(context, spec, &self.base, resume)
+    }
+
+    fn committer(
+        &self,
+        context: &PartContext,
+        spec: &SinkSpec,
+        files: &Arc<dyn FileStore>,
+    ) -> Result<Option<Box<dyn Committer>>, PortError> {
+        self.connectors.committer(context, spec, &self.base, files)
     }
 
     fn key_selector(&self, key_by: &KeyBy) -> Result<Box<dyn KeySelector>, PortError> {
         self.connectors.key_selector(key_by)
     }
 
-    fn state(&self, _: &PartContext, descriptor: &Descriptor) -> Result<Box<dyn StateBackend>, PortError> {
-        Ok(if descriptor.is_stateful() { Box::new(MemoryBackend::new(descriptor)) } else { Box::new(Stateless) })
+    fn state(
+        &self,
+        context: &PartContext,
+        descriptor: &Descriptor,
+        spec: &CheckpointSpec,
+    ) -> Result<Box<dyn StateBackend>, PortError> {
+        if !descriptor.is_stateful() {
+            return Ok(Box::new(Stateless));
+        }
+        let (groups, max) = (context.key_groups(), context.max_parallelism);
+        Ok(match spec.backend {
+            Backend::Memory => Box::new(MemoryBackend::new(descriptor, groups, max)),
+            Backend::Rocksdb => {
+                let bytes = usize::try_from(spec.memory.as_u64()).unwrap_or(usize::MAX);
+                Box::new(RocksDbBackend::open(descriptor, groups, max, &self.local(context), bytes)?)
+            }
+        })
+    }
+
+    fn state_merger(&self) -> Arc<dyn StateMerger> {
+        Arc::<Merger>::clone(&self.merger)
+    }
+
+    fn host(&self) -> String {
+        let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+        format!("{} (process {})", name.trim(), std::process::id())
+    }
+
+    fn checkpoint_store(&self) -> Arc<dyn CheckpointStore> {
+        Arc::clone(&self.checkpoints)
+    }
+
+    fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
+        let scratch = self.run_folder(job, run).join("scratch");
+        RunFiles::open(Arc::clone(&self.checkpoints), job, run, attempt, &scratch)
     }
 
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {

@@ -61,7 +61,9 @@ pub async fn run(options: RunOptions, json: bool) -> anyhow::Result<ExitCode> {
     let job = loaded.spec.document.job.clone();
     let letters = options.dead_letters.clone().unwrap_or_else(|| PathBuf::from(format!("{job}.dead-letters.jsonl")));
     let dead_letters = Arc::new(DeadLetterFile::new(letters));
-    let parts = HostParts::new(loaded.base, dead_letters.clone(), Arc::new(SystemClock::default()));
+    let data_dir = tempfile::tempdir().context("making a folder for the checkpoints of this run")?;
+    let clock = Arc::new(SystemClock::default());
+    let parts = HostParts::new(loaded.base, data_dir.path(), None, dead_letters.clone(), clock)?;
     let handle = tokio::task::spawn_blocking(move || start(loaded.spec, Arc::new(parts))).await??;
     let state = follow(&handle, if json { ProgressStyle::None } else { options.progress }).await?;
     let report = handle.report();

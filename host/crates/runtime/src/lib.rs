@@ -23,6 +23,7 @@ pub use checkpoint::history::{
     CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, SubtaskCheckpoint,
 };
 pub use event::{JobEvent, JobEventKind};
+pub use job::forget::forget_run;
 pub use job::handle::{JobHandle, NotRunning, ReplayError};
 pub use job::launch::{resume, start};
 pub use job::prepare::{ModuleBytes, prepare};

@@ -33,6 +33,12 @@ impl WholeCheckpoint {
         files
     }
 
+    /// Whether all input was read to its end: there is nothing to go on with. One that was stopped goes on.
+    pub(crate) fn is_complete<'a>(&self, mut sources: impl Iterator<Item = &'a NodeId>) -> bool {
+        let ended = |source| self.pages.get(source).is_some_and(|page| page.subtasks.iter().all(|part| part.ended));
+        self.manifest.is_final && sources.all(ended)
+    }
+
     /// Where the splits of each source stand.
     pub(crate) fn splits(&self) -> BTreeMap<NodeId, Vec<SplitPosition>> {
         let of = |page: &NodeSnapshot| page.subtasks.iter().flat_map(|part| part.splits.iter().cloned()).collect();

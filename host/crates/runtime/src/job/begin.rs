@@ -2,7 +2,7 @@
 //! are opened. Nothing flows before all of this is done.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use gristmill_checkpoint::coordinator::{Coordinator, NodeSetup, Now, Participant, Policy, Setup};
@@ -76,7 +76,10 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     let claimed = claimant.claim().map_err(StartError::checkpoints)?;
     let restored_number = claimed.restored.as_ref().map(|whole| whole.manifest.checkpoint);
     let dead_letters = parts.dead_letters();
-    dead_letters.abort_behind(&job.id, spec.run, restored_number).map_err(StartError::checkpoints)?;
+    {
+        let _alone = job.going_back.lock().unwrap_or_else(PoisonError::into_inner);
+        dead_letters.abort_behind(&job.id, spec.run, restored_number).map_err(StartError::checkpoints)?;
+    }
     let (told_sender, told) = mpsc::channel();
     let mut committers = open_committers(job, spec, attempt, &files, &told_sender, over)?;
     match settle(&mut committers, &claimed) {
@@ -84,7 +87,8 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
         Err(Undone::Over) => return Ok(Beginning::GivenUp),
         Err(Undone::Refused(why)) => return Err(StartError::checkpoints(PortError::fatal(why))),
     }
-    if let Some(whole) = claimed.restored.as_ref().filter(|whole| whole.manifest.is_final) {
+    let sources = || job.nodes.iter().filter(|seat| seat.kind == NodeKind::Source).map(|seat| &seat.id);
+    if let Some(whole) = claimed.restored.as_ref().filter(|whole| whole.is_complete(sources())) {
         return Ok(Beginning::Over(whole.manifest.checkpoint));
     }
     let restored = Restored(claimed.restored.as_ref().map(|whole| whole.pages.clone()).unwrap_or_default());

@@ -1,9 +1,10 @@
 //! The only way into a running job.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use gristmill_dataflow::plan::NodeKind;
+use gristmill_ports::catalog::JobState;
 use gristmill_types::{
     CheckpointId, CheckpointKind, DeadLetter, EventBatch, InputIndex, JobId, NodeId, PortIndex, RunId, SubtaskIndex,
     key_hash,
@@ -115,6 +116,29 @@ impl JobHandle {
     /// If the job is over.
     pub fn stop(&self) -> Result<(), IllegalTransition> {
         self.wish(Wish::Stop, || Control::Stop)
+    }
+
+    /// The same for a job that was about to stop when its host went down: as soon as it runs.
+    ///
+    /// # Errors
+    /// If the job is over.
+    pub fn stop_when_it_runs(&self) -> Result<(), IllegalTransition> {
+        let mut waits = false;
+        self.shared.change_status(|status| match status.state {
+            JobState::Starting => {
+                waits = true;
+                JobStatus { state: JobState::Stopping, cause: status.cause.clone() }
+            }
+            JobState::Running
+            | JobState::Restarting
+            | JobState::Paused
+            | JobState::Stopping
+            | JobState::Finished
+            | JobState::Stopped
+            | JobState::Cancelled
+            | JobState::Failed => status.clone(),
+        });
+        if waits { Ok(()) } else { self.stop() }
     }
 
     /// Everything ends at once; what is inside is dropped. Then the job is `CANCELLED`.
@@ -238,6 +262,12 @@ impl JobHandle {
             return Err(format!("`{node}` has {} output ports: {}", seat.ports.len(), seat.ports.join(", ")));
         }
         Ok(seat.tap.watch(port))
+    }
+
+    /// While this is held, no attempt begins: what was said of the job's work up to now is not undone meanwhile.
+    #[must_use]
+    pub fn stays(&self) -> MutexGuard<'_, ()> {
+        self.shared.going_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts letters back in front of the nodes that refused them, in order, and waits until they were taken in. Says for

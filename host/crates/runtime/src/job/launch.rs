@@ -52,6 +52,7 @@ fn shared(spec: &JobSpec, parts: Arc<dyn Parts>) -> Arc<JobShared> {
         status: watch::Sender::new(JobStatus { state: JobState::Starting, cause: None }),
         attempt: Mutex::default(),
         over: Mutex::default(),
+        going_back: Mutex::default(),
         held_still: AtomicBool::new(spec.paused),
         cancelled: Signal::default(),
         suspended: Signal::default(),

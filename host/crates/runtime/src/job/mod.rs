@@ -13,3 +13,4 @@ pub(crate) mod crew;
 pub(crate) mod driver;
 pub(crate) mod supervisor;
 pub mod launch;
+pub mod forget;

@@ -32,6 +32,8 @@ pub(crate) struct JobShared {
     pub(crate) attempt: Mutex<Option<Arc<Attempt>>>,
     /// What ends the waits of the attempt that begins or runs.
     pub(crate) over: Mutex<Signal>,
+    /// Held while what the last attempt did behind its newest checkpoint is undone.
+    pub(crate) going_back: Mutex<()>,
     /// Its sources held still when it last failed, or when the host went down.
     pub(crate) held_still: AtomicBool,
     pub(crate) cancelled: Signal,

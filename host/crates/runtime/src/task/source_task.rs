@@ -40,12 +40,12 @@ enum Ended {
 impl SourceTask {
     /// Reads until the source ends or is told to, and lingers until all of it is committed.
     pub(crate) fn run(&mut self) -> Result<(), TaskEnd> {
-        self.run_to_end()?;
-        self.linger()
+        let ended = self.run_to_end()?;
+        self.linger(&ended)
     }
 
     /// Reads until the source ends or is told to.
-    fn run_to_end(&mut self) -> Result<(), TaskEnd> {
+    fn run_to_end(&mut self) -> Result<Ended, TaskEnd> {
         let ended = self.read()?;
         while let Some(control) = self.chain.around.inbox.leave()? {
             self.replay(control)?;
@@ -54,15 +54,17 @@ impl SourceTask {
             Ended::Input => self.chain.watermark(Watermark::END)?,
             Ended::Stop => {}
         }
-        self.chain.end()
+        self.chain.end()?;
+        Ok(ended)
     }
 
     /// Passes barriers on, and does nothing else, until told to leave.
-    fn linger(&mut self) -> Result<(), TaskEnd> {
+    fn linger(&mut self, ended: &Ended) -> Result<(), TaskEnd> {
         loop {
             match self.chain.around.inbox.control()? {
                 Some(Control::Leave) => return Ok(()),
-                Some(Control::Barrier(barrier)) => self.cut(barrier, true)?,
+                // One that was stopped has more to read, in another life of the job.
+                Some(Control::Barrier(barrier)) => self.cut(barrier, matches!(ended, Ended::Input))?,
                 Some(Control::Decided(checkpoint)) => self.chain.decided(checkpoint),
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
                 Some(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use gristmill_dataflow::document::{ModuleSource, OperatorSpec};
 use gristmill_dataflow::{JobDocument, JobPlan, Problem as DocumentProblem, Severity, environment, nearest, place};
 use gristmill_ports::PortError;
-use gristmill_ports::catalog::{Catalog, ModuleRecord};
+use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord};
 use gristmill_ports::module_registry::ModuleRegistry;
 use gristmill_runtime::{JobSpec, ModuleBytes, OperatorParts};
 use gristmill_types::{JobId, ModuleHash, NodeId};
@@ -98,6 +98,22 @@ impl ReadJob {
         }
         let problems = in_order(problems, &text)?;
         Ok(Self { document, problems, modules, text })
+    }
+
+    /// The document of a job of the catalog, with the modules that it ran, whatever their names stand for by now.
+    pub(super) fn of_record(record: &JobRecord, catalog: &dyn Catalog) -> Result<Self, ControlError> {
+        let cannot = |message| ControlError::CannotStart { job: record.id.clone(), message };
+        let document: JobDocument = serde_json::from_value(record.document.clone())
+            .map_err(|error| cannot(format!("its document in the catalog cannot be read: {error}")))?;
+        let mut modules = HashMap::new();
+        for (id, hash) in &record.modules {
+            let module = catalog.module(*hash)?;
+            let module = module.ok_or_else(|| cannot(format!("module {hash} of operator `{id}` is gone; push it again")))?;
+            let id = id.parse().map_err(|_| cannot(format!("`{id}` is no operator")))?;
+            modules.insert(id, module);
+        }
+        let text = record.document.to_string();
+        Ok(Self { document, problems: Vec::new(), modules, text })
     }
 
     /// The modules that the job is about to use.

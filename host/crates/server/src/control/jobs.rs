@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use gristmill_dataflow::{JobDocument, JobPlan};
 use gristmill_ports::catalog::{Catalog, JobRecord, JobState, OperationRecord};
-use gristmill_runtime::{IllegalTransition, JobHandle, JobReport, JobStatus};
+use gristmill_ports::PortError;
+use gristmill_runtime::{IllegalTransition, JobHandle, JobReport, JobStatus, forget_run};
 use gristmill_types::{JobId, ModuleHash, NodeId};
 use serde_json::json;
 
 use super::live::LiveJob;
-use super::{Control, ControlError, Thing};
+use super::{Control, ControlError, Thing, blocking};
 
 /// A job: what the catalog has of it and, if it is of this process, the job itself.
 #[derive(Clone)]
@@ -174,11 +175,11 @@ impl Control {
         Ok(operation)
     }
 
-    /// Forgets a job that is over, and its dead letters.
+    /// Forgets a job that is over, its checkpoints and its dead letters.
     ///
     /// # Errors
     /// If there is no such job, or it is not over.
-    pub async fn delete_job(&self, id: &JobId) -> Result<(), ControlError> {
+    pub async fn delete_job(self: &Arc<Self>, id: &JobId) -> Result<(), ControlError> {
         let gate = self.gate.lock().await;
         if gate.contains_key(id) {
             return Err(wrong_state(id, JobState::Starting, "deleted"));
@@ -189,16 +190,23 @@ impl Control {
         } else if job.is_active() {
             return Err(wrong_state(id, job.status().state, "deleted before it is stopped or cancelled"));
         }
-        let letters = Arc::clone(&self.parts.dead_letters);
-        let gone = id.clone();
-        self.ask(move |catalog| {
-            letters.delete(&gone)?;
-            catalog.delete_job(&gone)
+        let control = Arc::clone(self);
+        let record = job.record.clone();
+        blocking(move || {
+            control.parts.dead_letters.delete(&record.id)?;
+            control.forget_left_behind(&record)?;
+            control.parts.catalog.delete_job(&record.id)
         })
-        .await?;
+        .await??;
         self.live.remove(id);
         drop(gate);
         Ok(())
+    }
+
+    /// Deletes the checkpoints of a job that is over, and what its sources kept. Blocks.
+    pub(super) fn forget_left_behind(&self, job: &JobRecord) -> Result<(), PortError> {
+        (self.parts.forget_job)(&job.id)?;
+        job.run.map_or(Ok(()), |run| forget_run(&*self.parts.checkpoints, &job.id, run))
     }
 
     /// Reports of the jobs of this process.
@@ -231,6 +239,6 @@ pub(super) fn http_sources(record: &JobRecord) -> Vec<String> {
 }
 
 /// All jobs that a new host finds running although nobody runs them.
-pub(super) fn orphans(catalog: &dyn Catalog) -> Result<Vec<JobRecord>, gristmill_ports::PortError> {
+pub(super) fn orphans(catalog: &dyn Catalog) -> Result<Vec<JobRecord>, PortError> {
     Ok(catalog.jobs()?.into_iter().filter(|job| !job.state.is_final()).collect())
 }

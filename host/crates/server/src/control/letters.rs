@@ -200,18 +200,22 @@ impl<'a> Replay<'a> {
         self.skipped += (before - chunk.len()) as u64;
         let (numbers, letters): (Vec<_>, Vec<_>) =
             chunk.into_iter().map(|letter| (letter.number, letter.letter)).unzip();
+        // Or a mark could be made behind the going back that undid what it stands for.
+        let stays = self.handle.stays();
         match self.handle.replay(&letters) {
             Ok(taken_in) => self.note(&numbers, &taken_in),
             Err(over @ (ReplayError::NotRunning(_) | ReplayError::EndedMeanwhile(_))) => {
                 Err(PortError::fatal(over.to_string()))
             }
             Err(ReplayError::NoSuchInput { .. } | ReplayError::NoKey { .. } | ReplayError::Ended { .. }) => {
+                drop(stays);
                 numbers.into_iter().zip(letters).try_for_each(|(number, letter)| self.single(number, letter))
             }
         }
     }
 
     fn single(&mut self, number: u64, letter: DeadLetter) -> Result<(), PortError> {
+        let _stays = self.handle.stays();
         match self.handle.replay(&[letter]) {
             Ok(taken_in) => self.note(&[number], &taken_in),
             Err(over @ (ReplayError::NotRunning(_) | ReplayError::EndedMeanwhile(_))) => {

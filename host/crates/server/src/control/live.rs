@@ -49,6 +49,17 @@ impl LiveJob {
         self.handle.status().state.is_final()
     }
 
+    /// Whether nothing of it runs any more in this host.
+    pub(crate) fn is_gone(&self) -> bool {
+        *self.handle.gone().borrow()
+    }
+
+    /// Waits until nothing of it runs any more in this host.
+    pub(crate) async fn until_gone(&self) {
+        let mut gone = self.handle.gone();
+        gone.wait_for(|gone| *gone).await.expect("the sender lives in the handle");
+    }
+
     /// The right to put letters back, held by one at a time. Blocks.
     pub(crate) fn replaying(&self) -> MutexGuard<'_, ()> {
         self.replaying.lock().unwrap_or_else(PoisonError::into_inner)

@@ -26,7 +26,7 @@ use gristmill_ports::catalog::{Catalog, JobRecord};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::ingress::Ingress;
 use gristmill_ports::module_registry::ModuleRegistry;
-use gristmill_ports::{Clock, Parts, PortError};
+use gristmill_ports::{CheckpointStore, Clock, Parts, PortError};
 use gristmill_types::{JobId, ModuleHash};
 use tokio::sync::{Mutex, Semaphore, watch};
 
@@ -49,6 +49,9 @@ const STREAMS: usize = 256;
 /// The parts of one job, made by the host's wiring.
 pub type PartsFor = Arc<dyn Fn(&JobRecord) -> Arc<dyn Parts> + Send + Sync>;
 
+/// Forgets what a job left.
+pub type ForgetJob = Arc<dyn Fn(&JobId) -> Result<(), PortError> + Send + Sync>;
+
 /// What `${env:X}` stands for; `None` if there is no such variable.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -62,6 +65,10 @@ pub struct ControlParts {
     pub dead_letters: Arc<dyn DeadLetterStore>,
     /// Takes posted events.
     pub ingress: Arc<dyn Ingress>,
+    /// Where checkpoints are kept.
+    pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Forgets what else a job left on this host, such as logs of posted events.
+    pub forget_job: ForgetJob,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes the parts of a job.

@@ -1,9 +1,10 @@
 //! Beginning and end of a host's life, as far as the control is concerned.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use gristmill_ports::catalog::{JobState, OperationStatus};
+use gristmill_ports::catalog::{JobRecord, JobState, OperationStatus};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -11,33 +12,50 @@ use super::jobs::orphans;
 use super::operations::LISTED;
 use super::{Control, ControlError};
 
-/// What jobs and operations are told that nobody finished.
-const LEFT_BEHIND: &str = "the host stopped while the job was running; submit it again";
-
-/// How long cancelled jobs may take to end: a guest may be in the middle of a call.
-const AFTER_CANCEL: Duration = Duration::from_secs(5);
+/// How long jobs that are broken off may take to end: a guest may be in the middle of a call.
+const AFTER_BREAK: Duration = Duration::from_secs(5);
 
 impl Control {
-    /// Settles what an earlier host left unfinished; from then on this one is ready. Blocks: call it before serving.
+    /// Settles what an earlier host left unfinished: its jobs go on from their newest checkpoints. From then on this one
+    /// is ready. Call it before serving.
     ///
     /// # Errors
     /// If the catalog cannot be read or written.
-    pub fn restore(&self) -> Result<(), ControlError> {
-        let catalog = &*self.parts.catalog;
-        let now_ms = self.now_ms();
-        for mut job in orphans(catalog)? {
-            tracing::warn!(job = %job.id, state = %job.state, "found unfinished; now FAILED");
-            (job.state, job.cause, job.changed_ms) = (JobState::Failed, Some(LEFT_BEHIND.to_owned()), now_ms);
-            catalog.put_job(&job)?;
-        }
-        let unfinished = catalog.operations(LISTED)?.into_iter().filter(|one| one.status == OperationStatus::Running);
-        for mut operation in unfinished {
-            (operation.status, operation.changed_ms) = (OperationStatus::Failed, now_ms);
-            operation.detail = json!({"message": "the host stopped before it was done"});
-            catalog.put_operation(&operation)?;
+    pub async fn restore(self: &Arc<Self>) -> Result<(), ControlError> {
+        self.settle_operations().await?;
+        for record in self.ask(|catalog| orphans(catalog)).await? {
+            let (id, state) = (record.id.clone(), record.state);
+            match self.relaunch(record.clone(), None).await {
+                Ok(_) => tracing::info!(job = %id, was = %state, "found unfinished; goes on"),
+                Err(error) => {
+                    tracing::warn!(job = %id, was = %state, %error, "found unfinished; now FAILED");
+                    let now_ms = self.now_ms();
+                    let failed = JobRecord {
+                        state: JobState::Failed,
+                        cause: Some(format!("it cannot go on after the host's restart: {error}")),
+                        changed_ms: now_ms,
+                        ..record
+                    };
+                    self.ask(move |catalog| catalog.put_job(&failed)).await?;
+                }
+            }
         }
         self.ready.store(true, Ordering::Release);
         Ok(())
+    }
+
+    async fn settle_operations(&self) -> Result<(), ControlError> {
+        let now_ms = self.now_ms();
+        self.ask(move |catalog| {
+            let operations = catalog.operations(LISTED)?.into_iter();
+            for mut operation in operations.filter(|one| one.status == OperationStatus::Running) {
+                (operation.status, operation.changed_ms) = (OperationStatus::Failed, now_ms);
+                operation.detail = json!({"message": "the host stopped before it was done"});
+                catalog.put_operation(&operation)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Whether requests make sense: restored, and not on the way out.
@@ -57,28 +75,28 @@ impl Control {
         self.closing.subscribe()
     }
 
-    /// Asks every job to stop, waits, cancels those that have not; used when the host ends.
+    /// Lets every job make a last checkpoint and leave, waits, breaks off those that have not; used when the host ends.
+    /// They go on when it is back.
     pub async fn drain(&self, grace: Duration) {
         self.close();
-        let running = || self.live.all().into_iter().filter(|live| !live.has_ended());
-        // A job that ends by itself in between refuses, which is as good.
-        for live in running() {
-            let _ = live.handle().stop();
-        }
-        if tokio::time::timeout(grace, self.all_recorded()).await.is_ok() {
+        let running = || self.live.all().into_iter().filter(|live| !live.is_gone());
+        running().for_each(|live| live.handle().suspend());
+        if tokio::time::timeout(grace, self.all_gone()).await.is_ok() {
             return;
         }
-        for live in running() {
-            let _ = live.handle().cancel();
-        }
-        if tokio::time::timeout(AFTER_CANCEL, self.all_recorded()).await.is_err() {
-            tracing::error!("some jobs did not end; they are recorded as failed when the host starts again");
+        running().for_each(|live| live.handle().abandon());
+        if tokio::time::timeout(AFTER_BREAK, self.all_gone()).await.is_err() {
+            tracing::error!("some jobs did not end; they go on from their newest checkpoints when the host is back");
         }
     }
 
-    async fn all_recorded(&self) {
+    async fn all_gone(&self) {
         for live in self.live.all() {
-            live.until_recorded().await;
+            live.until_gone().await;
+            // What it said last is written down, unless it goes on later.
+            if live.has_ended() {
+                live.until_recorded().await;
+            }
         }
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_dataflow::canonical_json;
+use gristmill_ports::PortError;
 use gristmill_ports::catalog::{JobRecord, JobState};
-use gristmill_runtime::JobStatus;
-use gristmill_types::JobId;
+use gristmill_runtime::{JobStatus, StartError, forget_run};
+use gristmill_types::{CheckpointId, JobId};
 
 use super::assess::{PreparedJob, ReadJob};
+use super::jobs::wrong_state;
 use super::live::{LiveJob, MOST_RUNNING};
 use super::{Assessment, Control, ControlError, JobView, blocking};
 
@@ -114,14 +116,86 @@ impl Control {
             run: Some(spec.run),
         };
         self.parts.catalog.put_job(&record)?;
+        let run = spec.run;
         match gristmill_runtime::start(spec, (self.parts.parts_for)(&record)) {
-            Ok(handle) => Ok((Arc::new(LiveJob::new(handle, secrets)), record, assessment)),
+            Ok(handle) => {
+                // The new run has a folder and a log of its own; what the old one had is of no use any more.
+                if let Some(Err(error)) = before.map(|before| self.forget_run(before)) {
+                    tracing::warn!(job = %record.id, %error, "the checkpoints of the run before stay");
+                }
+                Ok((Arc::new(LiveJob::new(handle, secrets)), record, assessment))
+            }
             Err(error) => {
+                if let Err(error) = forget_run(&*self.parts.checkpoints, &record.id, run) {
+                    tracing::warn!(job = %record.id, %error, "what a job that did not start has stored stays");
+                }
                 self.undo(&record.id, before);
                 let message = secrets.hide(&error.to_string());
                 Err(ControlError::CannotStart { job: record.id, message })
             }
         }
+    }
+
+    fn forget_run(&self, job: &JobRecord) -> Result<(), PortError> {
+        job.run.map_or(Ok(()), |run| forget_run(&*self.parts.checkpoints, &job.id, run))
+    }
+
+    /// Lets a job that is not over, or that was ended, go on from its newest checkpoint, or from the one that is accepted.
+    ///
+    /// # Errors
+    /// If there is no such job, it runs, it ran on a host that made no checkpoints, or what it needs is gone.
+    pub async fn go_on(self: &Arc<Self>, id: &JobId, accept: Option<CheckpointId>) -> Result<JobView, ControlError> {
+        let mut gate = self.gate.lock().await;
+        let job = self.job(id).await?;
+        if gate.contains_key(id) || job.is_active() || job.live.as_ref().is_some_and(|live| !live.is_gone()) {
+            return Err(wrong_state(id, job.status().state, "started again"));
+        }
+        if matches!(job.record.state, JobState::Finished) {
+            return Err(wrong_state(id, job.record.state, "started again; submit it anew"));
+        }
+        let hashes = job.record.modules.iter().map(|(_, hash)| *hash).collect();
+        gate.insert(id.clone(), hashes);
+        drop(gate);
+        let outcome = self.relaunch(job.record, accept).await;
+        self.gate.lock().await.remove(id);
+        outcome
+    }
+
+    /// Starts a job of the catalog again, as the run that it was.
+    pub(super) async fn relaunch(
+        self: &Arc<Self>,
+        mut record: JobRecord,
+        accept: Option<CheckpointId>,
+    ) -> Result<JobView, ControlError> {
+        let Some(run) = record.run else {
+            return Err(ControlError::CannotStart {
+                job: record.id,
+                message: "it ran on a host that made no checkpoints; submit it again".to_owned(),
+            });
+        };
+        let permit = self.compiling.acquire().await.expect("the semaphore is never closed");
+        let wanted = record.clone();
+        let prepared = self.ask_control(move |control| control.prepare(ReadJob::of_record(&wanted, &*control.parts.catalog)?));
+        let PreparedJob { mut spec, secrets, .. } = prepared.await?;
+        drop(permit);
+        let was = record.state;
+        (spec.run, spec.accepted, spec.paused) = (run, accept, was == JobState::Paused);
+        (record.state, record.cause, record.final_report) = (JobState::Starting, None, None);
+        let started = record.clone();
+        let live = self.ask_control(move |control| {
+            control.parts.catalog.put_job(&started)?;
+            let handle = gristmill_runtime::resume(spec, (control.parts.parts_for)(&started));
+            let cannot = |error: StartError| ControlError::CannotStart { job: started.id, message: error.to_string() };
+            Ok(Arc::new(LiveJob::new(handle.map_err(cannot)?, secrets)))
+        });
+        let live = live.await?;
+        if was == JobState::Stopping {
+            // A job that is over already needs no stop.
+            let _ = live.handle().stop_when_it_runs();
+        }
+        self.live.insert(Arc::clone(&live));
+        tokio::spawn(Arc::clone(self).record(Arc::clone(&live), record.clone()));
+        Ok(JobView { record, live: Some(live) })
     }
 
     fn undo(&self, id: &JobId, before: Option<&JobRecord>) {
@@ -151,7 +225,18 @@ impl Control {
             }
             live.tell(status);
             self.write_down(&record).await;
-            states.changed().await.expect("the handle in `live` holds the sender");
+            tokio::select! {
+                // An end is seen before it is seen that nothing runs any more.
+                biased;
+                changed = states.changed() => changed.expect("the handle in `live` holds the sender"),
+                () = live.until_gone() => {
+                    // What was said last may have been said in between.
+                    if !states.has_changed().unwrap_or(false) {
+                        tracing::info!(job = %record.id, state = %record.state, "the job goes on when the host is back");
+                        return;
+                    }
+                }
+            }
         }
         tracing::info!(job = %record.id, state = %record.state, cause = record.cause, "job ended");
         self.live.ended(&record.id);
