@@ -61,7 +61,9 @@ fn measure(disk: &Path, clients: usize) {
 /// Whether the post was acknowledged.
 fn post(ingress: &dyn Ingress, job: &JobId, source: &NodeId) -> bool {
     let (tell, told) = mpsc::sync_channel(1);
-    let on_durable = Box::new(move |how: Result<(), _>| drop(tell.send(how.is_ok())));
+    let on_durable = Box::new(move |how: Result<(), _>| {
+        tell.send(how.is_ok()).ok();
+    });
     let offer = Offer { events: vec![vec![b'x'; 100]], idempotency_key: None, on_durable };
     match ingress.offer(job, source, offer) {
         IngressAnswer::Taken => told.recv().is_ok_and(|is_durable| is_durable),

@@ -315,7 +315,7 @@ impl State {
 
 impl Waiting {
     /// What goes into the log of it; nothing if it is there already, or will be.
-    pub(super) fn to_log(&mut self) -> Option<LoggedOffer> {
+    pub(super) fn take_events(&mut self) -> Option<LoggedOffer> {
         let events = std::mem::take(&mut self.events);
         (!self.follows).then_some(LoggedOffer { key: self.key, events })
     }

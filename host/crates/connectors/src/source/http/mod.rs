@@ -30,7 +30,7 @@ use gristmill_types::{JobId, NodeId, RunId};
 
 use self::intake::Intake;
 use self::log::Log;
-use self::reader::{Earlier, HttpReader, resumed_at};
+use self::reader::{Earlier, HttpReader, of_source, resumed_at};
 use crate::format::event_reader::EventReader;
 
 /// Under the data directory.
@@ -101,8 +101,8 @@ impl Ingress for OpenSources {
 /// Opens the reader of a source.
 ///
 /// # Errors
-/// `Fatal` for paths that are none, and for a log that is damaged or does not have what was not read yet; `Retry` while
-/// the reader of an earlier attempt still lives.
+/// `Fatal` for paths that are none, and for a log that is damaged or does not have what was not read yet; `Retry` if the
+/// disk refuses, and while the reader of an earlier attempt still lives.
 pub(crate) fn open(
     context: &PartContext,
     spec: &SourceSpec,
@@ -120,7 +120,8 @@ pub(crate) fn open(
     sources.forget_runs_but(&context.job, context.run)?;
     let folder = sources.folder_of(&context.job).join(context.run.to_string()).join(node.as_str());
     let mut open = OpenSource::claim(sources, context)?;
-    let (log, keys) = Log::open(&folder, &sources.data_dir, http.log.as_u64()).map_err(fatal)?;
+    let opened = Log::open(&folder, &sources.data_dir, http.log.as_u64());
+    let (log, keys) = opened.map_err(|error| of_source(node, error))?;
     let next = resumed_at.unwrap_or_else(|| log.first());
     check(&log, next).map_err(fatal)?;
     let earlier = log.read_from(next).map(Earlier::new);

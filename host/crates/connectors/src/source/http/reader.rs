@@ -59,7 +59,7 @@ impl SourceReader for HttpReader {
             match earlier.take(bounds) {
                 Ok(events) if events.is_empty() => self.earlier = None,
                 Ok(events) => return Poll::Ready(Ok(Some(self.decode(&events)))),
-                Err(reason) => return Poll::Ready(Err(self.fatal(&reason))),
+                Err(error) => return Poll::Ready(Err(of_source(&self.node, error))),
             }
         }
         match self.intake.take(bounds.max_rows, bounds.max_bytes, context.waker()) {
@@ -101,10 +101,11 @@ impl HttpReader {
         }
         batch
     }
+}
 
-    fn fatal(&self, reason: &str) -> PortError {
-        PortError::fatal(format!("source `{}`: {reason}", self.node))
-    }
+/// The error with the name of the source before it.
+pub(super) fn of_source(node: &NodeId, error: PortError) -> PortError {
+    PortError { message: format!("source `{node}`: {}", error.message), ..error }
 }
 
 impl Earlier {
@@ -113,7 +114,7 @@ impl Earlier {
     }
 
     /// At least one event, then as long as the bounds permit; none if there are none left.
-    fn take(&mut self, bounds: ReadBounds) -> Result<Vec<Logged>, String> {
+    fn take(&mut self, bounds: ReadBounds) -> Result<Vec<Logged>, PortError> {
         let mut events = Vec::new();
         let mut bytes = 0;
         loop {
@@ -124,9 +125,11 @@ impl Earlier {
                 }
                 events.extend(self.read.pop_front());
             }
-            match self.log.next_group()? {
-                Some(group) => self.read.extend(logged(group)),
-                None => return Ok(events),
+            match self.log.next_group() {
+                Ok(Some(group)) => self.read.extend(logged(group)),
+                // It is told when the events before it are out.
+                Err(error) if events.is_empty() => return Err(error),
+                Ok(None) | Err(_) => return Ok(events),
             }
         }
     }

@@ -46,7 +46,7 @@ impl Writer {
     }
 
     fn append(&mut self, mut offers: Vec<Waiting>) {
-        let new: Vec<LoggedOffer> = offers.iter_mut().filter_map(Waiting::to_log).collect();
+        let new: Vec<LoggedOffer> = offers.iter_mut().filter_map(Waiting::take_events).collect();
         let (group, why) = if new.is_empty() {
             (None, None)
         } else {

@@ -11,6 +11,8 @@ mod segment;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use gristmill_ports::PortError;
+
 pub(super) use self::frame::{Group, LoggedOffer};
 use self::frame::{Payload, write_group};
 use self::segment::{Next, OpenSegment, SegmentReader, clear_unfinished, first_of, path_of, sync_folder};
@@ -44,9 +46,9 @@ impl Log {
     /// what the log is to hold at most: it consists of several segments even then.
     ///
     /// # Errors
-    /// A sentence: the disk refuses, or the log is damaged.
-    pub(super) fn open(folder: &Path, root: &Path, most_bytes: u64) -> Result<(Self, Keys), String> {
-        let refused = |error: io::Error| format!("cannot use `{}`: {error}", folder.display());
+    /// `Retry` if the disk refuses, `Fatal` if the log is damaged.
+    pub(super) fn open(folder: &Path, root: &Path, most_bytes: u64) -> Result<(Self, Keys), PortError> {
+        let refused = |error: io::Error| PortError::retry(format!("cannot use `{}`: {error}", folder.display()));
         make(folder, root).map_err(refused)?;
         clear_unfinished(folder).map_err(refused)?;
         let mut segments = list(folder).map_err(refused)?;
@@ -178,7 +180,7 @@ fn list(folder: &Path) -> io::Result<Vec<Segment>> {
 }
 
 /// Finds the end of the last segment, and the keys of the whole log. Gives the number of the next event.
-fn recover(reader: &mut SegmentReader, keys: &mut Keys) -> Result<u64, String> {
+fn recover(reader: &mut SegmentReader, keys: &mut Keys) -> Result<u64, PortError> {
     let mut next = reader.header.first;
     loop {
         match reader.next()? {
@@ -195,12 +197,12 @@ fn recover(reader: &mut SegmentReader, keys: &mut Keys) -> Result<u64, String> {
     }
 }
 
-fn damaged(reader: &SegmentReader) -> String {
-    format!(
+fn damaged(reader: &SegmentReader) -> PortError {
+    PortError::fatal(format!(
         "the log of posted events cannot be read on: {}; events that were acknowledged would be lost, so put the file back \
          from a copy, or run the job anew without it",
         reader.broken_place()
-    )
+    ))
 }
 
 impl Group {
@@ -232,8 +234,8 @@ impl LogReader {
     /// The next group, without its events before the first that was asked for. `None`: there is none.
     ///
     /// # Errors
-    /// A sentence if the log cannot be read on.
-    pub(super) fn next_group(&mut self) -> Result<Option<Group>, String> {
+    /// `Retry` if the disk refuses, `Fatal` if the log is damaged.
+    pub(super) fn next_group(&mut self) -> Result<Option<Group>, PortError> {
         while self.next < self.until {
             if self.segments.get(1).is_some_and(|following| *following <= self.next) {
                 self.segments.remove(0);
@@ -243,18 +245,38 @@ impl LogReader {
                 Some(reader) => reader,
                 None => self.current.insert(SegmentReader::open(&self.folder, self.segments[0])?),
             };
-            match reader.next()? {
-                Next::Frame(Payload::Keys(_)) => {}
-                Next::Frame(Payload::Group(group)) if group.first + group.events() <= self.next => {}
-                Next::Frame(Payload::Group(group)) if group.first <= self.next => {
-                    let read = self.next - group.first;
-                    self.next = group.first + group.events();
-                    return Ok(Some(group.behind(read)));
+            let expected = self.next;
+            let frame = reader.next().and_then(|next| match next {
+                // Numbers are missing.
+                Next::Frame(Payload::Group(group)) if group.first > expected => Err(damaged(reader)),
+                Next::Frame(frame) => Ok(frame),
+                Next::End | Next::Broken => Err(damaged(reader)),
+            });
+            match frame {
+                Ok(Payload::Keys(_)) => {}
+                Ok(Payload::Group(group)) => {
+                    if let Some(group) = self.not_read_of(group) {
+                        return Ok(Some(group));
+                    }
                 }
-                Next::Frame(Payload::Group(_)) | Next::End | Next::Broken => return Err(damaged(reader)),
+                Err(error) => {
+                    // The next try reads the segment anew, and passes over what was read of it.
+                    self.current = None;
+                    return Err(error);
+                }
             }
         }
         Ok(None)
+    }
+
+    /// The part of a group that was not read yet, if any.
+    fn not_read_of(&mut self, group: Group) -> Option<Group> {
+        let end = group.first + group.events();
+        let read = self.next.saturating_sub(group.first);
+        (end > self.next).then(|| {
+            self.next = end;
+            group.behind(read)
+        })
     }
 }
 

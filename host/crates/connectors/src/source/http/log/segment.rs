@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use gristmill_ports::PortError;
+
 use super::frame::{
     FRAME_HEADER, FRAME_MARK, Payload, SEGMENT_HEADER, SegmentHeader, payload_bytes, read_frame, write_keys,
 };
@@ -131,28 +133,29 @@ pub(super) struct SegmentReader {
 
 impl SegmentReader {
     /// # Errors
-    /// A sentence that names the file.
-    pub(super) fn open(folder: &Path, first: u64) -> Result<Self, String> {
+    /// `Retry` if the disk refuses, `Fatal` for a file that is no segment.
+    pub(super) fn open(folder: &Path, first: u64) -> Result<Self, PortError> {
         let path = path_of(folder, first);
-        let shown = || path.display();
-        let file = File::open(&path).map_err(|error| format!("cannot open `{}`: {error}", shown()))?;
+        let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
         let mut file = BufReader::with_capacity(BLOCK, file);
         let mut header = [0; SEGMENT_HEADER];
         let header = match file.read_exact(&mut header) {
             Ok(()) => SegmentHeader::decode(&header),
-            Err(error) => Err(error.to_string()),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err("its beginning is missing".to_owned()),
+            Err(error) => return Err(unreadable(&path, &error)),
         };
-        let header = header.map_err(|reason| format!("`{}` cannot be read: {reason}", shown()))?;
+        let refuse = |reason| PortError::fatal(format!("`{}` is no part of a log: {reason}", path.display()));
+        let header = header.map_err(refuse)?;
         if header.first != first {
-            return Err(format!("`{}` begins with event {}: it was renamed", shown(), header.first));
+            return Err(refuse(format!("it begins with event {}, so it was renamed", header.first)));
         }
         Ok(Self { path, file, header, bytes: SEGMENT_HEADER as u64, payload: Vec::new() })
     }
 
     /// # Errors
-    /// A sentence if the disk refuses.
-    pub(super) fn next(&mut self) -> Result<Next, String> {
-        self.read_next().map_err(|error| format!("cannot read `{}`: {error}", self.path.display()))
+    /// `Retry` if the disk refuses; the reader is not to be used again then.
+    pub(super) fn next(&mut self) -> Result<Next, PortError> {
+        self.read_next().map_err(|error| unreadable(&self.path, &error))
     }
 
     fn read_next(&mut self) -> io::Result<Next> {
@@ -178,11 +181,11 @@ impl SegmentReader {
     /// written only when all before it are durable.
     ///
     /// # Errors
-    /// A sentence if the disk refuses.
-    pub(super) fn has_more_behind(&mut self) -> Result<bool, String> {
+    /// `Retry` if the disk refuses.
+    pub(super) fn has_more_behind(&mut self) -> Result<bool, PortError> {
         let mut rest = Vec::new();
         let read = self.file.seek(SeekFrom::Start(self.bytes)).and_then(|_| self.file.read_to_end(&mut rest));
-        read.map_err(|error| format!("cannot read `{}`: {error}", self.path.display()))?;
+        read.map_err(|error| unreadable(&self.path, &error))?;
         let is_whole = |at: usize| {
             let (header, rest) = rest[at..].split_first_chunk()?;
             read_frame(self.header.salt, header, rest.get(..payload_bytes(header)?)?)
@@ -193,6 +196,13 @@ impl SegmentReader {
     /// The place that cannot be read, for people.
     pub(super) fn broken_place(&self) -> String {
         format!("`{}` is damaged at byte {}", self.path.display(), self.bytes)
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> PortError {
+    match error.kind() {
+        ErrorKind::NotFound => PortError::fatal(format!("`{}` is gone; put it back, or run the job anew", path.display())),
+        _ => PortError::retry(format!("cannot read `{}`: {error}", path.display())),
     }
 }
 
