@@ -1,13 +1,16 @@
 //! Idempotency keys: a client that did not hear the answer sends the same request again and gets the first answer.
 //!
 //! Only success is remembered. A refused request changed nothing, so it may be repaired and sent under the same key.
+//!
+//! The keys of posted events are not kept here but with the events, in the log of their source: an answer is remembered
+//! only after it was given, and the host may go down in between.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gristmill_ports::catalog::RememberedAnswer;
@@ -18,6 +21,8 @@ use crate::problem::{Code, Refused};
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer is one from before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// The route whose keys are kept elsewhere.
+const EVENTS: &str = "/v1/jobs/{job}/sources/{source}/events";
 /// Longest key in bytes.
 const MAX_KEY_BYTES: usize = 255;
 /// Largest answer that is remembered; ours are a few KiB.
@@ -53,19 +58,27 @@ impl Drop for Claim {
     }
 }
 
+/// The idempotency key of a request, if it has one.
+pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let Some(key) = headers.get(KEY) else { return Ok(None) };
+    let is_good = |key: &&str| !key.is_empty() && key.len() <= MAX_KEY_BYTES;
+    key.to_str().ok().filter(is_good).map(Some).ok_or_else(|| {
+        Refused::new(Code::BadRequest, "the idempotency key has 1 to 255 printable ASCII characters")
+            .hint("make a new one for each action, such as a UUID")
+    })
+}
+
 /// Middleware: answers a POST from memory if its key has been answered before.
 pub(crate) async fn answer_once(State(memory): State<Arc<Idempotency>>, request: Request, next: Next) -> Response {
-    let Some(key) = request.headers().get(KEY).filter(|_| request.method() == Method::POST) else {
+    let kept_elsewhere = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == EVENTS);
+    if request.method() != Method::POST || kept_elsewhere {
         return next.run(request).await;
-    };
-    match key.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => {
-            let key = key.to_owned();
-            answer(&memory, key, request, next).await.unwrap_or_else(Refused::into_response)
-        }
-        Ok(_) | Err(_) => Refused::new(Code::BadRequest, "the idempotency key has 1 to 255 printable ASCII characters")
-            .hint("make a new one for each action, such as a UUID")
-            .into_response(),
+    }
+    let key = key_of(request.headers()).map(|key| key.map(str::to_owned));
+    match key {
+        Ok(None) => next.run(request).await,
+        Ok(Some(key)) => answer(&memory, key, request, next).await.unwrap_or_else(Refused::into_response),
+        Err(refused) => refused.into_response(),
     }
 }
 

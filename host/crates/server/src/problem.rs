@@ -33,6 +33,7 @@ pub(crate) enum Code {
     CannotStart,
     IdempotencyMismatch,
     Backpressure,
+    NotDurable,
     Busy,
     NotReady,
     Timeout,
@@ -75,6 +76,9 @@ impl Code {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", "the key belongs to another request")
             }
             Self::Backpressure => (StatusCode::TOO_MANY_REQUESTS, "backpressure", "the job is slower than its input"),
+            Self::NotDurable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not-durable", "the events could not be made durable")
+            }
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the host is starting or ending"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "the answer took too long"),
@@ -152,6 +156,8 @@ impl From<ControlError> for Refused {
             ControlError::WrongState { .. } => Code::WrongState,
             ControlError::Full { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
+            ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
+            ControlError::NotDurable { .. } => Code::NotDurable,
             ControlError::Busy(_) => Code::Busy,
             ControlError::Store(_) => Code::Storage,
             ControlError::Bug(_) => Code::Bug,
@@ -168,7 +174,7 @@ impl From<ControlError> for Refused {
                 problem.problems = found.into_iter().map(DocumentProblem::from).collect();
             }
             ControlError::Full { retry_after_ms, .. } => problem.retry_after_ms = Some(retry_after_ms),
-            ControlError::Busy(_) => problem.retry_after_ms = Some(1000),
+            ControlError::NotDurable { .. } | ControlError::Busy(_) => problem.retry_after_ms = Some(1000),
             ControlError::Store(error) => tracing::error!(%error, "the catalog failed"),
             ControlError::Bug(what) => tracing::error!(what, "bug: a request failed"),
             ControlError::BadName(_)
@@ -180,7 +186,8 @@ impl From<ControlError> for Refused {
             | ControlError::JobExists { .. }
             | ControlError::CannotStart { .. }
             | ControlError::WrongState { .. }
-            | ControlError::EventsTooLarge { .. } => {}
+            | ControlError::EventsTooLarge { .. }
+            | ControlError::KeyReused { .. } => {}
         }
         refused
     }

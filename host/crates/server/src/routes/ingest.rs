@@ -10,21 +10,25 @@ use serde_json::value::RawValue;
 use crate::api_types::{Accepted, Problem, RawBytes};
 use crate::control::Control;
 use crate::extract::{Answer, Answered, Path, json, media_type};
+use crate::idempotency::key_of;
 use crate::problem::{Code, Refused};
 
 /// Post events into a source
 ///
 /// `application/json`: one event, or an array of them; `application/x-ndjson`: one on each line; anything else: the body
-/// is one event. All are taken or none.
+/// is one event. All are taken or none. When they are, they are on the host's disk, and outlive it. An `Idempotency-Key` is
+/// kept with them: the same events under the same key are taken once, within a day and the source's newest 100 000 keys.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/sources/{source}/events", operation_id = "post_events", tag = "events",
     params(("job" = String, Path, description = "the job's id"), ("source" = String, Path, description = "an `http` source")),
     request_body(content((Value = "application/json"), (String = "application/x-ndjson"), (RawBytes = "application/octet-stream"))),
     responses(
-        (status = 202, body = Accepted, description = "all of them are taken"),
+        (status = 202, body = Accepted, description = "all of them are taken, and durable"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job or `http` source"),
         (status = 413, body = Problem, content_type = "application/problem+json", description = "more than the source can hold"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "the idempotency key was used for other events"),
         (status = 429, body = Problem, content_type = "application/problem+json", description = "no room; see `Retry-After`"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "they could not be made durable"),
     )
 )]
 pub(super) async fn post(
@@ -39,7 +43,8 @@ pub(super) async fn post(
             .hint("send an event as the body, an array of them as JSON, or one on each line as application/x-ndjson"));
     }
     let accepted = events.len();
-    control.offer(&job.parse()?, &source, events).await?;
+    let key = key_of(&headers)?.map(str::to_owned);
+    control.offer(&job.parse()?, &source, events, key).await?;
     Ok(Answer(StatusCode::ACCEPTED, Accepted { accepted }))
 }
 

@@ -40,6 +40,25 @@ async fn more_than_a_source_can_hold_is_too_large() {
 }
 
 #[tokio::test]
+async fn events_that_cannot_be_made_durable_are_not_taken() {
+    let host = Host::with_job().await;
+    host.parts.fill_disk();
+    let problem = host.post(SOURCE, "x").await.problem(503, "not-durable");
+    assert_eq!(problem["detail"], "source `in`: the log cannot be written: no space left on device");
+    assert_eq!(problem["retry_after_ms"], 1000);
+}
+
+#[tokio::test]
+async fn the_key_of_a_post_is_the_source_s_to_remember() {
+    let host = Host::with_job().await;
+    let once = host.post_once(SOURCE, "k1", "x").await;
+    assert_eq!(once.expect(StatusCode::ACCEPTED), json!({"accepted": 1}));
+    host.post_once(SOURCE, "k1", "x").await.expect(StatusCode::ACCEPTED);
+    host.post_once(SOURCE, "k1", "y").await.problem(422, "idempotency-mismatch");
+    host.post_once(SOURCE, "", "y").await.problem(400, "bad-request");
+}
+
+#[tokio::test]
 async fn events_for_nobody_are_refused_with_the_nearest_name() {
     let host = Host::with_job().await;
     let problem = host.post("/v1/jobs/orders/sources/inn/events", "x").await.problem(404, "not-found");

@@ -1,6 +1,6 @@
 //! Parts of jobs: a source that is posted into, a sink that remembers.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -8,7 +8,7 @@ use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
-use gristmill_ports::ingress::{Ingress, IngressAnswer};
+use gristmill_ports::ingress::{Ingress, IngressAnswer, Offer};
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::source::ReadBounds;
@@ -38,6 +38,10 @@ struct Posted {
     held: bool,
     events: VecDeque<Vec<u8>>,
     waker: Option<Waker>,
+    /// Keys that were used, and for which events.
+    keys: HashMap<String, Vec<Vec<u8>>>,
+    /// The disk takes nothing.
+    full_disk: bool,
 }
 
 impl MemoryParts {
@@ -49,10 +53,16 @@ impl MemoryParts {
     pub(crate) fn hold(&self) {
         self.posted.lock().unwrap().held = true;
     }
+
+    /// Nothing can be made durable from now on.
+    pub(crate) fn fill_disk(&self) {
+        self.posted.lock().unwrap().full_disk = true;
+    }
 }
 
 impl Ingress for MemoryParts {
-    fn offer(&self, job: &JobId, source: &NodeId, events: Vec<Vec<u8>>) -> IngressAnswer {
+    fn offer(&self, job: &JobId, source: &NodeId, offer: Offer) -> IngressAnswer {
+        let Offer { events, idempotency_key, on_durable } = offer;
         let mut posted = self.posted.lock().unwrap();
         if source.as_str() != "in" || posted.job.as_ref() != Some(job) {
             return IngressAnswer::NoSuchSource;
@@ -62,6 +72,18 @@ impl Ingress for MemoryParts {
         }
         if posted.events.len() + events.len() > ROOM {
             return IngressAnswer::Full { retry_after_ms: 1500 };
+        }
+        if posted.full_disk {
+            on_durable(Err(PortError::retry("the log cannot be written: no space left on device")));
+            return IngressAnswer::Taken;
+        }
+        on_durable(Ok(()));
+        if let Some(key) = idempotency_key {
+            match posted.keys.insert(key, events.clone()) {
+                Some(used) if used != events => return IngressAnswer::KeyReused,
+                Some(_) => return IngressAnswer::Taken,
+                None => {}
+            }
         }
         posted.events.extend(events);
         if let Some(waker) = posted.waker.take() {
