@@ -145,6 +145,20 @@ pub enum ControlError {
         /// Bytes of its buffer.
         buffer_bytes: u64,
     },
+    /// The idempotency key stands for other events.
+    #[error("the idempotency key was used for other events of source `{source_id}`")]
+    KeyReused {
+        /// The source.
+        source_id: NodeId,
+    },
+    /// Events could not be made durable, so they were not taken.
+    #[error("source `{source_id}`: {why}")]
+    NotDurable {
+        /// The source.
+        source_id: NodeId,
+        /// What the source said.
+        why: PortError,
+    },
     /// Too much is under way: what the host is doing, as in `the host is …`.
     #[error("the host is {0}")]
     Busy(String),
@@ -239,6 +253,8 @@ impl ControlError {
             Self::EventsTooLarge { .. } => {
                 "send fewer events in a request, or give the source a larger `buffer` in the job document".to_owned()
             }
+            Self::KeyReused { .. } => "make a new key for each post".to_owned(),
+            Self::NotDurable { .. } => "look at the host's disk, then send the same events again".to_owned(),
             Self::Busy(_) => "try again in a moment".to_owned(),
             Self::Store(_) => "look at the host's disk and at its log".to_owned(),
             Self::Bug(_) => "please report it, with the host's log".to_owned(),
