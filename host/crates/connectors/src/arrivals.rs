@@ -66,13 +66,7 @@ struct State {
 impl Arrivals {
     /// A queue for so many bytes.
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = State {
-            items: VecDeque::new(),
-            cost: 0,
-            waiting: Vec::new(),
-            end: None,
-            trouble: None,
-        };
+        let state = State { items: VecDeque::new(), cost: 0, waiting: Vec::new(), end: None, trouble: None };
         Self { state: Mutex::new(state), room: Notify::new(), capacity }
     }
 

@@ -79,12 +79,7 @@ impl OpenFile {
     ///
     /// # Errors
     /// A sentence.
-    pub(super) fn resume(
-        file: &Listed,
-        csv: Option<&CsvFormat>,
-        leave_out: u64,
-        place: Place,
-    ) -> Result<Self, String> {
+    pub(super) fn resume(file: &Listed, csv: Option<&CsvFormat>, leave_out: u64, place: Place) -> Result<Self, String> {
         if place.offset == 0 {
             return Self::open(file, csv, leave_out);
         }

@@ -83,7 +83,9 @@ impl Shelf {
             let shown = &file.shown;
             let mut opened = File::open(&file.path).map_err(|error| format!("cannot open `{shown}`: {error}"))?;
             position.identity.check(&mut opened).map_err(|difference| {
-                format!("`{shown}` {difference}; put back what was there, or run the job anew to read what is there now")
+                format!(
+                    "`{shown}` {difference}; put back what was there, or run the job anew to read what is there now"
+                )
             })?;
             let has_grown = opened.metadata().is_ok_and(|now| now.len() > position.identity.bytes);
             if position.finished && !has_grown {

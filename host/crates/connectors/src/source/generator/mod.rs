@@ -87,9 +87,7 @@ fn first_event(spec: &SourceSpec, generator: &GeneratorSource) -> u64 {
         // Where the document says where the time stands, it is read from the values.
         Start::EventTime(_) if spec.event_time.is_some() => 0,
         // One event a millisecond.
-        Start::EventTime(moment) => {
-            u64::try_from(i128::from(moment.0) - i128::from(generator.start_time)).unwrap_or(0)
-        }
+        Start::EventTime(moment) => u64::try_from(i128::from(moment.0) - i128::from(generator.start_time)).unwrap_or(0),
     }
 }
 

@@ -190,6 +190,5 @@ impl Drop for OpenSource {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

@@ -160,10 +160,8 @@ fn a_replay_that_goes_on_repeats_no_event_and_no_letter_and_keeps_step() {
         both.events.append(&batch.events);
         both.undecodable.extend(batch.undecodable);
         // Looks ahead, and holds what it finds.
-        let polled = reader.poll_next(
-            &mut Context::from_waker(Waker::noop()),
-            ReadBounds { max_rows: 0, max_bytes: 0, now_ms: 42 },
-        );
+        let polled = reader
+            .poll_next(&mut Context::from_waker(Waker::noop()), ReadBounds { max_rows: 0, max_bytes: 0, now_ms: 42 });
         if let Poll::Ready(Ok(Some(batch))) = polled {
             both.events.append(&batch.events);
             both.undecodable.extend(batch.undecodable);

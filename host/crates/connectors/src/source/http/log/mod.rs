@@ -293,6 +293,5 @@ impl Group {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

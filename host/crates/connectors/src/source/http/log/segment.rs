@@ -201,7 +201,9 @@ impl SegmentReader {
 
 fn unreadable(path: &Path, error: &io::Error) -> PortError {
     match error.kind() {
-        ErrorKind::NotFound => PortError::fatal(format!("`{}` is gone; put it back, or run the job anew", path.display())),
+        ErrorKind::NotFound => {
+            PortError::fatal(format!("`{}` is gone; put it back, or run the job anew", path.display()))
+        }
         _ => PortError::retry(format!("cannot read `{}`: {error}", path.display())),
     }
 }
