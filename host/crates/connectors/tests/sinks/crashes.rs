@@ -8,6 +8,7 @@ use gristmill_checkpoint::Committable;
 use gristmill_types::{AttemptId, CheckpointId};
 
 use super::kinds::Kind;
+use super::server::Server;
 use super::world::{Checkpoint, World};
 
 const EVENTS: u64 = 8;
@@ -116,6 +117,7 @@ fn many_files_are_whole_wherever_the_host_dies() {
 
 #[test]
 fn a_table_is_whole_wherever_the_host_dies() {
+    let _one_for_all = Server::running();
     dies_at(Kind::postgres, &LOADING);
 }
 

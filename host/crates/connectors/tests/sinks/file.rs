@@ -251,11 +251,35 @@ fn a_parquet_file_of_many_row_groups_is_whole() {
 fn a_file_has_one_writer_at_a_time() {
     let world = World::new();
     let first = world.attempt(&file("out/rows.jsonl"), 1, None);
-    let error =
-        world.open(&file("./out/rows.jsonl"), &world.context(2, 0, 1), None).err().expect("it is being written");
+    let mut other = world.context(2, 0, 1);
+    other.node = "other".parse().unwrap();
+    let open = || world.open(&file("./out/rows.jsonl"), &other, None);
+    let error = open().err().expect("it is being written");
     assert!(error.message.contains("rows.jsonl`: another sink, job or program is writing it"), "{error}");
     drop(first);
-    world.attempt(&file("out/rows.jsonl"), 2, None);
+    open().unwrap();
+}
+
+#[test]
+fn an_attempt_goes_on_while_the_one_before_it_is_only_stopped() {
+    let world = World::new();
+    let spec = file("out/rows.jsonl");
+    let mut stopped = world.attempt(&spec, 1, None);
+    stopped.write([1]);
+    let decided = stopped.checkpoint(1);
+    stopped.write([2]);
+    let mut committer = world.committer(&spec, 2);
+    committer.abort_all_but(&decided.committables, &[AttemptId(1)]).unwrap();
+    world.commit(&mut *committer, 1, &decided.committables).unwrap();
+    let mut successor = world.attempt(&spec, 2, Some(&decided));
+    successor.write([2, 3]);
+    let next = successor.checkpoint(2);
+    // It wakes up, cuts in good faith, and learns that it is fenced.
+    let mut cut = stopped.sink.pre_commit(gristmill_types::CheckpointId(2)).unwrap().unwrap();
+    world.commit(&mut *world.committer(&spec, 1), 1, &decided.committables).unwrap();
+    world.commit(&mut *committer, 2, &next.committables).unwrap();
+    assert!(cut.seal(&*world.files).is_err(), "its staged file was thrown away");
+    assert_eq!(content(&world), ["{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n"]);
 }
 
 #[test]

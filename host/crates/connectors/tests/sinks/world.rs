@@ -31,7 +31,7 @@ pub(crate) struct World {
     /// Another for each: they share a database.
     pub(crate) run: RunId,
     pub(crate) directory: TempDir,
-    files: Arc<dyn FileStore>,
+    pub(crate) files: Arc<dyn FileStore>,
     connectors: Connectors,
     _runtime: Runtime,
     _company: Company,

@@ -58,7 +58,7 @@ pub(crate) fn open(
             "it is a symbolic link, which would be replaced instead of the file; name the file that it points to";
         return Err(refuse(reason.to_owned()));
     }
-    let lock = Lock::of(&path).map_err(refuse)?;
+    let lock = Lock::of(&path, context).map_err(refuse)?;
     one::open(context, &path, encoder, lock, resume)
 }
 

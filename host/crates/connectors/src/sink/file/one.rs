@@ -3,6 +3,8 @@
 //! The writer knows how long the target will be once all its pieces are committed, so each piece has its place before the
 //! one before it is there.
 
+use std::path::Path;
+
 use gristmill_checkpoint::FileRef;
 use gristmill_checkpoint::coordinator::Staged;
 use gristmill_ports::checkpoint_store::FileStore;
@@ -11,7 +13,6 @@ use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::{PortError, Sink, StagedOutput};
 use gristmill_types::{AttemptId, CheckpointId, EventBatch, NodeId, SubtaskIndex};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 use super::lock::Lock;
 use super::place::Place;
@@ -56,7 +57,7 @@ pub(super) fn open(
         length: position.length,
         staged: 0,
         tally: Tally::going_on(position.taken, true),
-        _lock: lock,
+        lock,
     }))
 }
 
@@ -75,7 +76,7 @@ struct OneFile {
     /// How many pieces this writer has begun.
     staged: u64,
     tally: Tally,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl OneFile {
@@ -110,6 +111,7 @@ impl Sink for OneFile {
 
     /// The first piece is cut even if it is empty: so the file of a run without events is empty, or has its header.
     fn pre_commit(&mut self, _checkpoint: CheckpointId) -> Result<Option<Box<dyn StagedOutput>>, PortError> {
+        self.lock.renew();
         if self.length.is_none() {
             self.piece()?;
         }
