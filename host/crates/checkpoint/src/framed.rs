@@ -70,10 +70,9 @@ pub fn encode<T: Serialize>(magic: Magic, version: u16, value: &T) -> Vec<u8> {
 /// # Errors
 /// What is wrong with it.
 pub fn decode<T: DeserializeOwned>(magic: Magic, known: u16, record: &[u8]) -> Result<T, Damaged> {
-    let (header, rest) = record.split_at_checked(HEADER).ok_or(Damaged::Length {
-        found: record.len(),
-        expected: (HEADER + CHECKSUM) as u64,
-    })?;
+    let (header, rest) = record
+        .split_at_checked(HEADER)
+        .ok_or(Damaged::Length { found: record.len(), expected: (HEADER + CHECKSUM) as u64 })?;
     if header[..4] != magic {
         return Err(Damaged::Magic);
     }

@@ -81,7 +81,10 @@ mod tests {
         assert_eq!(folder.slot(Slot(7)), "jobs/orders/000000000000002a/chain/00000000000000000007");
         let file = FileRef { attempt: AttemptId(1), number: 3, hash: FileHash([0xab; 32]), bytes: 9 };
         let hash = "ab".repeat(32);
-        assert_eq!(folder.file(&file), format!("jobs/orders/000000000000002a/files/0000000000000001/0000000000000003-{hash}"));
+        assert_eq!(
+            folder.file(&file),
+            format!("jobs/orders/000000000000002a/files/0000000000000001/0000000000000003-{hash}")
+        );
         assert_eq!(RunFolder::slot_of(&folder.slot(Slot(7))), Some(Slot(7)));
         for no_slot in ["jobs/orders/x/chain/.tmp", "jobs/orders/x/chain/+0000000000000000007", ""] {
             assert_eq!(RunFolder::slot_of(no_slot), None, "{no_slot}");

@@ -85,7 +85,9 @@ pub enum Refusal {
         why: Damaged,
     },
     /// What was accepted is not there.
-    #[error("checkpoint {0} is not in the chain or cannot be used; `gristmill job checkpoints JOB` lists those that can")]
+    #[error(
+        "checkpoint {0} is not in the chain or cannot be used; `gristmill job checkpoints JOB` lists those that can"
+    )]
     NoSuchCheckpoint(CheckpointId),
 }
 

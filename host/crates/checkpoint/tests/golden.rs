@@ -93,8 +93,7 @@ fn page() -> NodeSnapshot {
 
 #[expect(clippy::disallowed_methods, reason = "golden files are files")]
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
-    let path: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "../../../tests/fixtures/checkpoints/v1", name].iter().collect();
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../../tests/fixtures/checkpoints/v1", name].iter().collect();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, written).unwrap();

@@ -95,13 +95,7 @@ impl Ledger {
     }
 
     /// Puts one file in the place of neighbours. If they are no neighbours any more, the file is of no use.
-    pub(super) fn merged(
-        &mut self,
-        node: &NodeId,
-        subtask: SubtaskIndex,
-        replaced: &[FileRef],
-        by: Option<StateFile>,
-    ) {
+    pub(super) fn merged(&mut self, node: &NodeId, subtask: SubtaskIndex, replaced: &[FileRef], by: Option<StateFile>) {
         let files = self.files_mut(node, subtask);
         let mut runs = files.windows(replaced.len().max(1));
         match runs.position(|run| run.iter().map(|one| one.file).eq(replaced.iter().copied())) {
@@ -142,7 +136,8 @@ impl Ledger {
             for part in &mut subtasks {
                 part.files = setup.files.get(part.subtask.at()).cloned().unwrap_or_default();
             }
-            let page = NodeSnapshot { node: node.clone(), module: setup.module, states: setup.states.clone(), subtasks };
+            let page =
+                NodeSnapshot { node: node.clone(), module: setup.module, states: setup.states.clone(), subtasks };
             named.extend(page.files());
             let stand: Vec<_> = page.subtasks.iter().flat_map(|part| &part.splits).cloned().collect();
             if !stand.is_empty() {
@@ -150,7 +145,9 @@ impl Ledger {
             }
             let bytes = page.encode();
             let hash = NodeSnapshot::hash_of(&bytes);
-            if let Some(stored) = self.stored_pages.iter().find(|stored| stored.node == node && stored.file.hash == hash) {
+            if let Some(stored) =
+                self.stored_pages.iter().find(|stored| stored.node == node && stored.file.hash == hash)
+            {
                 refs.push(stored.clone());
                 continue;
             }
@@ -185,8 +182,7 @@ impl Ledger {
         self.next_slot = stored.slot.next();
         self.parent = Some(manifest.checkpoint);
         self.stored_pages.clone_from(&manifest.pages);
-        let retained =
-            Retained { slot: stored.slot, checkpoint: manifest.checkpoint, files: stored.named.clone() };
+        let retained = Retained { slot: stored.slot, checkpoint: manifest.checkpoint, files: stored.named.clone() };
         self.retained.push_back(retained);
         // Not those of which it was heard, while the manifest was on its way, that an earlier permit has committed them.
         let open: BTreeSet<_> = self.uncommitted.iter().map(|one| one.id).collect();
@@ -197,6 +193,7 @@ impl Ledger {
 
     /// What need not be kept any more.
     pub(super) fn retire(&mut self, keep: usize) -> Garbage {
+        // The newest checkpoint names all of these. They are looked at once more, for what is deleted is gone.
         let in_lists = self.nodes.iter().flat_map(|node| node.files.iter().flatten()).map(|file| file.file);
         let to_commit = self.uncommitted.iter().flat_map(|one| one.files.iter().copied());
         let pages = self.stored_pages.iter().map(|page| page.file);

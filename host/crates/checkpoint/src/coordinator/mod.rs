@@ -12,11 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, SubtaskIndex};
 
+use self::ledger::Ledger;
 pub use self::words::{
     Ack, Action, End, Event, Failure, GiveUp, NodePart, NodeSetup, Now, Participant, Policy, Report, Setup, Staged,
     Stats, SubtaskStats, ToStore,
 };
-use self::ledger::Ledger;
 use crate::snapshot::StateFile;
 
 /// While more than this many decided committables wait for their commit, no further checkpoint is begun: a sink that

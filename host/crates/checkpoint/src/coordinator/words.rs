@@ -232,7 +232,9 @@ pub enum End {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GiveUp {
     /// Another attempt has taken the run over. Starting again would take it back, and never end.
-    #[error("attempt {by} has taken the job over (slot {slot} of its chain): it runs on another host, or twice on this")]
+    #[error(
+        "attempt {by} has taken the job over (slot {slot} of its chain): it runs on another host, or twice on this"
+    )]
     Fenced {
         /// Where the stranger stands.
         slot: Slot,

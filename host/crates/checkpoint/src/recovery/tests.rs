@@ -88,10 +88,18 @@ fn an_attempt_goes_on_from_where_the_run_stands() {
 #[test]
 fn a_decided_checkpoint_is_never_skipped_in_silence() {
     let table = [
-        ("corrupt newest", facts(vec![whole(3), whole(5), Fact::Damaged(TORN)]), format!("refuse in slot {}, or accept 5", Slot(2))),
+        (
+            "corrupt newest",
+            facts(vec![whole(3), whole(5), Fact::Damaged(TORN)]),
+            format!("refuse in slot {}, or accept 5", Slot(2)),
+        ),
         ("newest with missing files", facts(vec![whole(3), holed(5)]), "refuse 5, or accept 3".to_owned()),
         ("nothing usable", facts(vec![holed(3), holed(5)]), "refuse 5, or accept 0".to_owned()),
-        ("corrupt older", facts(vec![Fact::Damaged(TORN), holed(3), whole(5)]), "restore 5 of slot 2, claim 3, above 5".to_owned()),
+        (
+            "corrupt older",
+            facts(vec![Fact::Damaged(TORN), holed(3), whole(5)]),
+            "restore 5 of slot 2, claim 3, above 5".to_owned(),
+        ),
         ("the one gone on from is gone", facts(vec![claim(Some(5), 5)]), "refuse 5, or accept 0".to_owned()),
         ("it is damaged since", facts(vec![whole(3), holed(5), claim(Some(5), 5)]), "refuse 5, or accept 3".to_owned()),
         (
@@ -128,7 +136,11 @@ fn what_was_accepted_is_gone_on_from_and_stays_accepted() {
             "restore 3 of slot 0, claim 4, above 5",
         ),
         ("the beginning, accepted before", facts(vec![holed(5), claim(None, 5)]), "begin, claim 2, above 5"),
-        ("repaired, and accepted after all", accepting(5, vec![whole(3), whole(5), claim(Some(3), 5)]), "restore 5 of slot 1, claim 3, above 5"),
+        (
+            "repaired, and accepted after all",
+            accepting(5, vec![whole(3), whole(5), claim(Some(3), 5)]),
+            "restore 5 of slot 1, claim 3, above 5",
+        ),
     ];
     for (chain, facts, decision) in table {
         assert_eq!(in_words(&facts), decision, "{chain}");
@@ -140,7 +152,10 @@ fn numbers_ascend_behind_a_record_that_cannot_be_read() {
     let unread = || Fact::Damaged(TORN);
     assert_eq!(numbers_above(&facts(vec![whole(3), unread()])), CheckpointId(1_000_003));
     // Whoever came behind it left room already.
-    assert_eq!(numbers_above(&facts(vec![unread(), claim(None, 1_000_000), whole(1_000_001)])), CheckpointId(1_000_001));
+    assert_eq!(
+        numbers_above(&facts(vec![unread(), claim(None, 1_000_000), whole(1_000_001)])),
+        CheckpointId(1_000_001)
+    );
 }
 
 #[test]

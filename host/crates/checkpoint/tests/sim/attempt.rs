@@ -4,16 +4,17 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use gristmill_checkpoint::coordinator::{
-    Ack, Action, Coordinator, End, Event, Failure, GiveUp, NodePart, NodeSetup, Now, Policy, Report, Setup, Staged,
-    SubtaskStats, ToStore,
+    Action, Coordinator, End, Event, Failure, GiveUp, NodeSetup, Now, Policy, Report, Setup,
 };
-use gristmill_checkpoint::{ChainEntry, Committable, CommittableId, FileHash, FileRef, Slot, StateFile};
-use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, MaxParallelism, NodeId, RunId, SubtaskIndex};
+use gristmill_checkpoint::{Committable, CommittableId, Slot};
+use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, MaxParallelism, NodeId, RunId};
 
+use crate::merger::Merging;
 use crate::obvious::Obvious;
-use crate::subtask::{ALL_GROUPS, Cut, Subtask};
-use crate::takeover::{Takeover, TakenOver};
-use crate::world::{Met, Unsure, World, decode, encode};
+use crate::storer::Work;
+use crate::subtask::Subtask;
+use crate::takeover::{TakenOver, Takeover};
+use crate::world::{Met, World};
 
 /// Cuts of one subtask that may be on their way at once.
 const MOST_ON_THEIR_WAY: usize = 2;
@@ -28,33 +29,21 @@ pub(crate) struct Attempt {
     running: Option<Running>,
 }
 
-struct Running {
-    id: AttemptId,
-    coordinator: Coordinator,
-    subtasks: Vec<Subtask>,
+pub(crate) struct Running {
+    pub(crate) id: AttemptId,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) subtasks: Vec<Subtask>,
     /// What the supervisor has yet to hear.
-    told: VecDeque<Event>,
-    storer: VecDeque<Work>,
+    pub(crate) told: VecDeque<Event>,
+    pub(crate) storer: VecDeque<Work>,
     committer: VecDeque<Committable>,
-    merging: Option<Merging>,
-    files_written: u64,
+    pub(crate) merging: Option<Merging>,
+    pub(crate) files_written: u64,
     /// Committables by the checkpoint that they were staged for; numbered as the coordinator numbers them.
     staged: BTreeMap<CheckpointId, Vec<CommittableId>>,
     next_committable: u64,
     end: Option<End>,
-    gave_up: bool,
-}
-
-enum Work {
-    Part { cut: Box<Cut>, state: Option<StateFile>, output: Option<FileRef>, is_acked: bool },
-    Manifest { to_store: Box<ToStore>, pages: usize },
-    Delete(VecDeque<String>),
-}
-
-struct Merging {
-    subtask: SubtaskIndex,
-    neighbours: Vec<StateFile>,
-    by: Option<StateFile>,
+    pub(crate) gave_up: bool,
 }
 
 impl Attempt {
@@ -102,8 +91,7 @@ impl Running {
     fn new(id: AttemptId, taken: TakenOver, subtasks: usize, world: &mut World) -> Option<Self> {
         let page = taken.pages.first();
         let part = |at: usize| page.map(|page| &page.subtasks[at]);
-        let restored: Option<Vec<_>> =
-            (0..subtasks).map(|at| Subtask::restored(at as u32, part(at), world)).collect();
+        let restored: Option<Vec<_>> = (0..subtasks).map(|at| Subtask::restored(at as u32, part(at), world)).collect();
         let subtasks = restored?;
         let files = (0..subtasks.len()).map(|at| part(at).map(|part| part.files.clone()).unwrap_or_default()).collect();
         let setup = Setup {
@@ -176,177 +164,12 @@ impl Running {
         }
     }
 
-    /// One after the other: what is deleted was nobody's when the order was given.
-    fn step_storer(&mut self, world: &mut World) {
-        let Some(mut work) = self.storer.pop_front() else { return };
-        let is_done = match &mut work {
-            Work::Part { cut, state, output, is_acked } => {
-                if world.plays(Obvious::AcknowledgesBeforeItIsDurable) && !*is_acked {
-                    self.name_without_writing(cut, state, output);
-                    self.acknowledge(cut, *state, *output);
-                    *is_acked = true;
-                    false
-                } else if *is_acked && world.dice.per_mille(900) {
-                    // It will be written when there is time.
-                    self.storer.push_back(work);
-                    return;
-                } else {
-                    self.store_part(cut, state, output, *is_acked, world)
-                }
-            }
-            Work::Manifest { to_store, pages } => self.store_manifest(to_store, pages, world),
-            Work::Delete(paths) => {
-                if let Some(path) = paths.pop_front() {
-                    world.delete(&path);
-                }
-                paths.is_empty()
-            }
-        };
-        if !is_done {
-            self.storer.push_front(work);
-        }
-    }
-
-    /// Whether the part is durable and acknowledged.
-    fn store_part(
-        &mut self,
-        cut: &Cut,
-        state: &mut Option<StateFile>,
-        output: &mut Option<FileRef>,
-        is_acked: bool,
-        world: &mut World,
-    ) -> bool {
-        if is_acked {
-            let state = state.map(|state| (state.file, encode(cut.state.clone())));
-            let output = output.map(|output| (output, encode(cut.output.clone())));
-            let mut files = state.into_iter().chain(output);
-            return files.all(|(file, bytes)| world.put(world.folder.file(&file), &bytes).is_ok());
-        }
-        if state.is_none() && !cut.state.is_empty() {
-            *state = self.write_state(cut.state.clone(), world).ok();
-        } else if output.is_none() && !cut.output.is_empty() {
-            *output = self.write(&encode(cut.output.clone()), world).ok();
-        } else {
-            self.acknowledge(cut, *state, *output);
-            return true;
-        }
-        false
-    }
-
-    fn name_without_writing(&mut self, cut: &Cut, state: &mut Option<StateFile>, output: &mut Option<FileRef>) {
-        if !cut.state.is_empty() {
-            let file = self.name(&encode(cut.state.clone()));
-            *state = Some(StateFile { file, entries: cut.state.len() as u64, groups: ALL_GROUPS });
-        }
-        if !cut.output.is_empty() {
-            *output = Some(self.name(&encode(cut.output.clone())));
-        }
-    }
-
-    fn acknowledge(&mut self, cut: &Cut, state: Option<StateFile>, output: Option<FileRef>) {
-        let mut snapshot = cut.snapshot.clone();
-        snapshot.files.extend(state);
-        self.subtasks[snapshot.subtask.at()].on_their_way -= 1;
-        let staged = output.map(|file| Staged { sink: node("out"), payload: Vec::new(), files: vec![file] });
-        let ack = Ack {
-            checkpoint: cut.checkpoint,
-            by: cut.by,
-            nodes: vec![NodePart { node: node("count"), snapshot }],
-            staged: staged.into_iter().collect(),
-            stats: SubtaskStats::default(),
-        };
-        self.told.push_back(Event::Acked(Box::new(ack)));
-    }
-
-    fn name(&mut self, bytes: &[u8]) -> FileRef {
-        self.files_written += 1;
-        FileRef { attempt: self.id, number: self.files_written, hash: FileHash::of(bytes), bytes: bytes.len() as u64 }
-    }
-
-    fn write(&mut self, bytes: &[u8], world: &mut World) -> Result<FileRef, Unsure> {
-        let file = self.name(bytes);
-        world.put(world.folder.file(&file), bytes).map(|()| file)
-    }
-
-    fn write_state(&mut self, state: BTreeMap<u8, u64>, world: &mut World) -> Result<StateFile, Unsure> {
-        let entries = state.len() as u64;
-        self.write(&encode(state), world).map(|file| StateFile { file, entries, groups: ALL_GROUPS })
-    }
-
-    /// Whether it is known what became of the manifest.
-    fn store_manifest(&mut self, to_store: &ToStore, pages: &mut usize, world: &mut World) -> bool {
-        if let Some((file, bytes)) = to_store.pages.get(*pages) {
-            *pages += usize::from(world.put(world.folder.file(file), bytes).is_ok());
-            return false;
-        }
-        let entry = ChainEntry::Checkpoint(to_store.manifest.clone());
-        let is_ours = match world.put_into_slot(to_store.slot, &entry) {
-            Ok(true) => Ok(self.id),
-            Ok(false) => {
-                world.meet(Met::ReadBack);
-                // What stands there is read back: it may be ours, from a put that was answered by an error.
-                let found = world.get(&world.folder.slot(to_store.slot));
-                found.as_deref().map(ChainEntry::decode).transpose().map(|found| found.map_or(self.id, |one| one.attempt()))
-            }
-            Err(_) if world.plays(Obvious::TakesAnErrorForANo) => {
-                let staged = to_store.manifest.committables.iter().flat_map(|one| &one.files);
-                let paths: Vec<_> = staged.map(|file| world.folder.file(file)).collect();
-                paths.iter().for_each(|path| world.delete(path));
-                self.gave_up = true;
-                return true;
-            }
-            Err(_) => return false,
-        };
-        match is_ours {
-            Ok(owner) if owner == self.id => self.told.push_back(Event::Stored(to_store.manifest.checkpoint)),
-            Ok(attempt) => self.told.push_back(Event::Stranger { slot: to_store.slot, attempt }),
-            Err(_) => self.gave_up = true,
-        }
-        true
-    }
-
     fn step_committer(&mut self, world: &mut World) {
         let Some(committable) = self.committer.front() else { return };
         if world.commit(committable).is_ok() {
             self.told.push_back(Event::Committed(vec![committable.id]));
             self.committer.pop_front();
         }
-    }
-
-    fn step_merger(&mut self, world: &mut World) {
-        let Some(Merging { subtask, neighbours, by }) = self.merging.take() else {
-            self.merging = self.choose_merge(world);
-            return;
-        };
-        let replaced: Vec<_> = neighbours.iter().map(|one| one.file).collect();
-        if by.is_some() {
-            if world.plays(Obvious::DeletesWhatItMerged) {
-                replaced.iter().for_each(|file| world.delete(&world.folder.file(file)));
-            }
-            if self.storer.iter().any(|work| matches!(work, Work::Manifest { .. })) {
-                world.meet(Met::MergedWhileStoring);
-            }
-            self.told.push_back(Event::Merged { node: node("count"), subtask, replaced, by });
-            return;
-        }
-        let mut merged = BTreeMap::new();
-        for file in &replaced {
-            // Torn, or deleted by a successor: then nothing is merged.
-            let Some(bytes) = world.get(&world.folder.file(file)).filter(|bytes| bytes.len() as u64 == file.bytes) else {
-                return;
-            };
-            merged.extend(decode(&bytes));
-        }
-        let by = self.write_state(merged, world).ok();
-        self.merging = by.map(|by| Merging { subtask, neighbours, by: Some(by) });
-    }
-
-    fn choose_merge(&self, world: &mut World) -> Option<Merging> {
-        let lists: Vec<_> = self.coordinator.state_files().filter(|(_, _, files)| files.len() > 1).collect();
-        let (_, subtask, files) = lists.get(world.dice.below(lists.len().max(1)))?;
-        let first = world.dice.below(files.len() - 1);
-        let end = first + 2 + world.dice.below(files.len() - first - 1);
-        Some(Merging { subtask: *subtask, neighbours: files[first..end].to_vec(), by: None })
     }
 
     fn step_supervisor(&mut self, world: &mut World) {
@@ -426,7 +249,7 @@ pub(crate) fn some_request(world: &mut World) -> Event {
     }
 }
 
-fn node(name: &str) -> NodeId {
+pub(crate) fn node(name: &str) -> NodeId {
     name.parse().unwrap()
 }
 

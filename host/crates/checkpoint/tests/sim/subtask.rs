@@ -71,10 +71,8 @@ impl Subtask {
 
     pub(crate) fn cut(&mut self, checkpoint: CheckpointId) -> Cut {
         self.on_their_way += 1;
-        let position = SplitPosition {
-            split: self.at.to_string(),
-            position: (self.position as u64).to_le_bytes().to_vec(),
-        };
+        let position =
+            SplitPosition { split: self.at.to_string(), position: (self.position as u64).to_le_bytes().to_vec() };
         let snapshot = SubtaskSnapshot {
             subtask: SubtaskIndex(self.at),
             splits: vec![position],

@@ -136,7 +136,10 @@ fn put_claim(mut taken: Box<TakenOver>, claim: Claim, world: &mut World) -> Take
     let slot = Slot(taken.next_slot - 1);
     if world.plays(Obvious::ClaimsNothing) {
         taken.next_slot = slot.0;
-        return Takeover::Committing(taken.clone(), taken.restored.map(|(_, one)| one.committables.into()).unwrap_or_default());
+        return Takeover::Committing(
+            taken.clone(),
+            taken.restored.map(|(_, one)| one.committables.into()).unwrap_or_default(),
+        );
     }
     let entry = ChainEntry::Claim(claim.clone());
     match world.put_into_slot(slot, &entry) {

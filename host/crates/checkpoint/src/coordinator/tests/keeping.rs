@@ -91,7 +91,11 @@ fn output_is_kept_until_its_commit_is_known() {
     desk.stored(1);
     begin(&mut desk, 2, &[], &[]);
     desk.committed(&[0]);
-    assert_eq!(small(&garbage(&desk.stored(2)).files), [] as [u64; 0], "2 was made before that was known, and names it");
+    assert_eq!(
+        small(&garbage(&desk.stored(2)).files),
+        [] as [u64; 0],
+        "2 was made before that was known, and names it"
+    );
     assert_eq!(small(&garbage(&desk.decide_next()).files), [1]);
 }
 
