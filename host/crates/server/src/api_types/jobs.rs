@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{DocumentProblem, json, time};
+use super::{DocumentProblem, NewestCheckpoint, RestartView, json, time};
 use crate::control::{Assessment, JobView, OperatorAssessment, Submitted};
 
 /// A job in short.
@@ -16,9 +16,9 @@ use crate::control::{Assessment, JobView, OperatorAssessment, Submitted};
 pub struct JobSummary {
     /// Its id.
     pub job: String,
-    /// `STARTING`, `RUNNING`, `PAUSED`, `STOPPING`, `FINISHED`, `STOPPED`, `CANCELLED` or `FAILED`.
+    /// `STARTING`, `RUNNING`, `RESTARTING`, `PAUSED`, `STOPPING`, `FINISHED`, `STOPPED`, `CANCELLED` or `FAILED`.
     pub state: String,
-    /// Why it failed, if it did.
+    /// Why it failed, or starts again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// The hash of the module of each operator.
@@ -31,6 +31,12 @@ pub struct JobSummary {
     pub dead_letters: u64,
     /// Milliseconds from its start until now, or until its end.
     pub elapsed_ms: u64,
+    /// How often it has started again on this host.
+    #[serde(default)]
+    pub restarts: u64,
+    /// When and why it last did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_restart: Option<RestartView>,
     /// When it was submitted.
     pub created_at: String,
     /// When its state last changed.
@@ -41,6 +47,7 @@ impl From<&JobView> for JobSummary {
     fn from(job: &JobView) -> Self {
         let status = job.status();
         let report = job.report();
+        let checkpoints = job.checkpoints();
         let count = |of: fn(&JobReport) -> u64| report.as_ref().map_or(0, of);
         Self {
             job: job.record.id.to_string(),
@@ -51,6 +58,8 @@ impl From<&JobView> for JobSummary {
             events_written: count(|report| report.events_written()),
             dead_letters: count(|report| report.dead_letters()),
             elapsed_ms: count(|report| report.elapsed_ms),
+            restarts: checkpoints.restarts,
+            last_restart: checkpoints.last_restart.map(RestartView::from),
             created_at: time(job.record.created_ms),
             changed_at: time(job.record.changed_ms),
         }
@@ -78,6 +87,9 @@ pub struct JobDetails {
     pub plan: Option<Value>,
     /// The plan in lines of text.
     pub rendering: Option<String>,
+    /// Its newest checkpoint that this host knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_checkpoint: Option<NewestCheckpoint>,
     /// Counters of each source, operator and sink; null if the job never came to run.
     #[schema(value_type = Option<Object>)]
     pub report: Option<Value>,
@@ -90,6 +102,7 @@ impl JobDetails {
             document: job.record.document.clone(),
             plan: plan.map(json),
             rendering: plan.map(gristmill_dataflow::describe),
+            newest_checkpoint: NewestCheckpoint::of(&job.checkpoints()),
             report: job.report().map(|report| {
                 let JobStatus { state, cause } = job.status();
                 json(&JobReport { state, cause, ..report })
@@ -208,7 +221,9 @@ impl LogLine {
             JobEventKind::State { .. }
             | JobEventKind::CallFailed { .. }
             | JobEventKind::DeadLetters { .. }
-            | JobEventKind::Retrying { .. } => return None,
+            | JobEventKind::Retrying { .. }
+            | JobEventKind::Checkpoint { .. }
+            | JobEventKind::CheckpointFailed { .. } => return None,
         };
         Some(Self {
             number: event.number,

@@ -6,12 +6,17 @@
 mod problem;
 mod payload;
 mod modules;
+mod checkpoints;
 mod jobs;
 mod dead_letters;
 mod operations;
 mod bodies;
 
 pub(crate) use bodies::{ModuleForm, RawBytes};
+pub use checkpoints::{
+    CheckpointList, CheckpointView, KeptView, NewestCheckpoint, RestartRequest, RestartView, SpreadView,
+    SubtaskCheckpointView,
+};
 pub use dead_letters::{DeadLetterList, DeadLetterView, ReplayRequest};
 pub use jobs::{DryRun, JobDetails, JobList, JobSummary, LogLine, LogList, OperatorView, SubmittedJob};
 pub use modules::{ForgottenModule, ModuleList, ModuleView, PushAnswer, PushOutcome};

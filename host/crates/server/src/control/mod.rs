@@ -12,6 +12,7 @@ mod modules;
 mod assess;
 mod submit;
 mod jobs;
+mod checkpoints;
 mod streams;
 mod letters;
 mod ingest;

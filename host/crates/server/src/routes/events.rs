@@ -17,7 +17,8 @@ use crate::sse;
 /// What happens in a job, live
 ///
 /// Server-sent events: the recent ones, then what follows, until the job is over. Names: `state`, `call-failed`,
-/// `dead-letters`, `log`, `log-dropped`, `retrying`, and `missed` when the client is too slow. `Last-Event-ID` resumes.
+/// `dead-letters`, `log`, `log-dropped`, `checkpoint`, `checkpoint-failed`, `retrying`, and `missed` when the client is
+/// too slow. `Last-Event-ID` resumes.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/events", operation_id = "follow_job", tag = "jobs",
     params(("job" = String, Path, description = "the job's id"), ("Last-Event-ID" = Option<u64>, Header, description = "the last one seen")),

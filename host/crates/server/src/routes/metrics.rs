@@ -9,8 +9,9 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use gristmill_runtime::JobReport;
 use gristmill_runtime::report::{MetricReport, NodeReport};
+use gristmill_runtime::{CheckpointOutcome, CheckpointsReport, JobReport};
+use gristmill_types::JobId;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -43,16 +44,17 @@ pub(super) async fn scrape(
     Extension(server): Extension<PrometheusHandle>,
 ) -> Response {
     server.run_upkeep();
-    let text = server.render() + &render(&control.reports());
+    let text = server.render() + &render(&control.reports(), &control.checkpoint_reports());
     ([(header::CONTENT_TYPE, TEXT)], text).into_response()
 }
 
 /// The reports of jobs as Prometheus text.
-fn render(reports: &[JobReport]) -> String {
+fn render(reports: &[JobReport], of_checkpoints: &[(JobId, CheckpointsReport)]) -> String {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         describe();
         reports.iter().for_each(job);
+        of_checkpoints.iter().for_each(|(id, report)| checkpoints(id, report));
     });
     recorder.handle().render()
 }
@@ -62,6 +64,20 @@ fn job(report: &JobReport) {
     gauge!("gristmill_job_info", "job" => id.clone(), "state" => report.state.to_string()).set(1.0);
     gauge!("gristmill_job_elapsed_seconds", "job" => id.clone()).set(report.elapsed_ms as f64 / 1000.0);
     report.nodes.iter().for_each(|of| node(&id, of));
+}
+
+fn checkpoints(job: &JobId, report: &CheckpointsReport) {
+    let labels = [("job", job.to_string())];
+    counter!("gristmill_checkpoints_completed_total", &labels).absolute(report.completed);
+    counter!("gristmill_checkpoints_failed_total", &labels).absolute(report.failed);
+    counter!("gristmill_job_restarts_total", &labels).absolute(report.restarts);
+    let last = report.recent.iter().find_map(|one| match one.outcome {
+        CheckpointOutcome::Completed { duration_ms, .. } => Some(duration_ms),
+        CheckpointOutcome::Failed { .. } => None,
+    });
+    if let Some(duration_ms) = last {
+        gauge!("gristmill_checkpoint_last_duration_ms", &labels).set(duration_ms as f64);
+    }
 }
 
 fn node(job: &str, node: &NodeReport) {
@@ -100,6 +116,10 @@ fn guest(job: &str, node: &NodeReport, metric: &MetricReport) {
 fn describe() {
     describe_gauge!("gristmill_job_info", "1 for each job of this process, with its state");
     describe_gauge!("gristmill_job_elapsed_seconds", "Time since the job's start, until its end");
+    describe_counter!("gristmill_checkpoints_completed_total", "Checkpoints that were decided");
+    describe_counter!("gristmill_checkpoints_failed_total", "Checkpoints that failed");
+    describe_gauge!("gristmill_checkpoint_last_duration_ms", "From barrier to decision, of the last one decided");
+    describe_counter!("gristmill_job_restarts_total", "How often the job has started again");
     describe_counter!("gristmill_events_in_total", "Events that came in");
     describe_counter!("gristmill_bytes_in_total", "Bytes of keys and values that came in");
     describe_counter!("gristmill_events_out_total", "Events that left, by output port");

@@ -2,6 +2,7 @@
 
 mod modules;
 mod jobs;
+mod checkpoints;
 mod dead_letters;
 mod events;
 mod ingest;
@@ -60,6 +61,9 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(jobs::resume))
         .routes(routes!(jobs::stop))
         .routes(routes!(jobs::cancel))
+        .routes(routes!(checkpoints::list, checkpoints::make))
+        .routes(routes!(checkpoints::inspect))
+        .routes(routes!(checkpoints::restart))
         .routes(routes!(dead_letters::page))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(events::events))
