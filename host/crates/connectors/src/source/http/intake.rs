@@ -8,12 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::task::Waker;
 
-use gristmill_ports::PortError;
 use gristmill_ports::ingress::{IngressAnswer, Offer, OnDurable};
 
 use super::drain_rate::DrainRate;
 use super::keys::{KeyHash, Keys, Remembered};
-use super::log::{Group, LoggedOffer};
+use super::log::Group;
+use super::passage::{Logged, Waiting, logged, now_ms};
 use crate::arrivals::EVENT_COST;
 
 /// When to come again after the end: by then the source is gone, and whoever comes is told so.
@@ -27,32 +27,6 @@ const MOST_AT_ONCE: usize = 16 << 20;
 
 /// Bytes of the largest offer, whatever the job asks for: lengths in the log have 32 bits.
 const LARGEST_OFFER: u64 = 1 << 30;
-
-/// An event that is in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Logged {
-    pub(super) number: u64,
-    /// When it came, in milliseconds since the epoch.
-    pub(super) arrived_ms: i64,
-    pub(super) event: Vec<u8>,
-}
-
-/// The events of a group, with their numbers.
-pub(super) fn logged(group: Group) -> impl Iterator<Item = Logged> {
-    let Group { first, arrived_ms, offers } = group;
-    let events = offers.into_iter().flat_map(|offer| offer.events);
-    (first..).zip(events).map(move |(number, event)| Logged { number, arrived_ms, event })
-}
-
-/// An offer on its way into the log.
-pub(super) struct Waiting {
-    events: Vec<Vec<u8>>,
-    key: Option<KeyHash>,
-    /// The key was given to an earlier offer that waits too: what becomes of that becomes of this one.
-    follows: bool,
-    pub(super) on_durable: OnDurable,
-    cost: usize,
-}
 
 /// What the writer is to do.
 pub(super) enum Work {
@@ -313,28 +287,10 @@ impl State {
     }
 }
 
-impl Waiting {
-    /// What goes into the log of it; nothing if it is there already, or will be.
-    pub(super) fn take_events(&mut self) -> Option<LoggedOffer> {
-        let events = std::mem::take(&mut self.events);
-        (!self.follows).then_some(LoggedOffer { key: self.key, events })
-    }
-}
-
 fn wake(mut state: MutexGuard<'_, State>) {
     let waker = state.waker.take();
     drop(state);
     if let Some(waker) = waker {
         waker.wake();
     }
-}
-
-/// The time at which events arrive.
-pub(super) fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
-}
-
-/// What an offer is told that is not in the log.
-pub(super) fn not_logged(why: &str) -> PortError {
-    PortError::retry(format!("the events are not taken: {why}; send them again, under the same idempotency key if any"))
 }

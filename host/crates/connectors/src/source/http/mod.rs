@@ -10,6 +10,7 @@
 mod keys;
 mod drain_rate;
 mod log;
+mod passage;
 mod intake;
 mod writer;
 mod reader;
@@ -121,7 +122,7 @@ pub(crate) fn open(
     let folder = sources.folder_of(&context.job).join(context.run.to_string()).join(node.as_str());
     let mut open = OpenSource::claim(sources, context)?;
     let opened = Log::open(&folder, &sources.data_dir, http.log.as_u64());
-    let (log, keys) = opened.map_err(|error| of_source(node, error))?;
+    let (log, keys) = opened.map_err(|error| of_source(node, &error))?;
     let next = resumed_at.unwrap_or_else(|| log.first());
     check(&log, next).map_err(fatal)?;
     let earlier = log.read_from(next).map(Earlier::new);

@@ -10,8 +10,9 @@ use gristmill_ports::{PortError, SourceBatch, SourceReader};
 use gristmill_types::NodeId;
 
 use super::OpenSource;
-use super::intake::{Intake, Logged, Ready, logged};
+use super::intake::{Intake, Ready};
 use super::log::LogReader;
+use super::passage::{Logged, logged};
 use crate::format::event_reader::EventReader;
 use crate::source::position::{PositionWriter, read_position};
 
@@ -59,7 +60,7 @@ impl SourceReader for HttpReader {
             match earlier.take(bounds) {
                 Ok(events) if events.is_empty() => self.earlier = None,
                 Ok(events) => return Poll::Ready(Ok(Some(self.decode(&events)))),
-                Err(error) => return Poll::Ready(Err(of_source(&self.node, error))),
+                Err(error) => return Poll::Ready(Err(of_source(&self.node, &error))),
             }
         }
         match self.intake.take(bounds.max_rows, bounds.max_bytes, context.waker()) {
@@ -104,8 +105,8 @@ impl HttpReader {
 }
 
 /// The error with the name of the source before it.
-pub(super) fn of_source(node: &NodeId, error: PortError) -> PortError {
-    PortError { message: format!("source `{node}`: {}", error.message), ..error }
+pub(super) fn of_source(node: &NodeId, error: &PortError) -> PortError {
+    PortError { kind: error.kind, message: format!("source `{node}`: {error}") }
 }
 
 impl Earlier {

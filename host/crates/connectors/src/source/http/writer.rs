@@ -8,8 +8,9 @@ use std::thread::{Builder, JoinHandle};
 
 use gristmill_ports::PortError;
 
-use super::intake::{Intake, Waiting, Work, not_logged, now_ms};
+use super::intake::{Intake, Work};
 use super::log::{Log, LoggedOffer};
+use super::passage::{Waiting, not_logged, now_ms};
 
 /// Writes until the reader goes.
 ///
