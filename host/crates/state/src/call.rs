@@ -54,6 +54,11 @@ impl Call {
         self.open
     }
 
+    /// How many rows the call has.
+    pub(crate) fn rows(&self) -> usize {
+        self.row_places.len()
+    }
+
     /// How many distinct keys the call has.
     pub(crate) fn places(&self) -> usize {
         self.keys.len()

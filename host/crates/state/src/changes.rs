@@ -27,27 +27,88 @@ impl Side {
     }
 }
 
+/// Which of the two logs is meant, whichever side it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Log {
+    Active,
+    Frozen,
+}
+
 /// What every entry of a table carries, in eight bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Life {
-    /// Its place in the log that it stands in.
+    /// Its place in the log that it stands in; of a clean entry, the [`Batch`] in which the cold store got it.
     at: u32,
     /// The log that it stands in, if it changed.
     log: Option<Side>,
-    /// Whether it can be read; a deleted entry stays as a tombstone while it is logged.
+    /// Whether it can be read; a deleted entry stays as a tombstone while it is logged, or the cold store may have it.
     pub(crate) present: bool,
     /// Whether the snapshots so far, the frozen one included, have it. Its deletion then must be told.
     captured: bool,
+    /// Whether the cold store may have it, whatever it was then. Its deletion then must stay until the cold store knows.
+    cold: bool,
 }
 
+/// What was handed to the cold store at a time, counted from one; zero for what came from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Batch(pub(crate) u32);
+
+/// No batch had it.
+const IN_NO_BATCH: u32 = u32::MAX;
+
 /// An entry that a snapshot has as it is.
-pub(crate) const RESTORED: Life = Life { at: 0, log: None, present: true, captured: true };
+pub(crate) const RESTORED: Life = Life { at: IN_NO_BATCH, log: None, present: true, captured: true, cold: false };
+
+/// An entry that the cold store has as it is.
+pub(crate) const LOADED: Life = Life { at: 0, log: None, present: true, captured: true, cold: true };
+
+/// What becomes of an entry for which memory is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Eviction {
+    /// It must stay: it changed, or the cold store is about to take it in.
+    Stay,
+    /// The cold store has to take it in first.
+    TakeIn,
+    /// The cold store has it as it is.
+    Drop,
+}
 
 impl Life {
     /// Whether the entry must be kept: to be read, or as a tombstone.
     #[inline]
     pub(crate) fn is_occupied(self) -> bool {
-        self.present || self.log.is_some()
+        self.present || self.log.is_some() || self.cold
+    }
+
+    /// What can be done if it is in the way, the cold store having taken in all batches up to this one.
+    pub(crate) fn eviction(self, taken_in: Batch) -> Eviction {
+        match (self.log, self.at) {
+            (Some(_), _) => Eviction::Stay,
+            (None, IN_NO_BATCH) => Eviction::TakeIn,
+            (None, batch) if Batch(batch) <= taken_in => Eviction::Drop,
+            (None, _) => Eviction::Stay,
+        }
+    }
+
+    /// The cold store gets it with this batch.
+    pub(crate) fn handed_over(&mut self, batch: Batch) {
+        self.at = batch.0;
+        self.cold = true;
+    }
+
+    /// Whatever the cold store has of it is void.
+    pub(crate) fn voids_cold(self) -> bool {
+        self.cold
+    }
+
+    /// Makes whatever the cold store has of it void.
+    pub(crate) fn void_cold(&mut self) {
+        self.cold = true;
+    }
+
+    /// Whether it changed, and no drain has told it yet.
+    pub(crate) fn is_logged(self) -> bool {
+        self.log.is_some()
     }
 
     /// Whether a snapshot has it, so that its deletion must be told.
@@ -131,9 +192,15 @@ impl<U: Clone, S> Changes<U, S> {
         if life.log != Some(self.active_side) {
             return None;
         }
+        let at = std::mem::replace(&mut life.at, IN_NO_BATCH);
         life.log = None;
-        self.active.swap_remove(life.at as usize);
-        self.active.get(life.at as usize).map(|moved| (moved.entry.clone(), LogPlace(life.at)))
+        self.active.swap_remove(at as usize);
+        self.active.get(at as usize).map(|moved| (moved.entry.clone(), LogPlace(at)))
+    }
+
+    /// Bytes of both logs.
+    pub(crate) fn bytes(&self) -> usize {
+        (self.active.len() + self.frozen.len()) * size_of::<Change<U>>() + self.copies.len() * size_of::<Option<S>>()
     }
 
     /// Whether nothing of the frozen generation is left.
@@ -151,10 +218,13 @@ impl<U: Clone, S> Changes<U, S> {
         self.active_side = self.active_side.other();
     }
 
-    /// Takes a change out of the frozen log, with the copy that was left for it. Without one, the entry is as it was at
-    /// the freeze; the caller then says [`Life::drained`] to it.
-    pub(crate) fn pop_frozen(&mut self) -> Option<(U, Option<S>)> {
-        let change = self.frozen.pop()?;
+    /// Takes a change out of a log. A frozen one comes with the copy that was left for it; without one, the entry is as
+    /// it was at the freeze, and the caller says [`Life::drained`] to it.
+    pub(crate) fn pop(&mut self, log: Log) -> Option<(U, Option<S>)> {
+        let change = match log {
+            Log::Active => return self.active.pop().map(|change| (change.entry, None)),
+            Log::Frozen => self.frozen.pop()?,
+        };
         let content = change.copy.map(|copy| self.copies[copy.index()].take().expect("a copy is used once"));
         if self.frozen.is_empty() {
             self.copies.clear();
@@ -180,6 +250,7 @@ impl Life {
 
     /// The entry was handed out as it is.
     pub(crate) fn drained(&mut self) {
+        self.at = IN_NO_BATCH;
         self.log = None;
         self.captured = self.present;
     }

@@ -33,7 +33,12 @@ struct Record {
     /// Tables in which the key has state that can be read.
     tables: u16,
     known: bool,
+    /// Whether a call had it since somebody last looked.
+    used: bool,
 }
+
+/// Bytes that a known key takes here, its length apart.
+pub(crate) const KEY_BYTES: usize = size_of::<Record>() + 2 * size_of::<Known>();
 
 /// The keys of one subtask of one operator.
 #[derive(Debug)]
@@ -103,7 +108,9 @@ impl Directory {
                 Some(record) if record.known && record.bytes.as_slice() == key => guess,
                 Some(_) | None => self.find_or_add(self.hashes[row], key),
             };
-            call.push_row(id, &mut self.records[id.at()].place);
+            let record = &mut self.records[id.at()];
+            record.used = true;
+            call.push_row(id, &mut record.place);
         }
     }
 
@@ -148,7 +155,7 @@ impl Directory {
 
     fn add(&mut self, hash: u64, key: &[u8]) -> KeyId {
         let bytes = InlineKey::from_slice(key);
-        let record = Record { bytes, place: Place(0), holds: 0, tables: 0, known: true };
+        let record = Record { bytes, place: Place(0), holds: 0, tables: 0, known: true, used: true };
         let id = match self.free.pop() {
             Some(id) => {
                 self.records[id.at()] = record;
@@ -198,9 +205,31 @@ impl Directory {
         let record = &mut self.records[id.at()];
         record.tables -= 1;
         if record.tables == 0 {
-            self.live_keys -= 1;
-            self.live_bytes -= record.bytes.len() as u64;
+            // Of a key that was evicted from some tables it is not known whether it has state there: an estimate then.
+            self.live_keys = self.live_keys.saturating_sub(1);
+            self.live_bytes = self.live_bytes.saturating_sub(record.bytes.len() as u64);
         }
+    }
+
+    /// The key has state in a table that was known to have it, and was evicted.
+    pub(crate) fn return_to_table(&mut self, id: KeyId) {
+        self.records[id.at()].tables += 1;
+    }
+
+    /// The counterpart of [`Self::return_to_table`]: the state lives on in the cold store.
+    pub(crate) fn evict_from_table(&mut self, id: KeyId) {
+        self.records[id.at()].tables -= 1;
+    }
+
+    /// Whether a call had the key since this was last asked. Ids without a key count as used.
+    pub(crate) fn was_used(&mut self, id: KeyId) -> bool {
+        let record = &mut self.records[id.at()];
+        std::mem::take(&mut record.used) || !record.known
+    }
+
+    /// Keys that are known.
+    pub(crate) fn known_keys(&self) -> usize {
+        self.records.len() - self.free.len()
     }
 
     /// Forgets the keys that nothing holds. Only while no call is open: its rows refer to ids.

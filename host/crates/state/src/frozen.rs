@@ -44,9 +44,15 @@ pub(crate) struct Gathered {
     chunks: Vec<Chunk>,
     changes: usize,
     entries: u64,
+    bytes: usize,
 }
 
 impl Gathered {
+    /// Bytes gathered so far, or a little less.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Changes gathered so far.
     pub(crate) fn changes(&self) -> usize {
         self.changes
@@ -106,6 +112,7 @@ impl Gathered {
         }
         self.changes += 1;
         self.entries += entries;
+        self.bytes += bytes;
         &mut self.chunks.last_mut().expect("there is one with room").bytes
     }
 }
@@ -120,6 +127,12 @@ pub(crate) struct Written {
 impl Written {
     pub(crate) fn new(states: &[StateSpec], max: MaxParallelism) -> Arc<Self> {
         let states = states.iter().map(|spec| (spec.version, Expiry::of(spec).is_bounded())).collect();
+        Arc::new(Self { states, max })
+    }
+
+    /// For a reader that takes what is stored as it is, times included.
+    pub(crate) fn as_stored(states: &[StateSpec], max: MaxParallelism) -> Arc<Self> {
+        let states = states.iter().map(|spec| (spec.version, false)).collect();
         Arc::new(Self { states, max })
     }
 
@@ -140,33 +153,40 @@ struct Sorted {
     at: u32,
 }
 
-/// A frozen generation that is all gathered.
+/// A frozen generation that is all gathered, in parts; each changes what the parts before it say.
 pub(crate) struct Generation {
-    pub(crate) gathered: Gathered,
+    pub(crate) parts: Vec<Gathered>,
     pub(crate) written: Arc<Written>,
 }
 
 impl FrozenState for Generation {
     fn store(&mut self, files: &dyn FileStore) -> Result<Vec<StateFile>, PortError> {
-        if self.gathered.changes == 0 {
-            return Ok(Vec::new());
+        let mut stored = Vec::new();
+        for part in self.parts.iter().filter(|part| part.changes > 0) {
+            let mut out = FileWriter::create(files.scratch())?;
+            Ordered { gathered: part, written: &self.written }.each(|entry| out.push(&entry))?;
+            stored.extend(out.store(files)?);
         }
-        let mut out = FileWriter::create(files.scratch())?;
-        self.each_in_order(|entry| out.push(&entry))?;
-        Ok(out.store(files)?.into_iter().collect())
+        Ok(stored)
     }
 
     fn entries(&self) -> u64 {
-        self.gathered.entries
+        self.parts.iter().map(|part| part.entries).sum()
     }
 }
 
-impl Generation {
-    /// Hands out all entries as files have them in order.
-    pub(crate) fn each_in_order(
-        &self,
-        mut each: impl FnMut(Entry<'_>) -> Result<(), PortError>,
-    ) -> Result<(), PortError> {
+/// What was gathered, in the order of files.
+pub(crate) struct Ordered<'g> {
+    pub(crate) gathered: &'g Gathered,
+    pub(crate) written: &'g Written,
+}
+
+impl Ordered<'_> {
+    /// Hands out all entries.
+    ///
+    /// # Errors
+    /// The first one that `each` has.
+    pub(crate) fn each<E>(&self, mut each: impl FnMut(Entry<'_>) -> Result<(), E>) -> Result<(), E> {
         for state in 0..self.written.states.len() as u32 {
             let mut changes = self.changes_of(StateIndex(state));
             changes.sort_unstable_by_key(|change| change.prefix);
@@ -223,13 +243,13 @@ impl Generation {
     }
 
     /// Hands out the entries of one change.
-    fn expand(
+    fn expand<E>(
         &self,
         state: StateIndex,
         group: KeyGroup,
         mut bytes: &[u8],
-        each: &mut impl FnMut(Entry<'_>) -> Result<(), PortError>,
-    ) -> Result<(), PortError> {
+        each: &mut impl FnMut(Entry<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Record { op, key, first, count, mut rest } = Record::take(&mut bytes);
         let stamped = self.written.is_stamped(state);
         let mut entry =

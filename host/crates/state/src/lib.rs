@@ -14,7 +14,11 @@ mod changes;
 mod file;
 mod expiry;
 mod frozen;
+mod cold;
 mod hot;
+mod rocksdb;
 
 pub use file::Merger;
-pub use hot::MemoryBackend;
+pub use cold::Nothing;
+pub use hot::{Backend, MemoryBackend};
+pub use rocksdb::{LocalDatabase, RocksDbBackend};

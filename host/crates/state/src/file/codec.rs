@@ -351,14 +351,14 @@ mod tests {
     #[test]
     fn golden_frame() {
         assert_eq!(hex(&header()), "474d535401000000");
-        assert_eq!(hex(&block_header(b"stored", 9)), "060000000900000050dda62a");
+        assert_eq!(hex(&block_header(b"stored", 9)), "0600000009000000fd8405cb");
         let mut index = Vec::new();
         let at = BlockAt { state: 1, group: KeyGroup(2), offset: 3, entries: 4 };
         at.encode(&mut index);
         assert_eq!(hex(&index), "010000000200030000000000000004000000");
         assert_eq!((index.len(), BlockAt::decode(&index)), (INDEX_ENTRY_BYTES, Some(at)));
         let footer = Footer { index_offset: 1, blocks: 2, index_crc: 3, entries: 4, groups: (5, 6) };
-        let golden = "01000000000000000200000003000000040000000000000005000600010046b57db2474d5354";
+        let golden = "01000000000000000200000003000000040000000000000005000600010063d3f48b474d5354";
         assert_eq!(hex(&footer.encode()), golden);
         assert_eq!((footer.encode().len(), Footer::decode(&footer.encode())), (FOOTER_BYTES, Ok(footer)));
     }

@@ -1,5 +1,6 @@
 //! Keeps lists of files short.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use gristmill_checkpoint::StateFile;
@@ -27,21 +28,33 @@ const SMALL_BYTES: u64 = 16 << 10;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Merger;
 
+/// Neighbours of a list, and what they weigh.
+struct Window {
+    range: Range<usize>,
+    total: u64,
+    largest: u64,
+    smallest: u64,
+}
+
+fn windows(files: &[StateFile], width: usize) -> impl Iterator<Item = Window> {
+    files.windows(width).enumerate().map(move |(start, window)| {
+        let bytes = || window.iter().map(|file| file.file.bytes.max(SMALL_BYTES));
+        let (largest, smallest) = (bytes().max().unwrap_or(0), bytes().min().unwrap_or(0));
+        Window { range: start..start + width, total: bytes().sum(), largest, smallest }
+    })
+}
+
 impl StateMerger for Merger {
     /// Eight neighbours of like size, the newest there are. An entry is then written again each time that its file
-    /// grows by eight: `log8` of how much came since, not once for each checkpoint. If the list would become too
-    /// long all the same, the eight neighbours that are cheapest to merge.
+    /// grows by eight: `log8` of how much came since, not once for each checkpoint. If the list becomes too long all
+    /// the same, the neighbours among which the largest has the least share: it is what is written again in vain.
     fn choose(&self, files: &[StateFile]) -> Option<Range<usize>> {
-        let bytes = |file: &StateFile| file.file.bytes.max(SMALL_BYTES);
-        let windows = || files.windows(WIDTH).enumerate().map(|(start, window)| (start..start + WIDTH, window));
-        let like_size = |window: &[StateFile]| {
-            let sizes = || window.iter().map(bytes);
-            sizes().max() <= sizes().min().map(|least| least * LIKE_SIZE)
-        };
-        let like = windows().filter(|(_, window)| like_size(window)).last();
+        let like_size = |window: &Window| window.largest <= window.smallest * LIKE_SIZE;
+        let like = windows(files, WIDTH).filter(like_size).last();
         let too_long = files.len() > LONGEST_LIST;
-        let cheapest = || windows().min_by_key(|(_, window)| window.iter().map(bytes).sum::<u64>());
-        like.or_else(|| cheapest().filter(|_| too_long)).map(|(range, _)| range)
+        let even = |window: &Window| (window.total * 64 / window.largest, Reverse(window.total));
+        let evenest = || (3..=WIDTH).flat_map(|width| windows(files, width)).max_by_key(even);
+        like.or_else(|| evenest().filter(|_| too_long)).map(|window| window.range)
     }
 
     fn merge(

@@ -9,10 +9,10 @@ use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{Column, StateIndex};
 
 use crate::call::KeyId;
-use crate::changes::{Changes, CopyAt, Life, RESTORED};
+use crate::changes::{Batch, Changes, CopyAt, Eviction, LOADED, Life, Log, RESTORED};
 use crate::directory::Directory;
 use crate::expiry::Expiry;
-use crate::file::Stored;
+use crate::file::{Stored, push_text, push_varint, take_text, take_varint};
 use crate::frozen::Gathered;
 use crate::inline::InlineBytes;
 use crate::overlay::WrittenList;
@@ -34,6 +34,9 @@ struct Cell {
     /// The frozen copy that is a prefix of `items`, if there is one.
     prefix: Option<CopyAt>,
 }
+
+/// Bytes that a key takes here, its items apart.
+pub(super) const CELL_BYTES: usize = size_of::<Cell>();
 
 /// What a generation changed in a list.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,11 +70,13 @@ pub(super) struct ListTable {
     changes: Changes<KeyId, FrozenList>,
     expiry: Expiry,
     bytes: u64,
+    /// Bytes of what lives in the cold store alone.
+    evicted: u64,
 }
 
 impl ListTable {
     pub(super) fn new(spec: &StateSpec) -> Self {
-        Self { cells: Paged::default(), changes: Changes::default(), expiry: Expiry::of(spec), bytes: 0 }
+        Self { cells: Paged::default(), changes: Changes::default(), expiry: Expiry::of(spec), bytes: 0, evicted: 0 }
     }
 
     pub(super) fn set_time(&mut self, time: StateTime) {
@@ -212,6 +217,63 @@ impl ListTable {
         }
     }
 
+    /// Whether the list of a key, or that there is none, stands here and not in the cold store.
+    pub(super) fn knows(&self, key: KeyId) -> bool {
+        self.cells.get(key.at()).is_some_and(|cell| cell.life.is_occupied())
+    }
+
+    /// Sets a list that the cold store has: the index of its first item, then all items.
+    pub(super) fn load(&mut self, key: KeyId, mut packed: &[u8], keys: &mut Directory) -> Result<(), StateError> {
+        let strange = || StateError::Backend("the local database holds a list that makes no sense".to_owned());
+        let first = take_varint(&mut packed).ok_or_else(strange)?;
+        let mut items = Column::default();
+        while !packed.is_empty() {
+            items.push(Some(take_text(&mut packed).ok_or_else(strange)?));
+        }
+        self.cells.reach(key.at());
+        self.evicted -= value_bytes(&items, self.expiry);
+        let news = News { cleared: false, from: first + items.len() as u64 };
+        self.cells[key.at()] = Cell { items, first, life: LOADED, news, prefix: None };
+        keys.return_to_table(key);
+        keys.hold(key);
+        Ok(())
+    }
+
+    /// Makes room: forgets the list of a key if the cold store has it, else hands it over with this batch. A list goes
+    /// and comes as a whole.
+    pub(super) fn evict(
+        &mut self,
+        (state, key): (StateIndex, KeyId),
+        (batch, taken_in): (Batch, Batch),
+        keys: &mut Directory,
+        out: &mut Gathered,
+    ) {
+        let of_interest = |cell: &&Cell| cell.life.is_occupied() && cell.prefix.is_none();
+        let Some(cell) = self.cells.get(key.at()).filter(of_interest) else { return };
+        match cell.life.eviction(taken_in) {
+            Eviction::Stay => {}
+            Eviction::TakeIn => {
+                let cell = &mut self.cells[key.at()];
+                let packed = cell.life.present.then(|| pack(cell));
+                out.value(state, keys.bytes_of(key), packed.as_deref());
+                cell.life.handed_over(batch);
+            }
+            Eviction::Drop => {
+                let Cell { items, life, .. } = std::mem::take(&mut self.cells[key.at()]);
+                if life.present {
+                    self.evicted += value_bytes(&items, self.expiry);
+                    keys.evict_from_table(key);
+                }
+                keys.release(key);
+            }
+        }
+    }
+
+    /// Bytes that are held in memory for items, cells apart.
+    pub(super) fn resident_bytes(&self) -> usize {
+        (self.bytes - self.evicted) as usize + self.changes.bytes()
+    }
+
     /// Drops the items at the front whose time is over, if they are at least half of the list: what is left has to be
     /// moved. A list of which nothing is left is emptied.
     pub(super) fn sweep(&mut self, key: KeyId, keys: &mut Directory) {
@@ -236,10 +298,17 @@ impl ListTable {
         self.changes.freeze();
     }
 
-    /// Gathers frozen changes until there are `max` of them.
-    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
+    /// Gathers changes of a log until there are `max` of them.
+    pub(super) fn drain(
+        &mut self,
+        log: Log,
+        state: StateIndex,
+        max: usize,
+        keys: &mut Directory,
+        out: &mut Gathered,
+    ) {
         while out.changes() < max
-            && let Some((key, copy)) = self.changes.pop_frozen()
+            && let Some((key, copy)) = self.changes.pop(log)
         {
             let (owner, cell) = (keys.bytes_of(key), &mut self.cells[key.at()]);
             let ends_a_hold = match copy {
@@ -269,6 +338,14 @@ impl ListTable {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+/// A list as the cold store has it.
+fn pack(cell: &Cell) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(cell.items.bytes());
+    push_varint(&mut packed, cell.first);
+    (0..cell.items.len()).for_each(|item| push_text(&mut packed, cell.items.bytes_of(item)));
+    packed
 }
 
 /// Bytes of the values, without the times before them.

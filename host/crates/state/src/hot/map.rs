@@ -11,7 +11,7 @@ use gristmill_types::StateIndex;
 use gristmill_types::descriptor::StateSpec;
 
 use crate::call::KeyId;
-use crate::changes::{Changes, Life, LogPlace, RESTORED};
+use crate::changes::{Batch, Changes, Eviction, LOADED, Life, Log, LogPlace, RESTORED};
 use crate::directory::Directory;
 use crate::expiry::Expiry;
 use crate::file::Stored;
@@ -24,6 +24,12 @@ struct Cell {
     stored: InlineBytes,
     life: Life,
 }
+
+/// Bytes that a key takes here, its entries apart.
+pub(super) const CELL_BYTES: usize = size_of::<Map>();
+
+/// Bytes that an entry takes, key and value apart: cell and name, in a tree that is three quarters full.
+const ENTRY_BYTES: usize = (size_of::<Cell>() + size_of::<InlineBytes>()) * 4 / 3;
 
 /// The map of one key, tombstones included.
 #[derive(Debug, Default)]
@@ -54,17 +60,123 @@ struct Changed {
 pub(super) struct MapTable {
     maps: Paged<Map>,
     changes: Changes<Changed, Option<InlineBytes>>,
+    /// Entries of all maps, tombstones included.
+    cells: usize,
     expiry: Expiry,
     bytes: u64,
+    /// Bytes of what lives in the cold store alone.
+    evicted: u64,
 }
 
 impl MapTable {
     pub(super) fn new(spec: &StateSpec) -> Self {
-        Self { maps: Paged::default(), changes: Changes::default(), expiry: Expiry::of(spec), bytes: 0 }
+        Self { maps: Paged::default(), changes: Changes::default(), cells: 0, expiry: Expiry::of(spec), bytes: 0, evicted: 0 }
     }
 
     pub(super) fn set_time(&mut self, time: StateTime) {
         self.expiry.set_time(time);
+    }
+
+    /// Whether an entry, or that there is none, stands here and not in the cold store.
+    pub(super) fn knows(&self, owner: KeyId, key: &[u8]) -> bool {
+        let knows = |map: &Map| map.emptied.voids_cold() || map.cells.contains_key(key);
+        self.maps.get(owner.at()).is_some_and(knows)
+    }
+
+    /// Whether whatever the cold store has of this map is void.
+    pub(super) fn voids_cold(&self, owner: KeyId) -> bool {
+        self.maps.get(owner.at()).is_some_and(|map| map.emptied.voids_cold())
+    }
+
+    /// Sets an entry that the cold store has.
+    pub(super) fn load(&mut self, owner: KeyId, key: &[u8], stored: &[u8], keys: &mut Directory) {
+        self.maps.reach(owner.at());
+        let map = &mut self.maps[owner.at()];
+        if !map.is_occupied() {
+            keys.hold(owner);
+        }
+        if map.present == 0 {
+            keys.return_to_table(owner);
+        }
+        map.present += 1;
+        self.evicted -= (key.len() + stored.len() - self.expiry.stamp_bytes()) as u64;
+        map.cells.insert(InlineBytes::from_slice(key), Cell { stored: InlineBytes::from_slice(stored), life: LOADED });
+        self.cells += 1;
+    }
+
+    /// Makes room: forgets the entries of one map that the cold store has, and hands the others over with this batch.
+    pub(super) fn evict(
+        &mut self,
+        (state, owner): (StateIndex, KeyId),
+        (batch, taken_in): (Batch, Batch),
+        keys: &mut Directory,
+        out: &mut Gathered,
+    ) {
+        if !self.maps.get(owner.at()).is_some_and(Map::is_occupied) {
+            return;
+        }
+        let map = &mut self.maps[owner.at()];
+        let had_entries = map.present > 0;
+        if map.emptied.is_occupied() {
+            match map.emptied.eviction(taken_in) {
+                // Entries written since must not get there before the news that the map was emptied.
+                Eviction::Stay if map.emptied.is_logged() => return,
+                Eviction::Stay => {}
+                Eviction::TakeIn => {
+                    out.clear_map(state, keys.bytes_of(owner));
+                    map.emptied.handed_over(batch);
+                }
+                Eviction::Drop => map.emptied = Life::default(),
+            }
+        }
+        let (stamp, mut evicted) = (self.expiry.stamp_bytes(), 0);
+        map.cells.retain(|name, cell| match cell.life.eviction(taken_in) {
+            Eviction::Stay => true,
+            Eviction::TakeIn => {
+                out.entry(state, keys.bytes_of(owner), name, cell.life.present.then_some(cell.stored.as_slice()));
+                cell.life.handed_over(batch);
+                true
+            }
+            Eviction::Drop => {
+                if cell.life.present {
+                    map.present -= 1;
+                    evicted += (name.len() + cell.stored.len() - stamp) as u64;
+                }
+                self.cells -= 1;
+                false
+            }
+        });
+        self.evicted += evicted;
+        if had_entries && map.present == 0 {
+            keys.evict_from_table(owner);
+        }
+        if !map.is_occupied() {
+            keys.release(owner);
+        }
+    }
+
+    /// Makes void what the cold store has of a map, which is being emptied; `bytes` of it were there alone.
+    pub(super) fn void_cold(&mut self, owner: KeyId, bytes: u64, keys: &mut Directory) {
+        self.evicted -= bytes;
+        self.bytes -= bytes;
+        self.maps.reach(owner.at());
+        let map = &mut self.maps[owner.at()];
+        let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
+        map.emptied.void_cold();
+        if self.changes.touch(&mut map.emptied, || Changed { owner, entry: None }, || None).is_some() {
+            keys.hold(owner);
+        }
+        self.account(owner, was_occupied, had_entries, keys);
+    }
+
+    /// What an entry counts for.
+    pub(super) fn entry_bytes(&self, name: &[u8], stored: &[u8]) -> u64 {
+        (name.len() + stored.len() - self.expiry.stamp_bytes()) as u64
+    }
+
+    /// Bytes that are held in memory for entries.
+    pub(super) fn resident_bytes(&self) -> usize {
+        (self.bytes - self.evicted) as usize + self.cells * ENTRY_BYTES + self.changes.bytes()
     }
 
     pub(super) fn read(&self, owner: KeyId, key: &[u8]) -> Option<&[u8]> {
@@ -72,15 +184,20 @@ impl MapTable {
         self.expiry.living(&cell.stored)
     }
 
-    /// The entries of one map from a bound on, ascending.
+    /// The entries of one map from a bound on, ascending; nothing for those that are deleted, or whose time is over.
     pub(super) fn range<'m>(
         &'m self,
         owner: KeyId,
         from: Bound<&'m [u8]>,
-    ) -> impl Iterator<Item = (&'m [u8], &'m [u8])> {
+    ) -> impl Iterator<Item = (&'m [u8], Option<&'m [u8]>)> {
         let cells = self.maps.get(owner.at()).map(|map| map.cells.range::<[u8], _>((from, Bound::Unbounded)));
-        let present = cells.into_iter().flatten().filter(|(_, cell)| cell.life.present);
-        present.filter_map(|(key, cell)| Some((key.as_slice(), self.expiry.living(&cell.stored)?)))
+        let value = |cell: &'m Cell| if cell.life.present { self.living(&cell.stored) } else { None };
+        cells.into_iter().flatten().map(move |(key, cell)| (key.as_slice(), value(cell)))
+    }
+
+    /// What stands in a stored value, unless its time is over.
+    pub(super) fn living<'s>(&self, stored: &'s [u8]) -> Option<&'s [u8]> {
+        self.expiry.living(stored)
     }
 
     /// Writes an entry; `None` deletes it.
@@ -90,6 +207,7 @@ impl MapTable {
         let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
         if value.is_some() && !map.cells.contains_key(key) {
             map.cells.insert(InlineBytes::from_slice(key), Cell::default());
+            self.cells += 1;
         }
         let Some(Cell { stored, life }) = map.cells.get_mut(key) else { return };
         let was_present = life.present;
@@ -127,6 +245,7 @@ impl MapTable {
         let moved = self.changes.retract_if_never_captured(&mut cell.life);
         if !cell.life.is_occupied() {
             cells.remove(key);
+            self.cells -= 1;
         }
         self.tell_moved(moved);
     }
@@ -160,10 +279,10 @@ impl MapTable {
     pub(super) fn clear(&mut self, owner: KeyId, keys: &mut Directory) {
         let Some(map) = self.maps.get(owner.at()).filter(|map| !map.cells.is_empty()) else { return };
         let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
-        let any_captured = map.cells.values().any(|cell| cell.life.is_captured());
         let names: Vec<InlineBytes> = map.cells.keys().cloned().collect();
+        let mut any_captured = false;
         for name in names {
-            self.drop_cell(owner, &name, keys);
+            any_captured |= self.drop_cell(owner, &name, keys);
         }
         let emptied = &mut self.maps[owner.at()].emptied;
         if any_captured
@@ -174,8 +293,9 @@ impl MapTable {
         self.account(owner, was_occupied, had_entries, keys);
     }
 
-    /// Forgets an entry, and what the active generation would tell of it; the frozen one keeps what it needs.
-    fn drop_cell(&mut self, owner: KeyId, key: &[u8], keys: &mut Directory) {
+    /// Forgets an entry, and what the active generation would tell of it; the frozen one keeps what it needs. Says
+    /// whether snapshots have the entry.
+    fn drop_cell(&mut self, owner: KeyId, key: &[u8], keys: &mut Directory) -> bool {
         let Map { cells, present, .. } = &mut self.maps[owner.at()];
         let Cell { stored, life } = cells.get_mut(key).expect("the name of a cell");
         let was_present = life.present;
@@ -187,9 +307,12 @@ impl MapTable {
             *present -= 1;
             self.bytes -= (key.len() + stored.len() - self.expiry.stamp_bytes()) as u64;
         }
+        let is_captured = life.is_captured();
         let moved = self.changes.retract(life);
         cells.remove(key);
+        self.cells -= 1;
         self.tell_moved(moved);
+        is_captured
     }
 
     /// Sets an entry that a snapshot has, in place of none.
@@ -204,6 +327,7 @@ impl MapTable {
         self.bytes += (key.len() + value.bytes.len()) as u64;
         let cell = Cell { stored: self.expiry.restored(value), life: RESTORED };
         cells.insert(InlineBytes::from_slice(key), cell);
+        self.cells += 1;
     }
 
     /// Deletes up to `max` entries of one map whose time is over.
@@ -222,10 +346,17 @@ impl MapTable {
         self.changes.freeze();
     }
 
-    /// Gathers frozen changes until there are `max` of them.
-    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
+    /// Gathers changes of a log until there are `max` of them.
+    pub(super) fn drain(
+        &mut self,
+        log: Log,
+        state: StateIndex,
+        max: usize,
+        keys: &mut Directory,
+        out: &mut Gathered,
+    ) {
         while out.changes() < max
-            && let Some((Changed { owner, entry }, copy)) = self.changes.pop_frozen()
+            && let Some((Changed { owner, entry }, copy)) = self.changes.pop(log)
         {
             match (entry, copy) {
                 (None, copy) => {
@@ -260,6 +391,7 @@ impl MapTable {
         out.entry(state, keys.bytes_of(owner), key, life.present.then_some(stored.as_slice()));
         if !life.is_occupied() {
             map.cells.remove(key);
+            self.cells -= 1;
             if !map.is_occupied() {
                 keys.release(owner);
             }

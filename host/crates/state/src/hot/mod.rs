@@ -1,7 +1,7 @@
-//! The memory backend: everything in tables, changes frozen and drained in slices.
+//! A backend: state in tables, changes frozen and drained in slices, and a cold store for what memory does not hold.
 //!
-//! Holds calls to the contract, keeps the write set, and sends each access to the table of its state. Knows no files
-//! and no threads: freezing and draining happen on the task's own thread, between calls.
+//! Holds calls to the contract, keeps the write set, and sends each access to the table of its state. Knows no
+//! threads: freezing and draining happen on the task's own thread, between calls.
 
 mod value;
 mod list;
@@ -9,6 +9,7 @@ mod map;
 mod table;
 mod read;
 mod restore;
+mod residency;
 
 use std::sync::Arc;
 
@@ -17,9 +18,12 @@ use gristmill_ports::{FileStore, PortError, StateBackend};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointId, Column, Descriptor, EventBatch, KeyGroupRange, MaxParallelism, StateIndex};
 
-use self::read::{Slots, View};
+use self::read::{MapOf, Slots, View};
+use self::residency::Residency;
 use self::table::Table;
 use crate::call::{Call, KeyId};
+use crate::changes::Log;
+use crate::cold::{Cold, Nothing};
 use crate::directory::Directory;
 use crate::frozen::{Gathered, Generation, Written};
 use crate::overlay::Overlay;
@@ -30,8 +34,11 @@ use crate::write_set::{Write, WriteKind, WriteSet};
 ///
 /// Memory follows the state that lives, at its peak: keys and entries that were deleted make room for new ones, but
 /// tables do not shrink.
+pub type MemoryBackend = Backend<Nothing>;
+
+/// Keyed state in tables over a cold store.
 #[derive(Debug)]
-pub struct MemoryBackend {
+pub struct Backend<C> {
     keys: Directory,
     states: Vec<State>,
     call: Call,
@@ -40,8 +47,12 @@ pub struct MemoryBackend {
     max_read: usize,
     written: Arc<Written>,
     groups: KeyGroupRange,
-    /// The frozen generation, as far as it is gathered.
-    frozen: Option<Gathered>,
+    /// The frozen generation, as far as it is gathered; the last part is the one being filled.
+    frozen: Option<Vec<Gathered>>,
+    /// Parts of the generation to be frozen next.
+    early: Vec<Gathered>,
+    cold: C,
+    residency: Residency,
     /// Whether anything expires here.
     expires: bool,
     /// The key at which looking for what has expired goes on.
@@ -60,6 +71,8 @@ struct State {
     version: u32,
     table: Table,
     overlay: Overlay,
+    /// By place, whether the call under way has looked for it in the cold store.
+    looked_up: Vec<bool>,
 }
 
 impl State {
@@ -72,11 +85,20 @@ impl MemoryBackend {
     /// An empty backend for the states that a module declares, of a subtask that owns these key groups.
     #[must_use]
     pub fn new(descriptor: &Descriptor, groups: KeyGroupRange, max: MaxParallelism) -> Self {
+        Self::over(Nothing, descriptor, groups, max)
+    }
+}
+
+#[expect(private_bounds, reason = "which cold stores there are is this crate's own affair")]
+impl<C: Cold> Backend<C> {
+    /// An empty backend over an empty cold store.
+    pub(crate) fn over(cold: C, descriptor: &Descriptor, groups: KeyGroupRange, max: MaxParallelism) -> Self {
         let state = |spec: &StateSpec| State {
             name: spec.name.clone(),
             version: spec.version,
             table: Table::new(spec),
             overlay: Overlay::default(),
+            looked_up: Vec::new(),
         };
         Self {
             keys: Directory::new(),
@@ -88,6 +110,9 @@ impl MemoryBackend {
             written: Written::new(&descriptor.states, max),
             groups,
             frozen: None,
+            early: Vec::new(),
+            cold,
+            residency: Residency::default(),
             expires: descriptor.states.iter().any(|spec| spec.ttl_ms.is_some()),
             swept: 0,
         }
@@ -98,6 +123,7 @@ impl MemoryBackend {
     #[cold]
     fn expire(&mut self, rows: usize, time: StateTime) {
         self.states.iter_mut().for_each(|state| state.table.set_time(time));
+        self.cold.set_time(time);
         for _ in 0..(1 + rows / ROWS_PER_SWEPT_KEY).min(self.keys.end()) {
             self.swept = (self.swept + 1) % self.keys.end();
             let key = KeyId(self.swept as u32);
@@ -150,7 +176,10 @@ impl MemoryBackend {
     /// Closes the call, its write set being empty or void.
     fn close(&mut self) {
         self.writes.truncate(WriteMark(0));
-        self.states.iter_mut().for_each(|state| state.overlay.reset());
+        for state in &mut self.states {
+            state.overlay.reset();
+            state.looked_up.clear();
+        }
         self.call.close();
         self.keys.forget_unheld();
     }
@@ -176,7 +205,7 @@ fn reached(time: StateTime, events: &EventBatch) -> StateTime {
     }
 }
 
-impl StateBackend for MemoryBackend {
+impl<C: Cold> StateBackend for Backend<C> {
     fn begin(&mut self, events: &EventBatch, time: StateTime) {
         self.roll_back();
         if self.expires {
@@ -187,10 +216,13 @@ impl StateBackend for MemoryBackend {
 
     fn commit(&mut self) -> Result<(), StateError> {
         let writes = self.writes.take();
-        let mut apply = |write: &Write| self.states[write.state.at()].table.apply(write, &self.call, &mut self.keys);
-        let applied = writes.iter().try_for_each(&mut apply);
+        let applied = writes.iter().try_for_each(|write| {
+            self.load_for(write)?;
+            self.states[write.state.at()].table.apply(write, &self.call, &mut self.keys)
+        });
+        let rows = self.call.rows();
         self.close();
-        applied
+        applied.and_then(|()| self.make_room(rows))
     }
 
     fn roll_back(&mut self) {
@@ -216,6 +248,10 @@ impl StateBackend for MemoryBackend {
 
     fn get(&mut self, state: StateIndex, rows: &[u32]) -> Result<SlotRead, StateError> {
         self.catch_up(state)?;
+        if !self.cold.is_empty() {
+            let places = self.call.places_of(rows)?;
+            self.load(state, &places)?;
+        }
         let state = &self.states[state.at()];
         let Table::Value(table) = &state.table else { return Err(state.wrong_kind("get")) };
         let max_read = self.max_read;
@@ -243,19 +279,30 @@ impl StateBackend for MemoryBackend {
         max_bytes: u32,
     ) -> Result<ScanPage, StateError> {
         self.catch_up(state)?;
+        let place = self.call.place_of(row);
+        if let Ok(place) = place {
+            self.load(state, &[place])?;
+        }
         let state = &self.states[state.at()];
         let Table::List(table) = &state.table else { return Err(state.wrong_kind("list-scan")) };
-        let place = self.call.place_of(row)?;
+        let place = place?;
         let written = state.overlay.list(place);
         Ok(table.scan(self.call.key_at(place), written, &self.writes, first_item(after)?, max_bytes))
     }
 
     fn map_get(&mut self, state: StateIndex, rows: &[u32], keys: &Column) -> Result<Column, StateError> {
         self.catch_up(state)?;
-        let state = &self.states[state.at()];
-        let Table::Map(table) = &state.table else { return Err(state.wrong_kind("map-get")) };
+        let Table::Map(_) = &self.states[state.at()].table else {
+            return Err(self.states[state.at()].wrong_kind("map-get"));
+        };
         even(rows, keys)?;
         without_null(keys, "map-get")?;
+        if !self.cold.is_empty() {
+            let places = self.call.places_of(rows)?;
+            self.load_entries(state, &places, keys)?;
+        }
+        let state = &self.states[state.at()];
+        let Table::Map(table) = &state.table else { return Err(state.wrong_kind("map-get")) };
         let max_read = self.max_read;
         let view = View { call: &self.call, writes: &self.writes, overlay: &state.overlay, max_read };
         view.entries(table, rows, keys)
@@ -279,12 +326,15 @@ impl StateBackend for MemoryBackend {
         max_bytes: u32,
     ) -> Result<ScanPage, StateError> {
         self.catch_up(state)?;
-        let state = &self.states[state.at()];
+        let index = state;
+        let state = &self.states[index.at()];
         let Table::Map(table) = &state.table else { return Err(state.wrong_kind("map-scan")) };
         let place = self.call.place_of(row)?;
         let max_read = self.max_read;
         let view = View { call: &self.call, writes: &self.writes, overlay: &state.overlay, max_read };
-        Ok(view.map_page(table, place, prefix, after, max_bytes))
+        let owner = self.call.key_at(place);
+        let map = MapOf { table, owner, owner_bytes: self.keys.bytes_of(owner), state: index, cold: &self.cold };
+        view.map_page(&map, state.overlay.map(place), (prefix, after), max_bytes)
     }
 
     fn freeze(&mut self, _: CheckpointId) -> bool {
@@ -293,23 +343,26 @@ impl StateBackend for MemoryBackend {
             return false;
         }
         self.states.iter_mut().for_each(|state| state.table.freeze());
-        self.frozen = Some(Gathered::default());
+        let mut parts = std::mem::take(&mut self.early);
+        parts.push(Gathered::default());
+        self.frozen = Some(parts);
         true
     }
 
     fn drain_frozen(&mut self, max_entries: usize) -> Drained {
-        let mut gathered = self.frozen.take().expect("a generation was frozen");
-        let until = gathered.changes() + max_entries.max(1);
+        let mut parts = self.frozen.take().expect("a generation was frozen");
+        let part = parts.last_mut().expect("a frozen generation has a part to be filled");
+        let until = part.changes() + max_entries.max(1);
         for (index, state) in self.states.iter_mut().enumerate() {
-            state.table.drain(StateIndex(index as u32), until, &mut self.keys, &mut gathered);
+            state.table.drain(Log::Frozen, StateIndex(index as u32), until, &mut self.keys, part);
         }
         if !self.call.is_open() {
             self.keys.forget_unheld();
         }
         if self.states.iter().all(|state| state.table.is_drained()) {
-            return Drained::All(Box::new(Generation { gathered, written: Arc::clone(&self.written) }));
+            return Drained::All(Box::new(Generation { parts, written: Arc::clone(&self.written) }));
         }
-        self.frozen = Some(gathered);
+        self.frozen = Some(parts);
         Drained::More
     }
 

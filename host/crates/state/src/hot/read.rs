@@ -1,13 +1,15 @@
 //! Reads of the call under way: what is committed, under what the call itself has written.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
 use gristmill_ports::state::{ScanPage, SlotRead, StateError};
-use gristmill_types::Column;
+use gristmill_types::{Column, StateIndex};
 
 use super::map::MapTable;
 use super::value::ValueTable;
 use crate::call::{Call, KeyId, Place};
+use crate::cold::Cold;
 use crate::overlay::{Overlay, Written, WrittenMap};
 use crate::page::{PageBuilder, column_of};
 use crate::write_set::WriteSet;
@@ -96,59 +98,102 @@ impl View<'_> {
     }
 
     /// A page of the map of one key: entries under `prefix`, strictly after the cursor.
-    pub(super) fn map_page(
+    pub(super) fn map_page<C: Cold>(
         &self,
-        table: &MapTable,
-        place: Place,
-        prefix: &[u8],
-        after: Option<&[u8]>,
+        map: &MapOf<'_, C>,
+        own: Option<&WrittenMap>,
+        (prefix, after): (&[u8], Option<&[u8]>),
         max_bytes: u32,
-    ) -> ScanPage {
+    ) -> Result<ScanPage, StateError> {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             Some(_) | None => Bound::Included(prefix),
         };
         let mut page = PageBuilder::new(max_bytes);
-        for (key, value) in self.merged(table, self.call.key_at(place), self.overlay.map(place), from) {
+        for entry in self.merged(map, own, from) {
+            let (key, value) = entry?;
             if !key.starts_with(prefix) {
                 break;
             }
-            if !page.add(Some(key), value) {
-                return page.more_after_last_key();
+            if !page.add(Some(&key), &value) {
+                return Ok(page.more_after_last_key());
             }
         }
-        page.last()
+        Ok(page.last())
     }
 
-    /// Committed entries and the call's own, in one order; of equal keys the call's own stands, or hides both.
-    fn merged<'v>(
+    /// The call's own entries over those of the tables over those of the cold store.
+    fn merged<'v, C: Cold>(
         &'v self,
-        table: &'v MapTable,
-        owner: KeyId,
+        map: &MapOf<'v, C>,
         own: Option<&'v WrittenMap>,
         from: Bound<&'v [u8]>,
-    ) -> impl Iterator<Item = (&'v [u8], &'v [u8])> {
-        let cleared = own.is_some_and(|map| map.cleared);
-        let mut committed = (!cleared).then(|| table.range(owner, from)).into_iter().flatten().peekable();
-        let range = |map: &'v WrittenMap| map.entries.range::<[u8], _>((from, Bound::Unbounded));
-        let mut written = own.map(range).into_iter().flatten().peekable();
-        std::iter::from_fn(move || {
-            loop {
-                let next_written = written.peek().map(|(key, _)| key.as_slice());
-                let committed_first = match (committed.peek(), next_written) {
-                    (Some((committed, _)), Some(written)) => *committed < written,
-                    (Some(_), None) => true,
-                    (None, _) => false,
-                };
-                if committed_first {
-                    return committed.next();
-                }
-                let (key, value): (_, &Written) = written.next()?;
-                committed.next_if(|(committed, _)| *committed == key.as_slice());
-                if let Some(value) = value.value(self.writes) {
-                    return Some((key.as_slice(), value));
-                }
+    ) -> impl Iterator<Item = Result<MapEntry<'v>, StateError>> {
+        let is_cleared = own.is_some_and(|map| map.cleared);
+        let (table, owner) = (map.table, map.owner);
+        let reads_cold = !is_cleared && !map.cold.is_empty() && !table.voids_cold(owner);
+        let cold = reads_cold.then(|| map.cold_range(from)).into_iter().flatten();
+        let hot = (!is_cleared).then(|| table.range(owner, from)).into_iter().flatten();
+        let range = move |map: &'v WrittenMap| map.entries.range::<[u8], _>((from, Bound::Unbounded));
+        let written = own.map(range).into_iter().flatten();
+        let written = written.map(|(key, value): (_, &Written)| (key.as_slice(), value.value(self.writes)));
+        over(written, over(hot, cold))
+    }
+}
+
+/// An entry of a map under way: its name and its value.
+type MapEntry<'v> = (Cow<'v, [u8]>, Cow<'v, [u8]>);
+
+/// The map of one key, wherever its entries are.
+pub(super) struct MapOf<'v, C> {
+    pub(super) table: &'v MapTable,
+    pub(super) owner: KeyId,
+    pub(super) owner_bytes: &'v [u8],
+    pub(super) state: StateIndex,
+    pub(super) cold: &'v C,
+}
+
+impl<'v, C: Cold> MapOf<'v, C> {
+    /// What the cold store has, without what has expired.
+    fn cold_range(&self, from: Bound<&'v [u8]>) -> impl Iterator<Item = Result<MapEntry<'v>, StateError>> + use<'v, C> {
+        let (first, excluded) = match from {
+            Bound::Included(first) => (first, None),
+            Bound::Excluded(first) => (first, Some(first)),
+            Bound::Unbounded => (&[][..], None),
+        };
+        let table = self.table;
+        self.cold.range(self.state, self.owner_bytes, first).filter_map(move |entry| match entry {
+            Ok((key, _)) if excluded == Some(&key) => None,
+            Ok((key, stored)) => {
+                let value = table.living(&stored)?.to_vec();
+                Some(Ok((Cow::Owned(key), Cow::Owned(value))))
             }
+            Err(error) => Some(Err(error)),
         })
     }
+}
+
+/// Two layers of a map in one order; of equal keys the upper one's stands, or hides both if it is a deletion.
+fn over<'v>(
+    upper: impl Iterator<Item = (&'v [u8], Option<&'v [u8]>)>,
+    lower: impl Iterator<Item = Result<MapEntry<'v>, StateError>>,
+) -> impl Iterator<Item = Result<MapEntry<'v>, StateError>> {
+    let (mut upper, mut lower) = (upper.peekable(), lower.peekable());
+    std::iter::from_fn(move || {
+        loop {
+            let lower_first = match (lower.peek(), upper.peek()) {
+                (Some(Ok((lower, _))), Some((upper, _))) => lower.as_ref() < *upper,
+                (Some(_), _) => true,
+                (None, _) => false,
+            };
+            if lower_first {
+                return lower.next();
+            }
+            let (key, value) = upper.next()?;
+            lower.next_if(|entry| entry.as_ref().is_ok_and(|(lower, _)| lower.as_ref() == key));
+            if let Some(value) = value {
+                return Some(Ok((Cow::Borrowed(key), Cow::Borrowed(value))));
+            }
+        }
+    })
 }

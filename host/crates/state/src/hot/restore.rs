@@ -3,12 +3,17 @@
 use gristmill_ports::state::RestoredState;
 use gristmill_ports::{FileStore, PortError};
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{KeyGroupRange, StateIndex};
+use gristmill_types::{KeyGroupRange, StateIndex, key_hash};
 
-use super::MemoryBackend;
+use super::Backend;
+use crate::cold::Cold;
 use crate::file::{Entry, Merged, Rule};
 
-impl MemoryBackend {
+/// Keys that are restored between two looks at how much memory they take.
+const ENTRIES_BETWEEN_LOOKS: usize = 256;
+
+#[expect(private_bounds, reason = "which cold stores there are is this crate's own affair")]
+impl<C: Cold> Backend<C> {
     /// See [`StateBackend::restore`](gristmill_ports::StateBackend::restore).
     pub(super) fn fill(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError> {
         self.states.iter_mut().for_each(|state| state.table.set_time(from.time));
@@ -19,16 +24,32 @@ impl MemoryBackend {
             end: from.groups.end.min(self.groups.end),
         };
         let mut merged = Merged::open(from.files, groups, rules, true, files)?;
+        let (mut owner, mut entries) = (None, 0_usize);
         while merged.advance()? {
             let Some(entry) = merged.entry() else { break };
+            let hash = Some((entry.state, key_hash(entry.key)));
+            if owner != hash {
+                // Only between two keys: a list must not leave while it is half there.
+                owner = hash;
+                entries += 1;
+                if entries.is_multiple_of(ENTRIES_BETWEEN_LOOKS) {
+                    self.make_room_while_restoring()?;
+                }
+            }
             match places.get(entry.state as usize) {
                 Some(&Some(place)) => self.restore_entry(place, &entry)?,
                 Some(None) => {}
                 None => return Err(unknown_state(entry.state, from.states.len())),
             }
         }
+        self.make_room_while_restoring()?;
+        self.keys.forget_unheld();
         fail::fail_point!("state-restored");
         Ok(())
+    }
+
+    fn make_room_while_restoring(&mut self) -> Result<(), PortError> {
+        self.make_room(0).map_err(|error| PortError::fatal(error.to_string()))
     }
 
     /// Where a state of the writer is here.

@@ -4,10 +4,11 @@ use gristmill_ports::state::{StateError, StateTime};
 use gristmill_types::StateIndex;
 use gristmill_types::descriptor::{StateKind, StateScope, StateSpec};
 
-use super::list::ListTable;
-use super::map::MapTable;
-use super::value::ValueTable;
+use super::list::{self, ListTable};
+use super::map::{self, MapTable};
+use super::value::{self, ValueTable};
 use crate::call::{Call, KeyId};
+use crate::changes::{Batch, Log};
 use crate::directory::Directory;
 use crate::file::Change;
 use crate::frozen::Gathered;
@@ -132,12 +133,77 @@ impl Table {
         }
     }
 
-    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
+    pub(super) fn drain(
+        &mut self,
+        log: Log,
+        state: StateIndex,
+        max: usize,
+        keys: &mut Directory,
+        out: &mut Gathered,
+    ) {
         match self {
-            Self::Value(table) => table.drain(state, max, keys, out),
-            Self::List(table) => table.drain(state, max, keys, out),
-            Self::Map(table) => table.drain(state, max, keys, out),
+            Self::Value(table) => table.drain(log, state, max, keys, out),
+            Self::List(table) => table.drain(log, state, max, keys, out),
+            Self::Map(table) => table.drain(log, state, max, keys, out),
             Self::Unaddressable(_) => {}
+        }
+    }
+
+    /// Whether the value or the list of a key stands here and not in the cold store.
+    pub(super) fn knows(&self, key: KeyId) -> bool {
+        match self {
+            Self::Value(table) => table.knows(key),
+            Self::List(table) => table.knows(key),
+            Self::Map(_) | Self::Unaddressable(_) => true,
+        }
+    }
+
+    /// Sets a value or a list that the cold store has.
+    ///
+    /// # Errors
+    /// If it makes no sense.
+    pub(super) fn load(&mut self, key: KeyId, stored: &[u8], keys: &mut Directory) -> Result<(), StateError> {
+        match self {
+            Self::Value(table) => table.load(key, stored, keys),
+            Self::List(table) => table.load(key, stored, keys)?,
+            Self::Map(_) | Self::Unaddressable(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Forgets what the cold store has of a key as it is here, and hands over what it has not.
+    pub(super) fn evict(
+        &mut self,
+        place: (StateIndex, KeyId),
+        batches: (Batch, Batch),
+        keys: &mut Directory,
+        out: &mut Gathered,
+    ) {
+        match self {
+            Self::Value(table) => table.evict(place, batches, keys, out),
+            Self::List(table) => table.evict(place, batches, keys, out),
+            Self::Map(table) => table.evict(place, batches, keys, out),
+            Self::Unaddressable(_) => {}
+        }
+    }
+
+    /// Bytes that each key takes here, used or not.
+    pub(super) fn cell_bytes(&self) -> usize {
+        match self {
+            Self::Value(_) => value::CELL_BYTES,
+            Self::List(_) => list::CELL_BYTES,
+            Self::Map(_) => map::CELL_BYTES,
+            Self::Unaddressable(_) => 0,
+        }
+    }
+
+    /// Bytes held in memory beside those.
+    pub(super) fn resident_bytes(&self) -> usize {
+        match self {
+            Self::Value(table) => table.resident_bytes(),
+            Self::List(table) => table.resident_bytes(),
+            Self::Map(table) => table.resident_bytes(),
+            Self::Unaddressable(_) => 0,
         }
     }
 

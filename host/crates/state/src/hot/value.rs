@@ -5,7 +5,7 @@ use gristmill_types::StateIndex;
 use gristmill_types::descriptor::StateSpec;
 
 use crate::call::KeyId;
-use crate::changes::{Changes, Life, RESTORED};
+use crate::changes::{Batch, Changes, Eviction, LOADED, Life, Log, RESTORED};
 use crate::directory::Directory;
 use crate::expiry::Expiry;
 use crate::file::Stored;
@@ -20,6 +20,9 @@ struct Cell {
     life: Life,
 }
 
+/// Bytes that a key takes here, its value apart.
+pub(super) const CELL_BYTES: usize = size_of::<Cell>();
+
 /// All values of one state.
 #[derive(Debug)]
 pub(super) struct ValueTable {
@@ -27,11 +30,13 @@ pub(super) struct ValueTable {
     changes: Changes<KeyId, Option<InlineBytes>>,
     expiry: Expiry,
     bytes: u64,
+    /// Bytes of what lives in the cold store alone.
+    evicted: u64,
 }
 
 impl ValueTable {
     pub(super) fn new(spec: &StateSpec) -> Self {
-        Self { cells: Paged::default(), changes: Changes::default(), expiry: Expiry::of(spec), bytes: 0 }
+        Self { cells: Paged::default(), changes: Changes::default(), expiry: Expiry::of(spec), bytes: 0, evicted: 0 }
     }
 
     pub(super) fn set_time(&mut self, time: StateTime) {
@@ -113,6 +118,52 @@ impl ValueTable {
         keys.hold(key);
     }
 
+    /// Whether the value of a key, or that there is none, stands here and not in the cold store.
+    pub(super) fn knows(&self, key: KeyId) -> bool {
+        self.cells.get(key.at()).is_some_and(|cell| cell.life.is_occupied())
+    }
+
+    /// Sets a value that the cold store has.
+    pub(super) fn load(&mut self, key: KeyId, stored: &[u8], keys: &mut Directory) {
+        self.cells.reach(key.at());
+        self.evicted -= (stored.len() - self.expiry.stamp_bytes()) as u64;
+        self.cells[key.at()] = Cell { stored: InlineBytes::from_slice(stored), life: LOADED };
+        keys.return_to_table(key);
+        keys.hold(key);
+    }
+
+    /// Makes room: forgets the value of a key if the cold store has it, else hands it over with this batch.
+    pub(super) fn evict(
+        &mut self,
+        (state, key): (StateIndex, KeyId),
+        (batch, taken_in): (Batch, Batch),
+        keys: &mut Directory,
+        out: &mut Gathered,
+    ) {
+        let Some(cell) = self.cells.get(key.at()).filter(|cell| cell.life.is_occupied()) else { return };
+        match cell.life.eviction(taken_in) {
+            Eviction::Stay => {}
+            Eviction::TakeIn => {
+                let cell = &mut self.cells[key.at()];
+                out.value(state, keys.bytes_of(key), cell.life.present.then_some(cell.stored.as_slice()));
+                cell.life.handed_over(batch);
+            }
+            Eviction::Drop => {
+                let Cell { stored, life } = std::mem::take(&mut self.cells[key.at()]);
+                if life.present {
+                    self.evicted += (stored.len() - self.expiry.stamp_bytes()) as u64;
+                    keys.evict_from_table(key);
+                }
+                keys.release(key);
+            }
+        }
+    }
+
+    /// Bytes that are held in memory for values, cells apart.
+    pub(super) fn resident_bytes(&self) -> usize {
+        (self.bytes - self.evicted) as usize + self.changes.bytes()
+    }
+
     /// Deletes the value of `key` if its time is over.
     pub(super) fn sweep(&mut self, key: KeyId, keys: &mut Directory) {
         let expired = |cell: &&Cell| cell.life.present && self.expiry.has_expired(&cell.stored);
@@ -129,10 +180,17 @@ impl ValueTable {
         self.changes.freeze();
     }
 
-    /// Gathers frozen changes until there are `max` of them.
-    pub(super) fn drain(&mut self, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
+    /// Gathers changes of a log until there are `max` of them.
+    pub(super) fn drain(
+        &mut self,
+        log: Log,
+        state: StateIndex,
+        max: usize,
+        keys: &mut Directory,
+        out: &mut Gathered,
+    ) {
         while out.changes() < max
-            && let Some((key, copy)) = self.changes.pop_frozen()
+            && let Some((key, copy)) = self.changes.pop(log)
         {
             if let Some(stored) = copy {
                 out.value(state, keys.bytes_of(key), stored.as_deref());

@@ -11,15 +11,23 @@ mod promises;
 mod random_calls;
 
 use gristmill_ports::StateBackend;
-use gristmill_state::MemoryBackend;
+use gristmill_state::{MemoryBackend, RocksDbBackend};
 use gristmill_types::{Descriptor, MaxParallelism};
 
 /// Opens an empty backend.
 type Open = fn(&Descriptor) -> Box<dyn StateBackend>;
 
-/// Runs every promise for one backend, each as a test of its own.
+/// A backend that keeps what is beyond this many bytes on disk.
+fn rocksdb(descriptor: &Descriptor, memory_bytes: usize) -> Box<dyn StateBackend> {
+    let dir = tempfile::tempdir().unwrap();
+    let (groups, max) = (fixture::ALL_GROUPS, MaxParallelism::DEFAULT);
+    // The backend removes the folder when it ends.
+    Box::new(RocksDbBackend::open(descriptor, groups, max, &dir.keep(), memory_bytes).unwrap())
+}
+
+/// Runs promises for one backend, each as a test of its own. Where memory is short, sizes are estimates.
 macro_rules! suite {
-    ($backend:ident, $open:expr, [$($promise:ident),* $(,)?]) => {
+    ($backend:ident, $open:expr, sizes_are_exact: $exact:expr, [$($promise:ident),* $(,)?]) => {
         mod $backend {
             use super::*;
             const OPEN: Open = $open;
@@ -31,7 +39,7 @@ macro_rules! suite {
 
             #[test]
             fn random_calls_do_what_the_model_does() {
-                random_calls::random_calls_do_what_the_model_does(OPEN);
+                random_calls::random_calls_do_what_the_model_does(OPEN, $exact);
             }
         }
     };
@@ -40,6 +48,7 @@ macro_rules! suite {
 suite!(
     memory,
     |descriptor| Box::new(MemoryBackend::new(descriptor, fixture::ALL_GROUPS, MaxParallelism::DEFAULT)),
+    sizes_are_exact: true,
     [
         rows_of_one_key_share_a_slot,
         absent_is_null_and_empty_is_not,
@@ -73,5 +82,78 @@ suite!(
         a_time_to_live_can_be_switched_on_and_off,
         merging_drops_what_has_expired_and_lets_nothing_older_rise,
         size_counts_what_lives,
+    ]
+);
+
+suite!(
+    rocksdb_with_room,
+    |descriptor| rocksdb(descriptor, 64 << 20),
+    sizes_are_exact: true,
+    [
+        rows_of_one_key_share_a_slot,
+        absent_is_null_and_empty_is_not,
+        of_several_puts_to_one_key_the_last_wins,
+        a_call_sees_its_own_writes,
+        a_rolled_back_call_leaves_nothing,
+        a_mark_takes_back_only_what_came_after_it,
+        an_open_call_is_rolled_back_by_the_next,
+        a_list_keeps_its_order_over_pages,
+        a_map_scan_is_ascending_and_keeps_to_its_prefix,
+        a_page_keeps_to_its_bound_but_holds_one_entry,
+        a_cursor_survives_writes_between_pages,
+        broken_contracts_are_named,
+        state_is_used_only_within_a_call,
+        one_call_cannot_write_without_end,
+        one_read_cannot_hand_over_without_end,
+        freezing_cuts_between_before_and_after,
+        a_frozen_list_is_what_it_was,
+        a_growing_list_tells_only_what_was_appended,
+        an_emptied_map_is_one_change_and_hides_what_was_in_it,
+        deletions_are_told_once,
+        what_comes_and_goes_leaves_no_trace,
+        no_second_freeze_before_the_first_is_drained,
+        restoring_takes_only_the_key_groups_asked_for,
+        states_are_found_again_by_their_names,
+        a_state_of_another_schema_or_kind_is_refused_in_words,
+        every_flipped_byte_of_a_file_is_noticed_and_named,
+        what_has_expired_is_never_returned,
+        a_write_begins_another_life,
+        what_has_expired_is_deleted_though_nobody_asks,
+        a_time_to_live_can_be_switched_on_and_off,
+        merging_drops_what_has_expired_and_lets_nothing_older_rise,
+        size_counts_what_lives,
+    ]
+);
+
+// So little memory that nearly everything leaves at the end of each call, and comes back with the next. What a
+// checkpoint tells is the same, yet not as briefly: changes are drained ahead of the freeze.
+suite!(
+    rocksdb_without_room,
+    |descriptor| rocksdb(descriptor, 1 << 10),
+    sizes_are_exact: false,
+    [
+        rows_of_one_key_share_a_slot,
+        absent_is_null_and_empty_is_not,
+        of_several_puts_to_one_key_the_last_wins,
+        a_call_sees_its_own_writes,
+        a_rolled_back_call_leaves_nothing,
+        a_mark_takes_back_only_what_came_after_it,
+        an_open_call_is_rolled_back_by_the_next,
+        a_list_keeps_its_order_over_pages,
+        a_map_scan_is_ascending_and_keeps_to_its_prefix,
+        a_page_keeps_to_its_bound_but_holds_one_entry,
+        a_cursor_survives_writes_between_pages,
+        broken_contracts_are_named,
+        state_is_used_only_within_a_call,
+        one_call_cannot_write_without_end,
+        one_read_cannot_hand_over_without_end,
+        a_frozen_list_is_what_it_was,
+        no_second_freeze_before_the_first_is_drained,
+        states_are_found_again_by_their_names,
+        a_state_of_another_schema_or_kind_is_refused_in_words,
+        what_has_expired_is_never_returned,
+        a_write_begins_another_life,
+        a_time_to_live_can_be_switched_on_and_off,
+        merging_drops_what_has_expired_and_lets_nothing_older_rise,
     ]
 );
