@@ -107,6 +107,10 @@ pub(super) fn event_in_words(event: &Value) -> String {
         JobEventKind::CallFailed { message, reaction } => format!("{message}; {reaction}"),
         JobEventKind::LogDropped { lines } => format!("{} dropped", counted(lines, "log line")),
         JobEventKind::Retrying { message } => format!("retrying {message}"),
+        JobEventKind::Checkpoint { checkpoint, duration_ms, uploaded_bytes } => {
+            format!("checkpoint {checkpoint} after {duration_ms} ms, {}", bytesize::ByteSize(uploaded_bytes))
+        }
+        JobEventKind::CheckpointFailed { checkpoint, cause } => format!("checkpoint {checkpoint} failed: {cause}"),
     };
     format!("{place}{}", what.trim_end())
 }

@@ -137,6 +137,8 @@ fn in_words(event: JobEvent, log_lines: bool, told: &mut HashSet<(Option<NodeId>
         JobEventKind::Log { .. }
         | JobEventKind::State { .. }
         | JobEventKind::CallFailed { .. }
+        | JobEventKind::Checkpoint { .. }
+        | JobEventKind::CheckpointFailed { .. }
         | JobEventKind::DeadLetters { .. }
         | JobEventKind::LogDropped { .. } => None,
     }

@@ -3,19 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gristmill_checkpoint::chain::read_back;
-use gristmill_checkpoint::framed::Damaged;
-use gristmill_checkpoint::recovery::{Decision, Fact, Facts, decide};
+use gristmill_checkpoint::recovery::{Decision, Fact, Facts, claim_holds, decide};
 use gristmill_checkpoint::retention::Retained;
 use gristmill_checkpoint::{
     ChainEntry, Claim, CommitPermit, FileRef, Manifest, NodeSnapshot, RunFolder, Slot, SplitPosition,
 };
+use gristmill_ports::checkpoint_store::StoredFile;
 use gristmill_ports::{CheckpointStore, ErrorKind, FileStore, PortError};
 use gristmill_types::{AttemptId, CheckpointId, JobId, NodeId, RunId};
 
 use crate::checkpoint::storer::{SlotOwner, put_into_slot};
 
-/// So often a claim may meet another claim before it is given up for now.
+/// So often the chain may have gone on while it was read, before it is given up for now.
 const MOST_CLAIMS: u32 = 8;
+
+/// So many slots are read behind the checkpoints that are kept: claims, and what a longer retention has left.
+const READ_BEHIND: usize = 64;
 
 /// A checkpoint that was read whole.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub(crate) struct Claimed {
     pub(crate) restored: Option<WholeCheckpoint>,
     /// Attempts that were there before, as far as they can have left anything staged.
     pub(crate) earlier: Vec<AttemptId>,
+    /// Paths of files that nothing names: a crash has left them behind. Nobody wrote them behind the claim.
+    pub(crate) left_behind: Vec<String>,
     /// The decided checkpoints that are kept, oldest first, `restored` among them.
     pub(crate) retained: VecDeque<(Retained, BTreeMap<NodeId, Vec<SplitPosition>>)>,
 }
@@ -82,12 +87,18 @@ impl Claimant<'_> {
     /// `Retry` if the store cannot be reached; `Fatal` if a person must decide.
     pub(crate) fn claim(&self) -> Result<Claimed, PortError> {
         let folder = RunFolder::new(self.job, self.run);
+        let mut refused_before = false;
         for _ in 0..MOST_CLAIMS {
             let mut found = self.read(&folder)?;
             let (restored, claim, numbers_above) = loop {
                 match decide(&found.facts) {
                     Decision::Begin { claim, numbers_above } => break (None, claim, numbers_above),
-                    Decision::Refuse(refusal) => return Err(PortError::fatal(refusal.to_string())),
+                    Decision::Refuse(refusal) if refused_before => return Err(PortError::fatal(refusal.to_string())),
+                    Decision::Refuse(_) => {
+                        // A predecessor that still runs may have retired what was just read.
+                        refused_before = true;
+                        found = self.read(&folder)?;
+                    }
                     Decision::Restore { slot, manifest, claim, numbers_above } => match self.pages(&found, &manifest) {
                         Ok(whole) => break (Some((slot, whole)), claim, numbers_above),
                         Err(error) if error.kind == ErrorKind::Retry => return Err(error),
@@ -95,6 +106,8 @@ impl Claimant<'_> {
                     },
                 }
             };
+            // Before the claim: what is listed later may be a successor's.
+            let files = self.store.list(&folder.files())?;
             let entry = ChainEntry::Claim(Claim {
                 job: self.job.clone(),
                 run: self.run,
@@ -105,33 +118,48 @@ impl Claimant<'_> {
                 numbers_above,
             });
             fail::fail_point!("claim-begins");
-            match put_into_slot(self.store, &folder.slot(claim), &entry.encode())? {
-                SlotOwner::Ours => {
-                    fail::fail_point!("claim-stored");
-                    let retained = self.retained(&found, restored.as_ref())?;
-                    let restored = restored.map(|(_, whole)| whole);
-                    let earlier = found.attempts();
-                    return Ok(Claimed { next_slot: claim.next(), numbers_above, restored, earlier, retained });
-                }
-                // Another attempt was quicker: what it left is looked at anew.
-                SlotOwner::Stranger(_) => {}
+            // Another attempt was quicker, or the chain went on and has free slots by now: all is looked at anew.
+            let SlotOwner::Ours = put_into_slot(self.store, &folder.slot(claim), &entry.encode())? else { continue };
+            fail::fail_point!("claim-stored");
+            if !claim_holds(claim, restored.as_ref().map(|(slot, _)| *slot), &self.slots(&folder)?) {
+                continue;
             }
+            let kept = self.retained(&found, restored.as_ref())?;
+            let left_behind = if found.is_whole && kept.is_whole { kept.unnamed(&folder, files) } else { Vec::new() };
+            return Ok(Claimed {
+                next_slot: claim.next(),
+                numbers_above,
+                restored: restored.map(|(_, whole)| whole),
+                earlier: found.attempts(),
+                left_behind,
+                retained: kept.checkpoints,
+            });
         }
         Err(PortError::retry(format!("other hosts claim `{}` again and again", folder.prefix())))
     }
 
+    /// All filled slots, ascending.
+    fn slots(&self, folder: &RunFolder) -> Result<Vec<Slot>, PortError> {
+        let stored = self.store.list(&folder.chain())?;
+        let mut slots: Vec<Slot> = stored.iter().filter_map(|stored| RunFolder::slot_of(&stored.path)).collect();
+        slots.sort_unstable();
+        Ok(slots)
+    }
+
     /// Reads the chain from its end back until enough checkpoints were seen.
     fn read(&self, folder: &RunFolder) -> Result<Found, PortError> {
-        let mut slots: Vec<Slot> =
-            self.store.list(&folder.chain())?.iter().filter_map(|stored| RunFolder::slot_of(&stored.path)).collect();
-        slots.sort_unstable();
-        let mut found = Found::default();
-        let mut checkpoints = 0;
+        let slots = self.slots(folder)?;
+        let mut found = Found { is_whole: true, ..Found::default() };
+        let (mut checkpoints, mut behind) = (0, 0);
         // Where the newest claim went on from, until it is seen; what stands between was given up.
         let (mut wanted, mut claim_seen) = (None, false);
         for slot in slots.into_iter().rev() {
             if checkpoints >= self.keep.max(1) && self.accepted.is_none() && wanted.is_none() {
-                break;
+                behind += 1;
+                if behind > READ_BEHIND {
+                    found.is_whole = false;
+                    break;
+                }
             }
             let Some(record) = self.store.get(&folder.slot(slot))? else { continue };
             let fact = match read_back(&record) {
@@ -147,10 +175,10 @@ impl Claimant<'_> {
                     found.permits.extend(permit.map(|permit| (manifest.checkpoint, permit)));
                     Fact::Checkpoint(Box::new(manifest))
                 }
-                Err(damaged @ (Damaged::Length { .. } | Damaged::Magic | Damaged::Checksum | Damaged::Content(_))) => {
+                Err(damaged) => {
+                    found.is_whole = false;
                     Fact::Damaged(damaged)
                 }
-                Err(newer @ Damaged::Newer { .. }) => Fact::Damaged(newer),
             };
             found.facts.slots.push((slot, fact));
         }
@@ -175,15 +203,20 @@ impl Claimant<'_> {
     }
 
     /// The checkpoints that are kept: the one gone on from, and older ones that can be read. Younger ones were given up.
-    fn retained(
-        &self,
-        found: &Found,
-        restored: Option<&(Slot, WholeCheckpoint)>,
-    ) -> Result<VecDeque<(Retained, BTreeMap<NodeId, Vec<SplitPosition>>)>, PortError> {
-        let mut kept = VecDeque::new();
+    fn retained(&self, found: &Found, restored: Option<&(Slot, WholeCheckpoint)>) -> Result<Kept, PortError> {
+        let mut kept = Kept { checkpoints: VecDeque::new(), is_whole: true };
         for (slot, fact) in &found.facts.slots {
-            let Fact::Checkpoint(manifest) = fact else { continue };
+            let manifest = match fact {
+                Fact::Claim(_) => continue,
+                Fact::Damaged(_) | Fact::Incomplete(..) => {
+                    kept.is_whole = false;
+                    continue;
+                }
+                Fact::Checkpoint(manifest) => manifest,
+            };
             if restored.is_none_or(|(newest, _)| slot > newest) {
+                // Given up by a person, who may yet want it.
+                kept.is_whole = false;
                 continue;
             }
             let whole = match self.pages(found, manifest) {
@@ -191,13 +224,30 @@ impl Claimant<'_> {
                 Err(error) if error.kind == ErrorKind::Retry => return Err(error),
                 Err(error) => {
                     tracing::warn!(checkpoint = %manifest.checkpoint, %error, "an old checkpoint cannot be used");
+                    kept.is_whole = false;
                     continue;
                 }
             };
             let retained = Retained { slot: *slot, checkpoint: manifest.checkpoint, files: whole.files() };
-            kept.push_back((retained, whole.splits()));
+            kept.checkpoints.push_back((retained, whole.splits()));
         }
         Ok(kept)
+    }
+}
+
+/// The checkpoints that an attempt keeps.
+struct Kept {
+    checkpoints: VecDeque<(Retained, BTreeMap<NodeId, Vec<SplitPosition>>)>,
+    /// All that the chain has could be read: what these do not name is nobody's.
+    is_whole: bool,
+}
+
+impl Kept {
+    /// Those of these files that no checkpoint names; see `retention::left_behind`.
+    fn unnamed(&self, folder: &RunFolder, files: Vec<StoredFile>) -> Vec<String> {
+        let named = self.checkpoints.iter().flat_map(|(retained, _)| &retained.files);
+        let named: BTreeSet<String> = named.map(|file| folder.file(file)).collect();
+        files.into_iter().map(|stored| stored.path).filter(|path| !named.contains(path)).collect()
     }
 }
 
@@ -205,6 +255,8 @@ impl Claimant<'_> {
 struct Found {
     facts: Facts,
     permits: BTreeMap<CheckpointId, CommitPermit>,
+    /// Every slot was read, and could be.
+    is_whole: bool,
 }
 
 impl Found {

@@ -28,13 +28,12 @@ pub(crate) enum StorerWork {
     Manifest(Box<ToStore>),
     /// Delete this.
     Garbage(Garbage),
-    /// Delete everything of earlier attempts but these paths: what a crash has left behind.
-    Sweep { keep: std::collections::BTreeSet<String> },
+    /// Delete these paths: what a crash has left behind.
+    Sweep(Vec<String>),
 }
 
 /// The storer of one attempt.
 pub(crate) struct Storer {
-    pub(crate) attempt: AttemptId,
     pub(crate) folder: RunFolder,
     pub(crate) store: Arc<dyn CheckpointStore>,
     pub(crate) files: Arc<dyn FileStore>,
@@ -54,8 +53,8 @@ impl Storer {
                     self.delete(&garbage);
                     Ok(())
                 }
-                StorerWork::Sweep { keep } => {
-                    self.sweep(&keep);
+                StorerWork::Sweep(paths) => {
+                    self.delete_all(paths.into_iter());
                     Ok(())
                 }
             };
@@ -127,28 +126,17 @@ impl Storer {
     fn delete(&self, garbage: &Garbage) {
         let slots = garbage.slots.iter().map(|slot| self.folder.slot(*slot));
         let files = garbage.files.iter().map(|file| self.folder.file(file));
-        for path in slots.chain(files) {
+        self.delete_all(slots.chain(files));
+    }
+
+    fn delete_all(&self, paths: impl Iterator<Item = String>) {
+        for path in paths {
             if self.over.is_raised() {
                 return;
             }
             fail::fail_point!("garbage-deleted");
             if let Err(error) = self.store.delete(&path) {
                 tracing::warn!(path, %error, "what no checkpoint needs stays for now");
-            }
-        }
-    }
-
-    fn sweep(&self, keep: &std::collections::BTreeSet<String>) {
-        let own = format!("{}/{}/", self.folder.files(), self.attempt);
-        let found = self.store.list(&self.folder.files()).unwrap_or_else(|error| {
-            tracing::warn!(%error, "what earlier attempts left behind is not looked for");
-            Vec::new()
-        });
-        for file in found {
-            if !file.path.starts_with(&own) && !keep.contains(&file.path) && !self.over.is_raised() {
-                if let Err(error) = self.store.delete(&file.path) {
-                    tracing::warn!(path = file.path, %error, "what an earlier attempt left behind stays for now");
-                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The beginning of an attempt: what it goes on from is found, the run is claimed, decided output is committed, parts
 //! are opened. Nothing flows before all of this is done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::sync::mpsc::{self, Receiver, Sender};
 
@@ -96,12 +96,12 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     let frame = Frame { spec, job, attempt, restored: &restored, storer: &storer_work.0, told: &told_sender, over };
     let assembled = assemble(&frame)?;
     let folder = RunFolder::new(&job.id, spec.run);
-    sweep(&folder, &claimed, &storer_work.0);
+    let sweep = StorerWork::Sweep(claimed.left_behind.clone());
+    storer_work.0.send(sweep).expect("the receiver is in the same hands");
     let splits = claimed.retained.iter().map(|(_, splits)| splits.clone()).collect();
     let setup = setup(job, spec, attempt, claimed, &restored);
     let coordinator = Coordinator::new(setup, now(&*clock));
     let storer = Storer {
-        attempt,
         folder,
         store,
         files: Arc::clone(&files),
@@ -187,13 +187,6 @@ fn settle(
         committer.abort_all_but(&decided, earlier)?;
     }
     Ok(())
-}
-
-/// Orders the removal of what a crash has left behind: files that no checkpoint names.
-fn sweep(folder: &RunFolder, claimed: &Claimed, storer: &Sender<StorerWork>) {
-    let named = claimed.retained.iter().flat_map(|(retained, _)| &retained.files);
-    let keep: BTreeSet<String> = named.map(|file| folder.file(file)).collect();
-    storer.send(StorerWork::Sweep { keep }).expect("the receiver is in the same hands");
 }
 
 fn setup(job: &JobShared, spec: &JobSpec, attempt: AttemptId, claimed: Claimed, restored: &Restored) -> Setup {
