@@ -30,9 +30,24 @@ fn what_is_not_as_it_should_be_is_told_with_its_place() {
         ("inputs: [pick]", "input: [pick]", "line 10, column 9: unknown field `input`; did you mean `inputs`?"),
         (
             "job: orders",
-            "job: orders\ncheckpoint: {}",
-            "line 3, column 1: unknown field `checkpoint`; known here: `version`, `job`, `parallelism`, \
-             `max_parallelism`, `batch`, `sources`, `operators`, `sinks`",
+            "job: orders\nwindows: {}",
+            "line 3, column 1: unknown field `windows`; known here: `version`, `job`, `parallelism`, \
+             `max_parallelism`, `batch`, `checkpoint`, `restart`, `sources`, `operators`, `sinks`",
+        ),
+        (
+            "job: orders",
+            "job: orders\ncheckpoint: {evry: 1s}",
+            "line 3, column 14: unknown field `evry`; did you mean `every`?",
+        ),
+        (
+            "job: orders",
+            "job: orders\ncheckpoint: {every: soon}",
+            "line 3, column 21: `soon` is not a length of time: write it such as 250ms, 5s or 1m 30s",
+        ),
+        (
+            "job: orders",
+            "job: orders\nrestart: fixd",
+            "line 3, column 1: `fixd` is not known here; did you mean `fixed`?",
         ),
         (
             "generator: {events: 3}",
@@ -89,7 +104,7 @@ fn what_is_not_as_it_should_be_is_told_with_its_place() {
         (
             "stdout",
             "3",
-            "line 10, column 25: sinks.out.to: expected a sink, one of file, stdout, http, blackhole, found `3`",
+            "line 10, column 25: sinks.out.to: expected a sink, one of file, postgres, stdout, http, blackhole, found `3`",
         ),
         (
             "{from: in}",

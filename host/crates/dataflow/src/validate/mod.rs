@@ -3,6 +3,7 @@
 //! Each file knows one part of the document. None of them stops at its first finding.
 
 mod numbers;
+mod checkpoint;
 mod sources;
 mod columns;
 mod sinks;
@@ -54,6 +55,7 @@ pub(crate) fn examine<'a>(document: &'a JobDocument, problems: &mut Vec<Problem>
         return None;
     }
     numbers::check(document, problems);
+    checkpoint::check(document, problems);
     sources::check(document, problems);
     sinks::check(document, problems);
     environment::check(document, problems);

@@ -44,6 +44,26 @@ fn numbers_out_of_range_are_told() {
             ],
         ),
         (
+            "job: orders",
+            "job: orders\ncheckpoint: {every: 1ms, timeout: 0s, keep: 0, backend: rocksdb, memory: 1KiB}",
+            &[
+                "line 3, column 21: checkpoint.every: the job would do nothing but make checkpoints; write 10ms or more, \
+                 or never",
+                "line 3, column 35: checkpoint.timeout: no checkpoint is complete in no time; write such as 10m",
+                "line 3, column 45: checkpoint.keep: 0 checkpoints cannot be kept; write 1 to 1000",
+                "line 3, column 74: checkpoint.memory: 1KiB hold no state to speak of; write 1MiB or more",
+            ],
+        ),
+        (
+            "job: orders",
+            "job: orders\nrestart: {exponential: {from: 2m, jitter: 1.5}}",
+            &[
+                "line 3, column 31: restart.exponential.from: the first wait is longer than the longest; make it at most \
+                 `to`",
+                "line 3, column 43: restart.exponential.jitter: a wait cannot change by 1.5 of itself; write 0 to 1",
+            ],
+        ),
+        (
             "module: count@1",
             "module: count@1\n    limits: {memory: 0, call: 0s, output: 0}",
             &[
