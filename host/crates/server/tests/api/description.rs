@@ -25,7 +25,7 @@ fn operations(described: &Value) -> Vec<(String, &Value)> {
 
 #[tokio::test]
 async fn every_path_is_described() {
-    let described = Host::new().get("/openapi.json").await.expect(StatusCode::OK);
+    let described = Host::new().await.get("/openapi.json").await.expect(StatusCode::OK);
     let paths: Vec<_> = described["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
         "/healthz",
@@ -35,12 +35,15 @@ async fn every_path_is_described() {
         "/v1/jobs",
         "/v1/jobs/{job}",
         "/v1/jobs/{job}/cancel",
+        "/v1/jobs/{job}/checkpoints",
+        "/v1/jobs/{job}/checkpoints/{checkpoint}",
         "/v1/jobs/{job}/dead-letters",
         "/v1/jobs/{job}/dead-letters/replay",
         "/v1/jobs/{job}/events",
         "/v1/jobs/{job}/logs",
         "/v1/jobs/{job}/operators/{operator}/tap",
         "/v1/jobs/{job}/pause",
+        "/v1/jobs/{job}/restart",
         "/v1/jobs/{job}/resume",
         "/v1/jobs/{job}/sources/{source}/events",
         "/v1/jobs/{job}/stop",

@@ -24,7 +24,7 @@ async fn a_submitted_job_runs_and_shows_itself() {
     host.post("/v1/jobs/orders/sources/in/events", "hello").await.expect(StatusCode::ACCEPTED);
     let job = host.until("/v1/jobs/orders", |job| job["events_written"] == 1).await;
     assert_eq!(job["state"], "RUNNING");
-    assert_eq!(job["document"]["sources"]["in"]["from"], json!({"http": {"buffer": "8MiB"}}));
+    assert_eq!(job["document"]["sources"]["in"]["from"], json!({"http": {"buffer": "8MiB", "log": "4GiB"}}));
     assert_eq!(job["report"]["nodes"].as_array().unwrap().len(), 3);
     assert!(job["rendering"].as_str().unwrap().contains("pass"), "{job:#}");
     assert_eq!(host.get("/v1/jobs").await.json()["jobs"][0]["job"], "orders");
@@ -44,7 +44,7 @@ async fn a_document_may_be_json() {
 
 #[tokio::test]
 async fn an_unknown_field_is_told_with_line_column_and_nearest_name() {
-    let problem = Host::new().post("/v1/jobs", JOB.replace("sinks:", "snks:")).await.problem(422, "bad-document");
+    let problem = Host::new().await.post("/v1/jobs", JOB.replace("sinks:", "snks:")).await.problem(422, "bad-document");
     let found = &problem["problems"][0];
     assert_eq!((&found["line"], &found["column"]), (&json!(10), &json!(1)), "{problem:#}");
     assert_eq!(found["hint"], "did you mean `sinks`?");

@@ -7,6 +7,7 @@ mod support;
 mod requests;
 mod modules;
 mod jobs;
+mod checkpoints;
 mod dead_letters;
 mod events;
 mod description;

@@ -12,7 +12,7 @@ use crate::support::{Host, JOB, WASM, wasm};
 
 #[tokio::test]
 async fn a_module_is_found_by_name_and_by_hash() {
-    let host = Host::new();
+    let host = Host::new().await;
     let pushed = host.post_as("/v1/modules?name=pass@1", "application/wasm", WASM).await.expect(StatusCode::CREATED);
     assert_eq!(pushed["outcome"], "created");
     assert_eq!(pushed["admission"]["cache"], "miss");
@@ -36,7 +36,7 @@ async fn the_same_bytes_again_are_a_cache_hit_and_change_nothing() {
 
 #[tokio::test]
 async fn a_dry_run_reports_and_stores_nothing() {
-    let host = Host::new();
+    let host = Host::new().await;
     let report = host.post("/v1/modules?name=pass@1&dry_run=true", WASM).await.expect(StatusCode::OK);
     assert_eq!((&report["outcome"], &report["admission"]["form"]), (&"dry-run".into(), &"component".into()));
     assert_eq!(host.get("/v1/modules").await.json()["modules"].as_array().unwrap().len(), 0);
@@ -44,7 +44,7 @@ async fn a_dry_run_reports_and_stores_nothing() {
 
 #[tokio::test]
 async fn a_refused_module_has_the_code_of_the_registry() {
-    let problem = Host::new().post("/v1/modules", "#!/bin/sh").await.problem(422, "not-wasm");
+    let problem = Host::new().await.post("/v1/modules", "#!/bin/sh").await.problem(422, "not-wasm");
     assert!(problem["detail"].as_str().unwrap().contains("upload the .wasm file"), "{problem}");
 }
 
@@ -59,7 +59,7 @@ async fn a_version_is_never_changed_and_nothing_is_compiled_to_find_out() {
 
 #[tokio::test]
 async fn a_form_carries_a_file_and_a_name() {
-    let host = Host::new();
+    let host = Host::new().await;
     let form = |parts: &str| format!("{parts}--b--\r\n").replace('\n', "\r\n").replace("\r\r", "\r");
     let file = "--b\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wasm\"\n\n\0asm form\n";
     let name = "--b\nContent-Disposition: form-data; name=\"name\"\n\nformed@1\n";
@@ -122,7 +122,7 @@ async fn a_spare_name_of_a_module_in_use_can_be_forgotten() {
 
 #[tokio::test]
 async fn a_module_without_a_name_is_found_by_the_first_digits_of_its_hash() {
-    let host = Host::new();
+    let host = Host::new().await;
     let pushed = host.post("/v1/modules", WASM).await.expect(StatusCode::CREATED);
     let hash = pushed["hash"].as_str().unwrap();
     for digits in [&hash[..6], &hash[..12], &hash[..6].to_uppercase()] {
@@ -136,7 +136,7 @@ async fn a_module_without_a_name_is_found_by_the_first_digits_of_its_hash() {
 
 #[tokio::test]
 async fn digits_that_several_hashes_begin_with_are_refused_with_both() {
-    let host = Host::new();
+    let host = Host::new().await;
     let hashes = [1, 2].map(|last| ModuleHash([[0xab; 31].as_slice(), &[last]].concat().try_into().unwrap()));
     let pushed = host.post("/v1/modules?dry_run=true", WASM).await.expect(StatusCode::OK);
     for hash in hashes {

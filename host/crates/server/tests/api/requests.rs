@@ -13,13 +13,13 @@ use crate::support::{Host, JOB, WASM};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-fn guarded() -> Host {
-    Host::with(&ServerOptions { token: Some(TOKEN.to_owned()), ..ServerOptions::default() })
+async fn guarded() -> Host {
+    Host::with(&ServerOptions { token: Some(TOKEN.to_owned()), ..ServerOptions::default() }).await
 }
 
 #[tokio::test]
 async fn without_the_token_nothing_but_health_is_told() {
-    let host = guarded();
+    let host = guarded().await;
     for path in ["/v1/jobs", "/metrics", "/openapi.json", "/no/such/route"] {
         let answer = host.get(path).await;
         assert_eq!(answer.header("www-authenticate"), "Bearer");
@@ -33,7 +33,7 @@ async fn without_the_token_nothing_but_health_is_told() {
 
 #[tokio::test]
 async fn the_token_opens_the_door_and_another_does_not() {
-    let host = guarded();
+    let host = guarded().await;
     let ask = |token: String| {
         let host = &host;
         async move { host.ask(Method::GET, "/v1/jobs", &[("authorization", &token)], Body::empty()).await }
@@ -44,7 +44,7 @@ async fn the_token_opens_the_door_and_another_does_not() {
 
 #[tokio::test]
 async fn a_foreign_page_cannot_use_the_browser_of_this_machine() {
-    let host = Host::new();
+    let host = Host::new().await;
     let from = |origin| ("origin", origin);
     host.ask(Method::POST, "/v1/jobs", &[from("https://evil.example")], JOB).await.problem(403, "foreign-origin");
     host.ask(Method::GET, "/v1/jobs", &[("host", "evil.example")], Body::empty()).await.problem(403, "foreign-origin");
@@ -53,21 +53,21 @@ async fn a_foreign_page_cannot_use_the_browser_of_this_machine() {
 
 #[tokio::test]
 async fn an_unknown_route_is_a_problem_that_says_where_to_look() {
-    let problem = Host::new().get("/v1/pipelines").await.problem(404, "no-such-route");
+    let problem = Host::new().await.get("/v1/pipelines").await.problem(404, "no-such-route");
     assert_eq!(problem["detail"], "the API has no path `/v1/pipelines`");
     assert_eq!(problem["hint"], "GET /openapi.json lists all paths");
 }
 
 #[tokio::test]
 async fn a_wrong_method_is_a_problem() {
-    let answer = Host::new().ask(Method::PUT, "/v1/jobs", &[], Body::empty()).await;
+    let answer = Host::new().await.ask(Method::PUT, "/v1/jobs", &[], Body::empty()).await;
     assert_eq!(answer.header("allow"), "POST,GET,HEAD");
     answer.problem(405, "method-not-allowed");
 }
 
 #[tokio::test]
 async fn a_gibibyte_is_refused_by_its_length_before_it_is_read() {
-    let host = Host::new();
+    let host = Host::new().await;
     let never = Body::from_stream(tokio_stream::pending::<Result<Bytes, Infallible>>());
     let length = (1_u64 << 30).to_string();
     let problem = host.ask(Method::POST, "/v1/modules", &[("content-length", &length)], never).await;
@@ -78,7 +78,7 @@ async fn a_gibibyte_is_refused_by_its_length_before_it_is_read() {
 
 #[tokio::test]
 async fn a_body_that_does_not_say_how_long_it_is_is_cut_off() {
-    let host = Host::with(&ServerOptions { max_body_bytes: 4096, ..ServerOptions::default() });
+    let host = Host::with(&ServerOptions { max_body_bytes: 4096, ..ServerOptions::default() }).await;
     let endless = iter(std::iter::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b'a'; 1024]))));
     let problem = host.post("/v1/jobs", Body::from_stream(endless)).await.problem(413, "too-large");
     assert_eq!(problem["detail"], "the body is longer, at most 4KiB are taken here");
@@ -86,14 +86,15 @@ async fn a_body_that_does_not_say_how_long_it_is_is_cut_off() {
 
 #[tokio::test]
 async fn a_body_that_never_comes_is_not_waited_for_for_ever() {
-    let host = Host::with(&ServerOptions { body_idle_timeout: Duration::from_millis(20), ..ServerOptions::default() });
+    let host =
+        Host::with(&ServerOptions { body_idle_timeout: Duration::from_millis(20), ..ServerOptions::default() }).await;
     let never = Body::from_stream(tokio_stream::pending::<Result<Bytes, Infallible>>());
     host.post("/v1/jobs", never).await.problem(408, "body-timeout");
 }
 
 #[tokio::test]
 async fn an_unexpected_media_type_is_told_what_to_send() {
-    let host = Host::new();
+    let host = Host::new().await;
     let problem = host.post_as("/v1/modules", "image/png", WASM).await.problem(415, "unsupported-media-type");
     assert_eq!(problem["hint"], "send application/wasm, application/octet-stream or multipart/form-data");
     host.post_as("/v1/jobs", "text/html", JOB).await.problem(415, "unsupported-media-type");
@@ -109,7 +110,7 @@ async fn broken_json_is_told_its_place() {
 
 #[tokio::test]
 async fn an_unknown_query_parameter_is_not_ignored() {
-    Host::new().post("/v1/jobs?dryrun=true", JOB).await.problem(400, "bad-request");
+    Host::new().await.post("/v1/jobs?dryrun=true", JOB).await.problem(400, "bad-request");
 }
 
 #[tokio::test]
@@ -134,7 +135,7 @@ async fn a_key_belongs_to_one_request() {
 
 #[tokio::test]
 async fn a_refused_request_may_be_repaired_under_the_same_key() {
-    let host = Host::new();
+    let host = Host::new().await;
     host.post_once("/v1/jobs", "k1", JOB).await.problem(422, "bad-document");
     host.post("/v1/modules?name=pass@1", WASM).await.expect(StatusCode::CREATED);
     host.post_once("/v1/jobs", "k1", JOB).await.expect(StatusCode::CREATED);
@@ -142,12 +143,12 @@ async fn a_refused_request_may_be_repaired_under_the_same_key() {
 
 #[tokio::test]
 async fn an_empty_key_is_refused() {
-    Host::new().post_once("/v1/jobs", "", JOB).await.problem(400, "bad-request");
+    Host::new().await.post_once("/v1/jobs", "", JOB).await.problem(400, "bad-request");
 }
 
 #[tokio::test]
 async fn problems_have_one_shape() {
-    let problem = Host::new().get("/v1/jobs/nothing").await.problem(404, "not-found");
+    let problem = Host::new().await.get("/v1/jobs/nothing").await.problem(404, "not-found");
     assert_eq!(
         problem,
         json!({

@@ -46,38 +46,51 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new() -> Self {
-        Self::with(&ServerOptions::default())
+    pub(crate) async fn new() -> Self {
+        Self::with(&ServerOptions::default()).await
     }
 
-    pub(crate) fn with(options: &ServerOptions) -> Self {
-        Self::over(Arc::default(), options)
+    pub(crate) async fn with(options: &ServerOptions) -> Self {
+        let (catalog, clock) = (Arc::<MemoryCatalog>::default(), clock());
+        let parts = MemoryParts::new(Arc::clone(&catalog), Arc::clone(&clock));
+        Self::over(catalog, clock, parts, options).await
     }
 
-    /// A host that finds a catalog.
-    pub(crate) fn over(catalog: Arc<MemoryCatalog>, options: &ServerOptions) -> Self {
-        let clock = Arc::new(ManualClock::default());
-        clock.advance(Duration::from_secs(1_700_000_000));
+    /// A host that finds what this one has left: its catalog and its checkpoints.
+    pub(crate) async fn after(&self) -> Self {
+        let (catalog, clock) = (Arc::clone(&self.catalog), clock());
+        let parts = self.parts.after(Arc::clone(&catalog), Arc::clone(&clock));
+        Self::over(catalog, clock, parts, &ServerOptions::default()).await
+    }
+
+    async fn over(
+        catalog: Arc<MemoryCatalog>,
+        clock: Arc<ManualClock>,
+        parts: MemoryParts,
+        options: &ServerOptions,
+    ) -> Self {
         let registry = Arc::new(FakeRegistry::default());
-        let parts = Arc::new(MemoryParts::new(Arc::clone(&catalog), Arc::clone(&clock)));
+        let parts = Arc::new(parts);
         let for_jobs = Arc::clone(&parts);
         let control = Control::new(ControlParts {
             catalog: Arc::clone(&catalog) as _,
             registry: Arc::clone(&registry) as _,
             dead_letters: Arc::clone(&catalog) as _,
             ingress: Arc::clone(&parts) as _,
+            checkpoints: Arc::clone(&parts.checkpoints) as _,
+            forget_job: Arc::new(|_| Ok(())),
             clock,
             parts_for: Arc::new(move |_| Arc::clone(&for_jobs) as _),
             environment: Arc::new(|name| (name == "SECRET").then(|| "hunter2".to_owned())),
         });
-        control.restore().unwrap();
+        control.restore().await.unwrap();
         let router = router(Arc::clone(&control), options);
         Self { catalog, registry, parts, control, router }
     }
 
     /// A host on which the module `pass@1` is.
     pub(crate) async fn with_module() -> Self {
-        let host = Self::new();
+        let host = Self::new().await;
         host.post("/v1/modules?name=pass@1", WASM).await.expect(StatusCode::CREATED);
         host
     }
@@ -163,6 +176,13 @@ impl Host {
         }
         panic!("{path} never became as wanted: {:?}", self.get(path).await);
     }
+}
+
+/// The time at which all hosts begin.
+fn clock() -> Arc<ManualClock> {
+    let clock = Arc::new(ManualClock::default());
+    clock.advance(Duration::from_secs(1_700_000_000));
+    clock
 }
 
 /// What came back.

@@ -1,10 +1,12 @@
-//! Parts of jobs: a source that is posted into, a sink that remembers.
+//! Parts of jobs: a source that is posted into, a sink that remembers, checkpoints in a folder.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
+use gristmill_checkpoint::SplitPosition;
+use gristmill_checkpoint_store::{LocalDir, RunFiles};
+use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
@@ -12,9 +14,13 @@ use gristmill_ports::ingress::{Ingress, IngressAnswer, Offer};
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::source::ReadBounds;
-use gristmill_ports::{Clock, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend};
-use gristmill_state::MemoryBackend;
-use gristmill_types::{Descriptor, EventBatch, JobId, NodeId};
+use gristmill_ports::state::StateMerger;
+use gristmill_ports::{
+    CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend,
+};
+use gristmill_state::{MemoryBackend, Merger};
+use gristmill_types::{AttemptId, Descriptor, EventBatch, JobId, NodeId, RunId};
+use tempfile::TempDir;
 
 use super::MemoryCatalog;
 
@@ -26,6 +32,9 @@ pub(crate) struct MemoryParts {
     clock: Arc<ManualClock>,
     posted: Arc<Mutex<Posted>>,
     pub(crate) written: Arc<Mutex<Vec<String>>>,
+    pub(crate) checkpoints: Arc<LocalDir>,
+    /// What attempts have under way, beside the checkpoints.
+    folder: Arc<TempDir>,
     /// Why the sink cannot be opened, if so.
     pub(crate) broken_sink: Mutex<Option<String>>,
 }
@@ -46,7 +55,30 @@ struct Posted {
 
 impl MemoryParts {
     pub(crate) fn new(catalog: Arc<MemoryCatalog>, clock: Arc<ManualClock>) -> Self {
-        Self { catalog, clock, posted: Arc::default(), written: Arc::default(), broken_sink: Mutex::default() }
+        Self::over(catalog, clock, Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// Parts of the jobs of another host with the same checkpoints.
+    pub(crate) fn after(&self, catalog: Arc<MemoryCatalog>, clock: Arc<ManualClock>) -> Self {
+        Self::over(catalog, clock, Arc::clone(&self.folder))
+    }
+
+    fn over(catalog: Arc<MemoryCatalog>, clock: Arc<ManualClock>, folder: Arc<TempDir>) -> Self {
+        let checkpoints = Arc::new(LocalDir::open(&folder.path().join("checkpoints")).unwrap());
+        Self {
+            catalog,
+            clock,
+            posted: Arc::default(),
+            written: Arc::default(),
+            checkpoints,
+            folder,
+            broken_sink: Mutex::default(),
+        }
+    }
+
+    /// Where checkpoints lie.
+    pub(crate) fn storage(&self) -> std::path::PathBuf {
+        self.folder.path().join("checkpoints")
     }
 
     /// The source reads nothing from now on.
@@ -94,24 +126,60 @@ impl Ingress for MemoryParts {
 }
 
 impl Parts for MemoryParts {
-    fn source(&self, context: &PartContext, _: &SourceSpec) -> Result<Box<dyn SourceReader>, PortError> {
+    fn source(
+        &self,
+        context: &PartContext,
+        _: &SourceSpec,
+        _: Option<&[SplitPosition]>,
+    ) -> Result<Box<dyn SourceReader>, PortError> {
         self.posted.lock().unwrap().job = Some(context.job.clone());
         Ok(Box::new(Reader(Arc::clone(&self.posted))))
     }
 
-    fn sink(&self, _: &PartContext, _: &SinkSpec) -> Result<Box<dyn Sink>, PortError> {
+    fn sink(&self, _: &PartContext, _: &SinkSpec, _: Option<&[u8]>) -> Result<Box<dyn Sink>, PortError> {
         match self.broken_sink.lock().unwrap().clone() {
             Some(why) => Err(PortError::fatal(why)),
             None => Ok(Box::new(Writer(Arc::clone(&self.written)))),
         }
     }
 
+    fn committer(
+        &self,
+        _: &PartContext,
+        _: &SinkSpec,
+        _: &Arc<dyn FileStore>,
+    ) -> Result<Option<Box<dyn Committer>>, PortError> {
+        Ok(None)
+    }
+
     fn key_selector(&self, _: &KeyBy) -> Result<Box<dyn KeySelector>, PortError> {
         Err(PortError::fatal("no job of these tests has keys"))
     }
 
-    fn state(&self, _: &PartContext, descriptor: &Descriptor) -> Result<Box<dyn StateBackend>, PortError> {
-        Ok(Box::new(MemoryBackend::new(descriptor)))
+    fn state(
+        &self,
+        context: &PartContext,
+        descriptor: &Descriptor,
+        _: &CheckpointSpec,
+    ) -> Result<Box<dyn StateBackend>, PortError> {
+        Ok(Box::new(MemoryBackend::new(descriptor, context.key_groups(), context.max_parallelism)))
+    }
+
+    fn state_merger(&self) -> Arc<dyn StateMerger> {
+        Arc::new(Merger::default())
+    }
+
+    fn host(&self) -> String {
+        "a host of these tests".to_owned()
+    }
+
+    fn checkpoint_store(&self) -> Arc<dyn CheckpointStore> {
+        Arc::clone(&self.checkpoints) as _
+    }
+
+    fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
+        let scratch = self.folder.path().join("scratch").join(attempt.to_string());
+        RunFiles::open(self.checkpoint_store(), job, run, attempt, &scratch)
     }
 
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
