@@ -10,4 +10,5 @@ pub mod shutdown;
 pub mod wiring;
 pub mod local;
 pub mod serve;
+mod inspect;
 pub mod cli;

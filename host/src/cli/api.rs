@@ -43,6 +43,9 @@ fn in_commands(hint: &str) -> String {
     let mut said = Vec::new();
     while let Some(word) = words.next() {
         let command = words.peek().and_then(|path| match (word, path.strip_prefix("/v1/")?.split_once('/')) {
+            ("GET", Some(("jobs", job))) if job.ends_with("/checkpoints") => {
+                Some(format!("`gristmill job checkpoints {}`", job.trim_end_matches("/checkpoints")))
+            }
             ("GET", Some(("jobs", job))) => Some(format!("`gristmill job inspect {job}`")),
             ("GET", None) if *path == "/v1/jobs" => Some("`gristmill job list`".to_owned()),
             ("GET", None) if *path == "/v1/modules" => Some("`gristmill module list`".to_owned()),
@@ -174,6 +177,7 @@ mod tests {
         let cases = [
             ("GET /v1/jobs lists the jobs that there are", "`gristmill job list` lists the jobs that there are"),
             ("look at its state with GET /v1/jobs/a-b", "look at its state with `gristmill job inspect a-b`"),
+            ("GET /v1/jobs/a/checkpoints lists them", "`gristmill job checkpoints a` lists them"),
             ("POST /v1/modules uploads one", "`gristmill module push` uploads one"),
             ("did you mean `GET`?", "did you mean `GET`?"),
         ];

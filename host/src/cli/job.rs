@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::checkpoint_words::{checkpoint, checkpoints};
 use super::job_words::{event_in_words, in_a_line, inspected, letters, listed, log_lines, path, payload};
 use super::output::{Output, field};
 use super::submit::{SubmitOptions, submit};
@@ -57,7 +58,31 @@ pub(crate) enum JobCommand {
         #[arg(long)]
         wait: bool,
     },
-    /// Forgets a job that is over, with its dead letters.
+    /// Lists the job's checkpoints, with what they cost and how often it has restarted; or shows one of them.
+    Checkpoints {
+        /// The job.
+        job: JobId,
+        /// The checkpoint's number.
+        checkpoint: Option<u64>,
+    },
+    /// Makes a checkpoint now.
+    Checkpoint {
+        /// The job.
+        job: JobId,
+        /// Waits until it is decided.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Starts the job again from its newest checkpoint: one that runs, failed, or was stopped or cancelled.
+    Restart {
+        /// The job.
+        job: JobId,
+        /// Goes on from this checkpoint though what was written since comes once more; 0 is the beginning. For a job that
+        /// does not run.
+        #[arg(long, value_name = "CHECKPOINT")]
+        accept: Option<u64>,
+    },
+    /// Forgets a job that is over, with its checkpoints and dead letters.
     Delete {
         /// The job.
         job: JobId,
@@ -114,6 +139,24 @@ pub(crate) async fn perform(command: JobCommand, api: &Api, out: &Output) -> any
         JobCommand::Cancel { job, wait } => {
             let begun = api.post(&path(&job, "/cancel")).await?;
             return operation::report(begun, wait, api, out).await;
+        }
+        JobCommand::Checkpoints { job, checkpoint: None } => {
+            out.result(&api.get(&path(&job, "/checkpoints")).await?, checkpoints)?;
+        }
+        JobCommand::Checkpoints { job, checkpoint: Some(number) } => {
+            out.result(&api.get(&path(&job, &format!("/checkpoints/{number}"))).await?, checkpoint)?;
+        }
+        JobCommand::Checkpoint { job, wait } => {
+            let begun = api.post(&path(&job, "/checkpoints")).await?;
+            return operation::report(begun, wait, api, out).await;
+        }
+        JobCommand::Restart { job, accept } => {
+            let request = api.request(Method::POST, &path(&job, "/restart"));
+            let request = match accept {
+                Some(checkpoint) => request.json(&json!({"accept": checkpoint})),
+                None => request,
+            };
+            out.result(&api.json(request).await?, in_a_line)?;
         }
         JobCommand::Delete { job } => {
             out.result(&api.delete(&path(&job, "")).await?, |_| format!("job {job} is forgotten"))?;

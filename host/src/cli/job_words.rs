@@ -1,6 +1,7 @@
 //! Jobs as the API tells of them: where it does, and what people are told.
 
 use anyhow::Context;
+use bytesize::ByteSize;
 use gristmill_ports::catalog::JobState;
 use gristmill_runtime::JobEventKind;
 use gristmill_types::JobId;
@@ -63,13 +64,37 @@ pub(super) fn inspected(job: &Value) -> String {
     };
     let rows: Vec<_> = nodes(job).map(row).collect();
     let header = ["NODE", "KIND", "IN", "OUT", "CALLS", "FAULTS", "DEAD LETTERS", "BUSY MS", "BLOCKED MS", "KEYS"];
-    let mut lines = vec![in_a_line(job), field(job, "rendering").trim_end().to_owned(), table(&header, &rows)];
+    let mut lines = vec![in_a_line(job)];
+    lines.extend(newest_checkpoint(job));
+    lines.extend(restarts(job));
+    lines.extend([field(job, "rendering").trim_end().to_owned(), table(&header, &rows)]);
     lines.extend(nodes(job).filter_map(|node| retries(node, job)));
     lines.join("\n")
 }
 
 fn nodes(job: &Value) -> impl Iterator<Item = &Value> {
     job["report"]["nodes"].as_array().into_iter().flatten()
+}
+
+/// What the job would go on from.
+fn newest_checkpoint(job: &Value) -> Option<String> {
+    let newest = &job["newest_checkpoint"];
+    let number = newest["checkpoint"].as_u64()?;
+    Some(match newest["at"].as_str() {
+        Some(at) => format!(
+            "newest checkpoint: {number}, of {at}: {} in {} ms",
+            ByteSize(self::number(newest, "state_bytes")),
+            self::number(newest, "duration_ms"),
+        ),
+        None => format!("newest checkpoint: {number}, which the job went on from"),
+    })
+}
+
+/// How often the job has started again, and why it last did.
+pub(super) fn restarts(job: &Value) -> Option<String> {
+    let (count, last) = (number(job, "restarts"), &job["last_restart"]);
+    (count > 0)
+        .then(|| format!("{}, last of {}: {}", counted(count, "restart"), field(last, "at"), field(last, "cause")))
 }
 
 /// That a source or a sink has met errors that may pass. The job's events have the reasons.
@@ -108,7 +133,7 @@ pub(super) fn event_in_words(event: &Value) -> String {
         JobEventKind::LogDropped { lines } => format!("{} dropped", counted(lines, "log line")),
         JobEventKind::Retrying { message } => format!("retrying {message}"),
         JobEventKind::Checkpoint { checkpoint, duration_ms, uploaded_bytes } => {
-            format!("checkpoint {checkpoint} after {duration_ms} ms, {}", bytesize::ByteSize(uploaded_bytes))
+            format!("checkpoint {checkpoint} after {duration_ms} ms, {}", ByteSize(uploaded_bytes))
         }
         JobEventKind::CheckpointFailed { checkpoint, cause } => format!("checkpoint {checkpoint} failed: {cause}"),
     };
@@ -165,12 +190,34 @@ mod tests {
             (json!({"kind": "log", "operator": "it", "level": "warn", "message": "odd"}), "[it] warn: odd"),
             (json!({"kind": "dead-letters", "count": 2, "reason": "trap"}), "2 dead letters: trap"),
             (json!({"kind": "log-dropped", "lines": 7, "number": 3, "at_ms": 5}), "7 log lines dropped"),
+            (
+                json!({"kind": "checkpoint", "checkpoint": 7, "duration_ms": 12, "uploaded_bytes": 2048}),
+                "checkpoint 7 after 12 ms, 2.0 KiB",
+            ),
+            (
+                json!({"kind": "checkpoint-failed", "checkpoint": 8, "cause": "the disk is slow"}),
+                "checkpoint 8 failed: the disk is slow",
+            ),
             (json!({"missed": 4}), "4 events missed: they came faster than they were read"),
             (json!({"kind": "of-tomorrow"}), r#"{"kind":"of-tomorrow"}"#),
         ];
         for (event, words) in cases {
             assert_eq!(event_in_words(&event), words);
         }
+    }
+
+    #[test]
+    fn a_job_tells_what_it_would_go_on_from_and_why_it_started_again() {
+        let job = json!({
+            "newest_checkpoint": {"checkpoint": 7, "at": "2026-01-01T00:00:00Z", "state_bytes": 2048, "duration_ms": 3},
+            "restarts": 2, "last_restart": {"at": "2026-01-01T00:00:01Z", "cause": "disk full"},
+        });
+        let newest = "newest checkpoint: 7, of 2026-01-01T00:00:00Z: 2.0 KiB in 3 ms";
+        assert_eq!(newest_checkpoint(&job).as_deref(), Some(newest));
+        assert_eq!(restarts(&job).as_deref(), Some("2 restarts, last of 2026-01-01T00:00:01Z: disk full"));
+        let fresh = json!({"newest_checkpoint": {"checkpoint": 7, "at": null}, "restarts": 0});
+        let restored = "newest checkpoint: 7, which the job went on from";
+        assert_eq!((newest_checkpoint(&fresh).as_deref(), restarts(&fresh)), (Some(restored), None));
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod module;
 mod operation;
 mod job_words;
 mod submit;
+mod checkpoint_words;
+mod checkpoint;
 mod job;
 
 use std::process::ExitCode;
@@ -25,8 +27,9 @@ const NOT_STARTED: u8 = 2;
 /// What a shell says of a program whose reader has left.
 const READER_LEFT: u8 = 141;
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 the job or the operation failed; 2 not done: used wrongly, refused, or no \
-                          host; 130 `run` was cancelled; 141 the reader of the output left, as `| head` does.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 the job or the operation failed, or a checkpoint is damaged; 2 not done: \
+                          used wrongly, refused, or no host; 130 `run` was cancelled; 141 the reader of the output left, \
+                          as `| head` does.";
 
 /// A stream operator host: operators are Wasm modules, uploaded while streams flow.
 #[derive(Parser)]
@@ -58,6 +61,9 @@ enum Command {
     /// Submits jobs and looks after them.
     #[command(subcommand)]
     Job(job::JobCommand),
+    /// Looks at checkpoints without a host.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::CheckpointCommand),
     /// Prints a completion script for a shell.
     Completions {
         /// For which shell.
@@ -74,7 +80,7 @@ pub fn main() -> ExitCode {
         Command::Serve(options) => (options.log_format, "info", Complaint::Words),
         Command::Run(_) if cli.json => (LogFormat::Json, "warn", Complaint::JsonBesides),
         Command::Run(_) => (LogFormat::Text, "warn", Complaint::Words),
-        Command::Module(_) | Command::Job(_) | Command::Completions { .. } => {
+        Command::Module(_) | Command::Job(_) | Command::Checkpoint(_) | Command::Completions { .. } => {
             (LogFormat::Text, "warn", if cli.json { Complaint::Json } else { Complaint::Words })
         }
     };
@@ -109,6 +115,7 @@ async fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(options) => local::run(options, json).await,
         Command::Module(command) => module::perform(command, &api()?, &out).await,
         Command::Job(command) => job::perform(command, &api()?, &out).await,
+        Command::Checkpoint(command) => checkpoint::perform(&command, &out),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "gristmill", &mut script);

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use indicatif::HumanCount;
 use serde_json::Value;
 
@@ -37,6 +38,14 @@ fn in_words(operation: &Value) -> String {
             if number(detail, name) > 0 {
                 line.push_str(&format!(", {} {what}", HumanCount(number(detail, name))));
             }
+        }
+    }
+    if let Some(checkpoint) = detail["checkpoint"].as_u64() {
+        line.push_str(&format!(": checkpoint {checkpoint}"));
+        if let Some(duration_ms) = detail["duration_ms"].as_u64() {
+            let (whole, written) = (number(detail, "state_bytes"), number(detail, "uploaded_bytes"));
+            let (whole, written) = (ByteSize(whole), ByteSize(written));
+            line.push_str(&format!(", {duration_ms} ms, {whole}, {written} of it written"));
         }
     }
     for name in ["message", "cause"] {
@@ -74,6 +83,16 @@ mod tests {
                     "replayed": 2, "already_replayed": 0, "refused": 1,
                     "reasons": [{"number": 1, "message": "no input `in`"}]}}),
                 "replay-dead-letters FAILED: 2 put back, 1 refused\n  #1: no input `in`",
+            ),
+            (
+                json!({"kind": "checkpoint", "status": "SUCCEEDED", "job": "a", "detail": {
+                    "checkpoint": 7, "duration_ms": 12, "state_bytes": 4096, "uploaded_bytes": 2048}}),
+                "checkpoint SUCCEEDED: checkpoint 7, 12 ms, 4.0 KiB, 2.0 KiB of it written",
+            ),
+            (
+                json!({"kind": "checkpoint", "status": "FAILED", "job": "a", "detail": {
+                    "checkpoint": 7, "cause": "it was not complete after 9 ms"}}),
+                "checkpoint FAILED: checkpoint 7: it was not complete after 9 ms",
             ),
         ];
         for (operation, words) in cases {

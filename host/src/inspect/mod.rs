@@ -1,0 +1,172 @@
+//! Looks at a piece of checkpoint storage without a host: says what it is, and what is wrong with it.
+//!
+//! Reads only. Of a host that runs meanwhile, what it has just deleted may look as if it were missing.
+
+mod found;
+mod examiner;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use gristmill_checkpoint::{ChainEntry, FileHash, NodeSnapshot, RunFolder, Slot};
+
+pub(crate) use found::{Found, Inspection};
+
+use examiner::{Examiner, wrong_with};
+use found::{Damage, Filled, Run, Tally};
+
+/// First bytes of what there is.
+const CHAIN_ENTRY: [u8; 4] = *b"GMCK";
+const PAGE: [u8; 4] = *b"GMPG";
+const STATE_FILE: [u8; 4] = *b"GMST";
+
+/// A data directory holds a storage, that the folders of jobs, these their runs: so deep are runs looked for.
+const DEPTH: u32 = 4;
+
+/// Says what lies at a path.
+///
+/// # Errors
+/// If nothing does, it cannot be read, or it is no part of a checkpoint storage.
+pub(crate) fn inspect(path: &Path) -> anyhow::Result<Inspection> {
+    let shown = || path.display().to_string();
+    let metadata = std::fs::metadata(path).with_context(|| format!("looking at `{}`", path.display()))?;
+    if metadata.is_dir() {
+        let folders = runs_below(path, DEPTH).with_context(|| format!("looking through `{}`", path.display()))?;
+        if folders.is_empty() {
+            bail!(
+                "`{}` holds no checkpoints: give a checkpoint storage, the folder `jobs/JOB/RUN` of a run, or a file of one",
+                path.display()
+            );
+        }
+        let mut damaged = Vec::new();
+        let runs = folders.iter().map(|folder| {
+            let (run, wrong) = run(folder)?;
+            damaged.extend(wrong);
+            Ok(run)
+        });
+        let runs = runs.collect::<anyhow::Result<_>>()?;
+        return Ok(Inspection { path: shown(), found: Found::Runs { runs }, damaged });
+    }
+    let (found, examiner) = single(path, metadata.len())?;
+    Ok(Inspection { path: shown(), found, damaged: examiner.damaged })
+}
+
+/// A single file, told by its first bytes.
+fn single(path: &Path, bytes: u64) -> anyhow::Result<(Found, Examiner)> {
+    let reading = || format!("reading `{}`", path.display());
+    let mut head = Vec::new();
+    File::open(path).and_then(|file| file.take(6).read_to_end(&mut head)).with_context(reading)?;
+    let mut examiner = Examiner::new(files_beside(path));
+    let found = match head.first_chunk() {
+        Some(&CHAIN_ENTRY) => {
+            let (entry, _) = examiner.entry(path, &std::fs::read(path).with_context(reading)?);
+            Found::ChainEntry { entry }
+        }
+        Some(&PAGE) => {
+            let snapshot = NodeSnapshot::decode(&std::fs::read(path).with_context(reading)?);
+            let snapshot = snapshot.map_err(|damaged| examiner.note(path, damaged.to_string()));
+            Found::Page { snapshot: snapshot.ok().map(Box::new) }
+        }
+        Some(&STATE_FILE) => {
+            let version = head.get(4..6).map_or(0, |two| u16::from_le_bytes([two[0], two[1]]));
+            Found::StateFile { bytes, version }
+        }
+        Some(_) | None => bail!(
+            "`{}` is no file of a checkpoint: it begins neither as an entry of a chain, nor as a page, nor as a file of \
+             state; give one of these, or the folder that holds them",
+            path.display()
+        ),
+    };
+    if let Some(why) = hash_in_name(path).and_then(|hash| wrong_with(path, None, hash)) {
+        examiner.note(path, why);
+    }
+    Ok((found, examiner))
+}
+
+/// The files of the run to whose chain a file belongs.
+fn files_beside(slot: &Path) -> Option<PathBuf> {
+    let chain = slot.parent().filter(|folder| folder.ends_with("chain"))?;
+    Some(chain.parent()?.join("files")).filter(|files| files.is_dir())
+}
+
+/// The hash that stands in the name of a file, as `{number}-{hash}`.
+fn hash_in_name(path: &Path) -> Option<FileHash> {
+    let (number, hash) = path.file_name()?.to_str()?.split_once('-')?;
+    u64::from_str_radix(number, 16).ok()?;
+    blake3::Hash::from_hex(hash).ok().map(|hash| FileHash(*hash.as_bytes()))
+}
+
+/// Folders of runs, by path.
+fn runs_below(folder: &Path, depth: u32) -> std::io::Result<Vec<PathBuf>> {
+    if folder.join("chain").is_dir() {
+        return Ok(vec![folder.to_owned()]);
+    }
+    let mut runs = Vec::new();
+    if depth > 0 {
+        for entry in entries(folder)? {
+            if entry.is_dir() {
+                runs.extend(runs_below(&entry, depth - 1)?);
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// What lies in a folder, by name.
+fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// A run, and what is wrong with it.
+fn run(folder: &Path) -> anyhow::Result<(Run, Vec<Damage>)> {
+    let reading = |path: &Path| format!("reading `{}`", path.display());
+    let (chain_folder, files) = (folder.join("chain"), folder.join("files"));
+    let mut examiner = Examiner::new(Some(files.clone()));
+    let mut whose = None;
+    let mut chain = Vec::new();
+    for path in entries(&chain_folder).with_context(|| reading(&chain_folder))? {
+        let Some(slot) = slot_of(&path) else { continue };
+        let record = std::fs::read(&path).with_context(|| reading(&path))?;
+        let (entry, decoded) = examiner.entry(&path, &record);
+        let said = decoded.map(|entry| match entry {
+            ChainEntry::Claim(claim) => (claim.job, claim.run),
+            ChainEntry::Checkpoint(manifest) => (manifest.job, manifest.run),
+        });
+        whose = whose.or(said);
+        chain.push(Filled { slot, entry });
+    }
+    let named: HashSet<_> = examiner.seen.keys().map(|file| files.join(file.to_string())).collect();
+    let (files, unnamed) = tally(&files, &named).with_context(|| reading(&files))?;
+    let (job, run) = whose.unzip();
+    let run = Run { folder: folder.display().to_string(), job, run, chain, files, unnamed };
+    Ok((run, examiner.damaged))
+}
+
+/// The files of a run, and those of them that nothing names.
+fn tally(files: &Path, named: &HashSet<PathBuf>) -> std::io::Result<(Tally, Tally)> {
+    let (mut all, mut unnamed) = (Tally::default(), Tally::default());
+    let attempts = if files.is_dir() { entries(files)? } else { Vec::new() };
+    for attempt in attempts.iter().filter(|path| path.is_dir()) {
+        for file in entries(attempt)? {
+            // Deleted since it was seen, if it cannot be asked.
+            let Ok(metadata) = file.metadata() else { continue };
+            all.add(metadata.len());
+            if !named.contains(&file) {
+                unnamed.add(metadata.len());
+            }
+        }
+    }
+    Ok((all, unnamed))
+}
+
+fn slot_of(path: &Path) -> Option<Slot> {
+    RunFolder::slot_of(path.file_name()?.to_str()?)
+}
+
+#[cfg(test)]
+mod tests;
