@@ -12,7 +12,7 @@ endif
 BIN := $(CARGO_TARGET_DIR)/release/gristmill
 CARGO_QUIET := $(if $(CI),,--quiet)
 
-.PHONY: help setup build guests guests-c demo test test-host test-guests hostile check bench clean
+.PHONY: help setup build guests guests-c demo demo-kill test test-host test-guests hostile check bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -33,6 +33,9 @@ guests-c: setup ## Build the C guests, straight from the WIT files
 
 demo: ## Stream 336 776 flights through Wasm operators and print the answer
 	@scripts/demo.sh
+
+demo-kill: ## The same, with the host killed in the middle of the year: the answer is the same
+	@scripts/demo.sh --kill
 
 test: ## Run every test
 	@scripts/say.sh "make test: installs guest compilers (about 1 GB, once), builds host, guests and tests" \

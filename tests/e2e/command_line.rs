@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::documents::{copied, file, posted, through};
+use crate::documents::{copied, file, often, posted, through};
 use crate::guests::odd;
 use crate::host::{Host, eventually, gristmill, text};
 
@@ -177,9 +177,9 @@ fn a_dry_run_says_which_modules_it_leaves_on_the_host() {
 fn a_replay_is_told_in_words() {
     let host = Host::start();
     host.push(&odd("poison"), "poison@1");
-    host.submit(&through("poison@1", "job", &posted()).to_string());
+    host.submit(&often(through("poison@1", "job", &posted())).to_string());
     host.feed("job", "poison a\npoison b\n");
-    host.wait_until("job", "dead_letters", 2);
+    host.wait_decided("job", 2);
     let said = host.cli_ok(&["job", "dead-letters", "job", "--replay"]);
     assert_eq!(said, "replay-dead-letters SUCCEEDED: 2 put back\n");
 }

@@ -25,6 +25,12 @@ pub(crate) fn copied(job: &str, from: &Value, decode: &Value) -> Value {
     })
 }
 
+/// The same job, with a checkpoint every moment.
+pub(crate) fn often(mut document: Value) -> Value {
+    document["checkpoint"] = json!({"every": "50ms"});
+    document
+}
+
 /// A source of posted events.
 pub(crate) fn posted() -> Value {
     json!({"http": {}})

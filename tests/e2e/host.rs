@@ -194,6 +194,14 @@ impl Host {
         page["letters"].as_array().unwrap().clone()
     }
 
+    /// Waits until so many dead letters of a job are decided; gives all.
+    pub(crate) fn wait_decided(&self, job: &str, at_least: usize) -> Vec<Value> {
+        eventually(&format!("{at_least} dead letters of job {job} are decided"), || {
+            let letters = self.letters(job);
+            (letters.iter().filter(|letter| letter["decided"] == true).count() >= at_least).then_some(letters)
+        })
+    }
+
     /// Whatever was done to it, the host is up.
     pub(crate) fn assert_up(&self) {
         assert_eq!(self.json("/healthz")["status"], "ok");

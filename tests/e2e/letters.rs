@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::documents::{file, posted, through};
+use crate::documents::{file, often, posted, through};
 use crate::guests::{example, odd};
 use crate::host::Host;
 use crate::jobs::done;
@@ -31,9 +31,9 @@ fn a_letter_holds_the_event_the_reason_and_who_refused_it() {
 fn replayed_letters_pass_the_operator_again_and_are_marked() {
     let host = Host::start();
     host.push(&odd("poison"), "poison@1");
-    host.submit(&through("poison@1", "job", &posted()).to_string());
+    host.submit(&often(through("poison@1", "job", &posted())).to_string());
     host.feed("job", "fine\npoison a\npoison b\n");
-    host.wait_until("job", "dead_letters", 2);
+    host.wait_decided("job", 2);
 
     let replay = |what: Value| {
         let answer = host.post("/v1/jobs/job/dead-letters/replay").json(&what).send().unwrap();
@@ -43,8 +43,7 @@ fn replayed_letters_pass_the_operator_again_and_are_marked() {
     // The module has not changed, so the letter comes back: as a new one, and the old one is marked.
     let one = replay(json!({"numbers": [0]}));
     assert_eq!((&one["status"], &one["detail"]["replayed"]), (&"SUCCEEDED".into(), &1.into()));
-    host.wait_until("job", "dead_letters", 3);
-    let letters = host.letters("job");
+    let letters = host.wait_decided("job", 3);
     let marks: Vec<_> = letters.iter().map(|letter| letter["replayed"].as_bool().unwrap()).collect();
     let values: Vec<_> = letters.iter().map(|letter| letter["value"]["text"].as_str().unwrap()).collect();
     assert_eq!((&marks[..], &values[..]), (&[true, false, false][..], &["poison a", "poison b", "poison a"][..]));
@@ -61,12 +60,12 @@ fn replayed_letters_pass_the_operator_again_and_are_marked() {
 #[test]
 fn letters_of_a_source_are_decoded_again() {
     let host = Host::start();
-    let mut document = through("echo@1", "job", &posted());
+    let mut document = often(through("echo@1", "job", &posted()));
     document["sources"]["events"]["decode"] = "json".into();
     host.push(&odd("echo"), "echo@1");
     host.submit(&document.to_string());
     host.feed("job", "{\"fine\": 1}\n{broken\n");
-    host.wait_until("job", "dead_letters", 1);
+    host.wait_decided("job", 1);
     let letter = &host.letters("job")[0];
     assert_eq!((&letter["operator"], &letter["kind"]), (&"events".into(), &"decode".into()));
     assert_eq!(letter["value"]["text"], "{broken");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{posted, through};
+use crate::documents::{often, posted, through};
 use crate::guests::odd;
 use crate::host::{Host, gristmill, text};
 
@@ -51,32 +51,37 @@ fn a_page_of_another_site_is_not_let_in() {
 }
 
 #[test]
-fn a_job_of_a_killed_host_is_found_failed_and_can_be_submitted_again() {
+fn a_job_of_a_killed_host_goes_on_when_the_host_is_back() {
     let host = Host::start();
     host.push(&odd("echo"), "echo@1");
-    let document = through("echo@1", "job", &posted()).to_string();
-    host.submit(&document);
-    host.wait_for("job", "RUNNING");
+    host.submit(&often(through("echo@1", "job", &posted())).to_string());
+    let lines = |numbers: std::ops::Range<u32>| numbers.map(|number| number.to_string()).collect::<Vec<_>>();
+    host.feed("job", &lines(0..500).join("\n"));
+    host.wait_until("job", "events_read", 1);
     let host = host.kill_and_restart();
-    let job = host.json("/v1/jobs/job");
-    assert_eq!(job["state"], "FAILED");
-    assert_eq!(job["cause"], "the host stopped while the job was running; submit it again");
-    host.submit(&document);
     host.wait_for("job", "RUNNING");
+    host.feed("job", &lines(500..1000).join("\n"));
+    host.stop("job");
+    assert_eq!(host.lines("job.out"), lines(0..1000), "what was acknowledged is there, once and in order");
 }
 
 #[test]
-fn a_host_that_is_asked_to_end_lets_its_jobs_flow_out() {
+fn a_host_that_is_asked_to_end_makes_a_last_checkpoint_and_goes_on_from_it() {
     let mut host = Host::start();
     host.push(&odd("echo"), "echo@1");
-    host.submit(&through("echo@1", "job", &posted()).to_string());
+    let mut document = through("echo@1", "job", &posted());
+    document["checkpoint"] = serde_json::json!({"every": "never"});
+    host.submit(&document.to_string());
     let events: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
     host.feed("job", &events.join("\n"));
     host.wait_until("job", "events_read", 1000);
     assert!(host.terminate().success());
-    assert_eq!(host.lines("job.out"), events);
+    assert_eq!(host.lines("job.out"), events, "the last checkpoint is committed");
     assert!(host.log().contains("gristmill has shut down"));
 
     let host = host.kill_and_restart();
-    assert_eq!(host.json("/v1/jobs/job")["state"], "STOPPED");
+    let job = host.wait_for("job", "RUNNING");
+    assert_eq!(job["events_read"], 1000, "counters do not jump back");
+    host.stop("job");
+    assert_eq!(host.lines("job.out"), events);
 }

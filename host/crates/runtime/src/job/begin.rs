@@ -84,8 +84,8 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     let mut committers = open_committers(job, spec, attempt, &files, &told_sender, over)?;
     match settle(&mut committers, &claimed) {
         Ok(()) => {}
-        Err(Undone::Over) => return Ok(Beginning::GivenUp),
-        Err(Undone::Refused(why)) => return Err(StartError::checkpoints(PortError::fatal(why))),
+        Err((_, Undone::Over)) => return Ok(Beginning::GivenUp),
+        Err((sink, Undone::Refused(why))) => return Err(StartError::part(&sink, PortError::fatal(why))),
     }
     let sources = || job.nodes.iter().filter(|seat| seat.kind == NodeKind::Source).map(|seat| &seat.id);
     if let Some(whole) = claimed.restored.as_ref().filter(|whole| whole.is_complete(sources())) {
@@ -170,23 +170,28 @@ fn open_committers(
     Ok(committers)
 }
 
-/// Commits all that is decided and may not be visible, and throws away all that was staged and never decided.
-fn settle(
-    committers: &mut HashMap<NodeId, SinkCommitter>,
+/// Commits all that is decided and may not be visible, and throws away all that was staged and never decided. An error
+/// comes with the sink that it is about.
+fn settle(committers: &mut HashMap<NodeId, SinkCommitter>, claimed: &Claimed) -> Result<(), (NodeId, Undone)> {
+    committers.iter_mut().try_for_each(|(sink, committer)| {
+        settle_sink(sink, committer, claimed).map_err(|undone| (sink.clone(), undone))
+    })
+}
+
+fn settle_sink(
+    sink: &NodeId,
+    committer: &mut SinkCommitter,
     Claimed { restored, earlier, .. }: &Claimed,
 ) -> Result<(), Undone> {
-    for (sink, committer) in committers {
-        let mut decided = Vec::new();
-        if let Some(WholeCheckpoint { manifest, permit, .. }) = restored {
-            for committable in manifest.committables.iter().filter(|one| one.sink == *sink) {
-                committer.commit(permit, committable)?;
-                decided.push(committable.clone());
-            }
+    let mut decided = Vec::new();
+    if let Some(WholeCheckpoint { manifest, permit, .. }) = restored {
+        for committable in manifest.committables.iter().filter(|one| one.sink == *sink) {
+            committer.commit(permit, committable)?;
+            decided.push(committable.clone());
         }
-        fail::fail_point!("restored-output-committed");
-        committer.abort_all_but(&decided, earlier)?;
     }
-    Ok(())
+    fail::fail_point!("restored-output-committed");
+    committer.abort_all_but(&decided, earlier)
 }
 
 fn setup(job: &JobShared, spec: &JobSpec, attempt: AttemptId, claimed: Claimed, restored: &Restored) -> Setup {
