@@ -3,6 +3,9 @@
 //! Of each part the median batch is told, and of whole calls also the 99.9th percentile and the longest, so that a
 //! machine that does other things beside does not blur the picture.
 //!
+//! At last both backends count for some seconds with a checkpoint each second, stored by another thread: RocksDB once
+//! with room for everything, and once with room for a third of it.
+//!
 //! `cargo run --release -p gristmill-state --example cost [keys…]`
 
 #![expect(clippy::print_stdout, reason = "a program for people")]
@@ -15,7 +18,7 @@ use gristmill_checkpoint::{FileHash, FileRef};
 use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::state::{Drained, FrozenState, RestoredState, StateTime};
 use gristmill_ports::{FileStore, PortError, StateBackend};
-use gristmill_state::MemoryBackend;
+use gristmill_state::{MemoryBackend, RocksDbBackend};
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
 use gristmill_types::{
     AttemptId, CheckpointId, Column, Descriptor, EventBatch, KeyGroupRange, MaxParallelism, StateIndex,
@@ -35,11 +38,25 @@ fn main() {
 }
 
 fn cost_of(keys: u64) {
-    let mut backend = MemoryBackend::new(&descriptor(), GROUPS, MaxParallelism::DEFAULT);
     let batches = batches(keys, (2 * keys as usize).max(2_000_000));
-    let filling = run(&mut backend, &batches);
+    parts(keys, &batches);
+    println!("{keys} keys, memory: {}", sustained(&mut memory(), &batches));
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, room) in [("with room", 4 << 30), ("with room for a third", 60 * keys as usize)] {
+        let open = RocksDbBackend::open(&descriptor(), GROUPS, MaxParallelism::DEFAULT, &dir.path().join("db"), room);
+        println!("{keys} keys, RocksDB {name}: {}", sustained(&mut open.expect("a database"), &batches));
+    }
+}
+
+fn memory() -> MemoryBackend {
+    MemoryBackend::new(&descriptor(), GROUPS, MaxParallelism::DEFAULT)
+}
+
+fn parts(keys: u64, batches: &[EventBatch]) {
+    let mut backend = memory();
+    let filling = run(&mut backend, batches);
     println!("{keys} keys, filling: {filling}");
-    println!("{keys} keys, counting: {}", run(&mut backend, &batches));
+    println!("{keys} keys, counting: {}", run(&mut backend, batches));
     let begun = Instant::now();
     assert!(backend.freeze(CheckpointId(1)));
     println!("{keys} keys, freeze: {:?}", begun.elapsed());
@@ -54,7 +71,7 @@ fn cost_of(keys: u64) {
     let each = took.as_nanos() as f64 / frozen.entries() as f64;
     println!("{keys} keys, storing: {took:?}, {each:.0} ns an entry, {bytes} bytes");
     let begun = Instant::now();
-    let mut restored = MemoryBackend::new(&descriptor(), GROUPS, MaxParallelism::DEFAULT);
+    let mut restored = memory();
     let states = descriptor().states;
     let from = RestoredState { states: &states, files: &files, groups: GROUPS, time: NOW };
     restored.restore(&from, &folder).expect("a good file");
@@ -144,25 +161,70 @@ impl std::fmt::Display for Cost {
     }
 }
 
-fn run(backend: &mut MemoryBackend, batches: &[EventBatch]) -> Cost {
+fn run(backend: &mut dyn StateBackend, batches: &[EventBatch]) -> Cost {
     let rows: Vec<u32> = (0..ROWS as u32).collect();
     let mut cost = Cost { batches: Default::default() };
     for batch in batches {
-        let t0 = Instant::now();
-        backend.begin(batch, NOW);
-        let t1 = Instant::now();
-        let read = backend.get(COUNT, &rows).expect("a good read");
-        let t2 = Instant::now();
-        let counts = counted(&read.slots, &read.values);
-        let t3 = Instant::now();
-        backend.put(COUNT, &rows, &counts).expect("a good write");
-        let t4 = Instant::now();
-        backend.commit().expect("memory does not fail");
-        let t5 = Instant::now();
-        let parts = [t1 - t0, t2 - t1, t4 - t3, t5 - t4, (t2 - t0) + (t5 - t3)];
+        let parts = count(backend, batch, &rows);
         cost.batches.iter_mut().zip(parts).for_each(|(times, part)| times.push(part));
     }
     cost
+}
+
+/// One call; what its parts took.
+fn count(backend: &mut dyn StateBackend, batch: &EventBatch, rows: &[u32]) -> [Duration; 5] {
+    let t0 = Instant::now();
+    backend.begin(batch, NOW);
+    let t1 = Instant::now();
+    let read = backend.get(COUNT, rows).expect("a good read");
+    let t2 = Instant::now();
+    let counts = counted(&read.slots, &read.values);
+    let t3 = Instant::now();
+    backend.put(COUNT, rows, &counts).expect("a good write");
+    let t4 = Instant::now();
+    backend.commit().expect("a good disk");
+    let t5 = Instant::now();
+    [t1 - t0, t2 - t1, t4 - t3, t5 - t4, (t2 - t0) + (t5 - t3)]
+}
+
+/// Counts for ten seconds after all keys are there, with a checkpoint each second; tells events per second.
+fn sustained(backend: &mut dyn StateBackend, batches: &[EventBatch]) -> String {
+    let rows: Vec<u32> = (0..ROWS as u32).collect();
+    let (to_store, storing) = std::sync::mpsc::channel::<Box<dyn FrozenState>>();
+    let storer = std::thread::spawn(move || {
+        let folder = Folder { dir: tempfile::tempdir().expect("a folder"), puts: AtomicU64::new(0) };
+        let store = |mut frozen: Box<dyn FrozenState>| frozen.store(&folder).expect("room for a file").len();
+        storing.into_iter().map(store).sum::<usize>()
+    });
+    let (mut freezes, mut draining, mut last) = (Vec::new(), false, Instant::now());
+    let (mut events, mut began, mut calls) = (0_u64, Instant::now(), Vec::new());
+    for (number, batch) in batches.iter().cycle().enumerate() {
+        if number == batches.len() {
+            (events, began, calls) = (0, Instant::now(), Vec::new());
+        } else if number > batches.len() && began.elapsed() > Duration::from_secs(10) {
+            break;
+        }
+        let begun = Instant::now();
+        count(backend, batch, &rows);
+        events += ROWS as u64;
+        if draining && let Drained::All(frozen) = backend.drain_frozen(4096) {
+            draining = false;
+            to_store.send(frozen).expect("the storer runs");
+        }
+        calls.push(begun.elapsed());
+        if !draining && last.elapsed() > Duration::from_secs(1) {
+            last = Instant::now();
+            draining = backend.freeze(CheckpointId(1));
+            freezes.push(last.elapsed());
+        }
+    }
+    let rate = events as f64 / began.elapsed().as_secs_f64() / 1e6;
+    drop(to_store);
+    let files = storer.join().expect("a good storer");
+    calls.sort_unstable();
+    let at = |share: f64| calls[((calls.len() - 1) as f64 * share) as usize];
+    let (p99, longest, freeze) = (at(0.99), at(1.0), freezes.iter().max());
+    format!("{rate:.2} M events/s, {files} files stored; a call: p99 {p99:?}, longest {longest:?}; freeze {freeze:?}")
 }
 
 /// What a guest does: counts each row up, rows of one key one after the other.
@@ -193,5 +255,8 @@ fn drain(backend: &mut MemoryBackend) -> (String, Box<dyn FrozenState>) {
     slices.sort_unstable();
     let (median, longest) = (slices[slices.len() / 2], slices[slices.len() - 1]);
     let entries = frozen.entries();
-    (format!("{entries} entries, {each:.0} ns an entry; a slice of 4096: median {median:?}, longest {longest:?}"), frozen)
+    (
+        format!("{entries} entries, {each:.0} ns an entry; a slice of 4096: median {median:?}, longest {longest:?}"),
+        frozen,
+    )
 }

@@ -145,9 +145,11 @@ impl Written {
     }
 }
 
-/// Where a change is, and the part of its key that tells it from most others.
+/// Where a change is, and what nearly always decides its place in the order.
 #[derive(Debug, Clone, Copy)]
 struct Sorted {
+    group: KeyGroup,
+    /// Eight bytes of the key, from where keys begin to differ.
     prefix: u64,
     chunk: u32,
     at: u32,
@@ -187,59 +189,59 @@ impl Ordered<'_> {
     /// # Errors
     /// The first one that `each` has.
     pub(crate) fn each<E>(&self, mut each: impl FnMut(Entry<'_>) -> Result<(), E>) -> Result<(), E> {
-        for state in 0..self.written.states.len() as u32 {
-            let mut changes = self.changes_of(StateIndex(state));
-            changes.sort_unstable_by_key(|change| change.prefix);
-            for group in changes.chunk_by_mut(|one, other| one.prefix == other.prefix) {
-                let number = KeyGroup(group[0].prefix as u16);
-                self.sort_group(group);
-                for change in group.iter() {
-                    self.expand(StateIndex(state), number, self.at(change), &mut each)?;
-                }
+        for state in (0..self.written.states.len() as u32).map(StateIndex) {
+            let mut changes = self.changes_of(state);
+            changes.sort_unstable_by(|one, other| {
+                let by_prefix = (one.group, one.prefix).cmp(&(other.group, other.prefix));
+                by_prefix.then_with(|| self.record(one).cmp_place(&self.record(other)))
+            });
+            for change in &changes {
+                self.expand(state, change.group, &self.record(change), &mut each)?;
             }
         }
         Ok(())
     }
 
-    fn at(&self, change: &Sorted) -> &[u8] {
-        &self.gathered.chunks[change.chunk as usize].bytes[change.at as usize..]
+    fn record(&self, change: &Sorted) -> Record<'_> {
+        Record::take(&mut &self.gathered.chunks[change.chunk as usize].bytes[change.at as usize..])
     }
 
-    /// The changes of a state, with the key group in the place of the prefix.
+    /// The changes of a state, as they were gathered. What follows jumps about in the chunks, a miss of the cache for
+    /// each look; so all that the order needs is taken from here, in passes that go straight through.
     fn changes_of(&self, state: StateIndex) -> Vec<Sorted> {
-        let of_state = || self.gathered.chunks.iter().enumerate().filter(move |(_, chunk)| chunk.state == state);
-        let bytes: usize = of_state().map(|(_, chunk)| chunk.bytes.len()).sum();
-        let mut changes = Vec::with_capacity(self.gathered.changes.min(bytes / 2));
-        for (number, chunk) in of_state() {
-            let mut rest = &chunk.bytes[..];
-            while !rest.is_empty() {
-                let at = (chunk.bytes.len() - rest.len()) as u32;
-                let record = Record::take(&mut rest);
-                let prefix = u64::from(self.written.max.group_of(key_hash(record.key)).0);
-                changes.push(Sorted { prefix, chunk: number as u32, at });
-            }
+        let common = self.common_prefix(state);
+        let mut changes = Vec::with_capacity(self.records_of(state).count());
+        for (chunk, at, record) in self.records_of(state) {
+            let mut prefix = [0; 8];
+            record.key[common..].iter().zip(&mut prefix).for_each(|(byte, place)| *place = *byte);
+            let group = self.written.max.group_of(key_hash(record.key));
+            changes.push(Sorted { group, prefix: u64::from_be_bytes(prefix), chunk, at });
         }
         changes
     }
 
-    /// Sorts the changes of one key group. Keys of one job often begin alike; what all have in common is left out of the
-    /// prefix, which then nearly always decides without a look at the keys.
-    fn sort_group(&self, group: &mut [Sorted]) {
-        let key = |change: &Sorted| take_text(&mut &self.at(change)[1..]).expect(GATHERED);
-        let first = key(&group[0]);
-        let common = group.iter().fold(first.len(), |common, change| {
-            let alike = first[..common].iter().zip(key(change)).take_while(|(one, other)| one == other);
-            alike.count()
-        });
-        for change in group.iter_mut() {
-            let mut prefix = [0; 8];
-            key(change)[common..].iter().zip(&mut prefix).for_each(|(byte, place)| *place = *byte);
-            change.prefix = u64::from_be_bytes(prefix);
-        }
-        let whole = |one: &Sorted, other: &Sorted| {
-            Record::take(&mut self.at(one)).cmp_place(&Record::take(&mut self.at(other)))
-        };
-        group.sort_unstable_by(|one, other| one.prefix.cmp(&other.prefix).then_with(|| whole(one, other)));
+    /// How many bytes all keys of a state begin with alike; keys of one job often do.
+    fn common_prefix(&self, state: StateIndex) -> usize {
+        let mut keys = self.records_of(state).map(|(.., record)| record.key);
+        let Some(first) = keys.next() else { return 0 };
+        keys.fold(first.len(), |common, key| {
+            if key.starts_with(&first[..common]) {
+                return common;
+            }
+            first.iter().zip(key).take_while(|(one, other)| one == other).count()
+        })
+    }
+
+    /// Chunk, place and content of each change of a state.
+    fn records_of(&self, state: StateIndex) -> impl Iterator<Item = (u32, u32, Record<'_>)> {
+        let of_state = self.gathered.chunks.iter().enumerate().filter(move |(_, chunk)| chunk.state == state);
+        of_state.flat_map(|(number, chunk)| {
+            let mut rest = &chunk.bytes[..];
+            std::iter::from_fn(move || {
+                let at = chunk.bytes.len() - rest.len();
+                (!rest.is_empty()).then(|| (number as u32, at as u32, Record::take(&mut rest)))
+            })
+        })
     }
 
     /// Hands out the entries of one change.
@@ -247,13 +249,14 @@ impl Ordered<'_> {
         &self,
         state: StateIndex,
         group: KeyGroup,
-        mut bytes: &[u8],
+        record: &Record<'_>,
         each: &mut impl FnMut(Entry<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Record { op, key, first, count, mut rest } = Record::take(&mut bytes);
+        let &Record { op, key, first, count, mut rest } = record;
         let stamped = self.written.is_stamped(state);
-        let mut entry =
-            |change: Change<'_>| each(Entry { state: state.0, group, key, version: self.written.version(state), change });
+        let mut entry = |change: Change<'_>| {
+            each(Entry { state: state.0, group, key, version: self.written.version(state), change })
+        };
         let mut text = || take_text(&mut rest).expect(GATHERED);
         match op {
             op::DELETE_VALUE => entry(Change::DeleteValue),
@@ -262,8 +265,7 @@ impl Ordered<'_> {
                 if op == op::RENEW_LIST {
                     entry(Change::ClearList)?;
                 }
-                (first..first + count)
-                    .try_for_each(|index| entry(Change::Item(index, Expiry::stored(stamped, text()))))
+                (first..first + count).try_for_each(|index| entry(Change::Item(index, Expiry::stored(stamped, text()))))
             }
             op::CLEAR_MAP => entry(Change::ClearMap),
             op::PUT_ENTRY => {

@@ -18,7 +18,7 @@ mod cold;
 mod hot;
 mod rocksdb;
 
-pub use file::Merger;
 pub use cold::Nothing;
+pub use file::Merger;
 pub use hot::{Backend, MemoryBackend};
 pub use rocksdb::{LocalDatabase, RocksDbBackend};

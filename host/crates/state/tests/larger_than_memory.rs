@@ -101,10 +101,11 @@ fn write_all(backend: &mut dyn StateBackend, folder: &Folder, round: u64) -> Vec
     let (rows, mut files): (Vec<u32>, _) = ((0..ROWS as u32).collect(), Vec::new());
     for (call, first) in (0..KEYS).step_by(ROWS as usize).enumerate() {
         backend.begin(&batch(first..first + ROWS), NOW);
-        let values: Column = (first..first + ROWS).map(|key| value(key, round)).fold(Column::default(), |mut all, one| {
-            all.push(Some(&one));
-            all
-        });
+        let values: Column =
+            (first..first + ROWS).map(|key| value(key, round)).fold(Column::default(), |mut all, one| {
+                all.push(Some(&one));
+                all
+            });
         backend.put(VALUE, &rows, &values).unwrap();
         backend.commit().unwrap();
         if call % 20 == 19 {
@@ -131,7 +132,8 @@ fn check(backend: &mut dyn StateBackend, round: u64) {
 
 #[test]
 fn memory_stays_within_the_budget_though_the_state_does_not() {
-    let (dir, folder) = (tempfile::tempdir().unwrap(), Folder { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) });
+    let (dir, folder) =
+        (tempfile::tempdir().unwrap(), Folder { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) });
     let bound = resident() + BUDGET + BESIDE_THE_BUDGET;
     let mut backend = open(&dir.path().join("first"));
     let mut files = Vec::new();
@@ -154,7 +156,8 @@ fn memory_stays_within_the_budget_though_the_state_does_not() {
 
 #[test]
 fn a_map_larger_than_memory_is_scanned_in_pages() {
-    let (dir, folder) = (tempfile::tempdir().unwrap(), Folder { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) });
+    let (dir, folder) =
+        (tempfile::tempdir().unwrap(), Folder { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) });
     let mut backend = open(&dir.path().join("only"));
     let name = |number: u64| format!("entry-{number:08}");
     const ENTRIES: u64 = 200_000;

@@ -299,14 +299,7 @@ impl ListTable {
     }
 
     /// Gathers changes of a log until there are `max` of them.
-    pub(super) fn drain(
-        &mut self,
-        log: Log,
-        state: StateIndex,
-        max: usize,
-        keys: &mut Directory,
-        out: &mut Gathered,
-    ) {
+    pub(super) fn drain(&mut self, log: Log, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
         while out.changes() < max
             && let Some((key, copy)) = self.changes.pop(log)
         {

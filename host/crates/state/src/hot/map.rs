@@ -70,7 +70,14 @@ pub(super) struct MapTable {
 
 impl MapTable {
     pub(super) fn new(spec: &StateSpec) -> Self {
-        Self { maps: Paged::default(), changes: Changes::default(), cells: 0, expiry: Expiry::of(spec), bytes: 0, evicted: 0 }
+        Self {
+            maps: Paged::default(),
+            changes: Changes::default(),
+            cells: 0,
+            expiry: Expiry::of(spec),
+            bytes: 0,
+            evicted: 0,
+        }
     }
 
     pub(super) fn set_time(&mut self, time: StateTime) {
@@ -285,9 +292,7 @@ impl MapTable {
             any_captured |= self.drop_cell(owner, &name, keys);
         }
         let emptied = &mut self.maps[owner.at()].emptied;
-        if any_captured
-            && self.changes.touch(emptied, || Changed { owner, entry: None }, || None).is_some()
-        {
+        if any_captured && self.changes.touch(emptied, || Changed { owner, entry: None }, || None).is_some() {
             keys.hold(owner);
         }
         self.account(owner, was_occupied, had_entries, keys);
@@ -347,14 +352,7 @@ impl MapTable {
     }
 
     /// Gathers changes of a log until there are `max` of them.
-    pub(super) fn drain(
-        &mut self,
-        log: Log,
-        state: StateIndex,
-        max: usize,
-        keys: &mut Directory,
-        out: &mut Gathered,
-    ) {
+    pub(super) fn drain(&mut self, log: Log, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
         while out.changes() < max
             && let Some((Changed { owner, entry }, copy)) = self.changes.pop(log)
         {

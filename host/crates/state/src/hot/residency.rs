@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 use gristmill_ports::state::StateError;
 use gristmill_types::{Column, StateIndex};
 
-use super::{Backend, State};
 use super::table::Table;
+use super::{Backend, State};
 use crate::call::{KeyId, Place};
 use crate::changes::{Batch, Log};
 use crate::cold::{Cold, Name};

@@ -81,5 +81,7 @@ impl<C: Cold> Backend<C> {
 }
 
 fn unknown_state(number: u32, known: usize) -> PortError {
-    PortError::fatal(format!("a file of state names state {number}, but its writer had {known}; it is not of this node"))
+    PortError::fatal(format!(
+        "a file of state names state {number}, but its writer had {known}; it is not of this node"
+    ))
 }

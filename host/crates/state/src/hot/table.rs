@@ -133,14 +133,7 @@ impl Table {
         }
     }
 
-    pub(super) fn drain(
-        &mut self,
-        log: Log,
-        state: StateIndex,
-        max: usize,
-        keys: &mut Directory,
-        out: &mut Gathered,
-    ) {
+    pub(super) fn drain(&mut self, log: Log, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
         match self {
             Self::Value(table) => table.drain(log, state, max, keys, out),
             Self::List(table) => table.drain(log, state, max, keys, out),

@@ -53,9 +53,7 @@ impl ValueTable {
     #[inline]
     pub(super) fn length(&self, key: KeyId) -> usize {
         match self.cells.get(key.at()) {
-            Some(cell) if self.expiry.is_bounded() => {
-                if cell.life.present { self.expiry.living(&cell.stored).map_or(0, <[u8]>::len) } else { 0 }
-            }
+            Some(_) if self.expiry.is_bounded() => self.read(key).map_or(0, <[u8]>::len),
             Some(cell) => cell.stored.len(),
             None => 0,
         }
@@ -73,26 +71,28 @@ impl ValueTable {
         if self.changes.touch(life, || key, || before.present.then(|| stored.clone())).is_some() {
             keys.hold(key);
         }
-        if before.present {
-            self.bytes -= (stored.len() - self.expiry.stamp_bytes()) as u64;
-        }
+        let length = stored.len();
         match value {
-            Some(value) => {
-                self.expiry.overwrite(stored, value);
-                self.bytes += value.len() as u64;
-            }
+            Some(value) => self.expiry.overwrite(stored, value),
             None => *stored = InlineBytes::new(),
         }
         life.present = value.is_some();
         if life.present != before.present {
-            self.come_or_go(key, before, keys);
+            self.come_or_go(key, before, length, keys);
+        } else if stored.len() != length {
+            self.bytes = self.bytes + stored.len() as u64 - length as u64;
         }
     }
 
-    /// The entry of `key` came into being, or ceased.
+    /// The value of `key`, which took `length` bytes, came into being, or ceased.
     #[cold]
-    fn come_or_go(&mut self, key: KeyId, before: Life, keys: &mut Directory) {
-        let life = &mut self.cells[key.at()].life;
+    fn come_or_go(&mut self, key: KeyId, before: Life, length: usize, keys: &mut Directory) {
+        let stamp = self.expiry.stamp_bytes();
+        let Cell { stored, life } = &mut self.cells[key.at()];
+        match life.present {
+            true => self.bytes += (stored.len() - stamp) as u64,
+            false => self.bytes -= (length - stamp) as u64,
+        }
         let moved = self.changes.retract_if_never_captured(life);
         let after = *life;
         if let Some((other, place)) = moved {
@@ -181,14 +181,7 @@ impl ValueTable {
     }
 
     /// Gathers changes of a log until there are `max` of them.
-    pub(super) fn drain(
-        &mut self,
-        log: Log,
-        state: StateIndex,
-        max: usize,
-        keys: &mut Directory,
-        out: &mut Gathered,
-    ) {
+    pub(super) fn drain(&mut self, log: Log, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
         while out.changes() < max
             && let Some((key, copy)) = self.changes.pop(log)
         {

@@ -198,12 +198,11 @@ impl History {
     }
 }
 
-/// Everything that a backend has of these keys, read in one call: value, list, map.
-pub(crate) fn contents(
-    backend: &mut dyn StateBackend,
-    keys: &[&str],
-    time: StateTime,
-) -> Vec<(Option<String>, Vec<String>, Vec<(String, String)>)> {
+/// What one key has: value, list, map.
+pub(crate) type Contents = (Option<String>, Vec<String>, Vec<(String, String)>);
+
+/// Everything that a backend has of these keys, read in one call.
+pub(crate) fn contents(backend: &mut dyn StateBackend, keys: &[&str], time: StateTime) -> Vec<Contents> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     backend.begin(&keyed(keys), time);
     let row = |row: u32| {

@@ -26,8 +26,9 @@ fn rocksdb(descriptor: &Descriptor, memory_bytes: usize) -> Box<dyn StateBackend
 }
 
 /// Runs promises for one backend, each as a test of its own. Where memory is short, sizes are estimates.
+/// Random calls are fewer where each case opens databases.
 macro_rules! suite {
-    ($backend:ident, $open:expr, sizes_are_exact: $exact:expr, [$($promise:ident),* $(,)?]) => {
+    ($backend:ident, $open:expr, cases: $cases:expr, sizes_are_exact: $exact:expr, [$($promise:ident),* $(,)?]) => {
         mod $backend {
             use super::*;
             const OPEN: Open = $open;
@@ -39,7 +40,7 @@ macro_rules! suite {
 
             #[test]
             fn random_calls_do_what_the_model_does() {
-                random_calls::random_calls_do_what_the_model_does(OPEN, $exact);
+                random_calls::random_calls_do_what_the_model_does(OPEN, $cases, $exact);
             }
         }
     };
@@ -48,6 +49,7 @@ macro_rules! suite {
 suite!(
     memory,
     |descriptor| Box::new(MemoryBackend::new(descriptor, fixture::ALL_GROUPS, MaxParallelism::DEFAULT)),
+    cases: 512,
     sizes_are_exact: true,
     [
         rows_of_one_key_share_a_slot,
@@ -88,6 +90,7 @@ suite!(
 suite!(
     rocksdb_with_room,
     |descriptor| rocksdb(descriptor, 64 << 20),
+    cases: 64,
     sizes_are_exact: true,
     [
         rows_of_one_key_share_a_slot,
@@ -130,6 +133,7 @@ suite!(
 suite!(
     rocksdb_without_room,
     |descriptor| rocksdb(descriptor, 1 << 10),
+    cases: 128,
     sizes_are_exact: false,
     [
         rows_of_one_key_share_a_slot,

@@ -60,7 +60,12 @@ fn access() -> impl Strategy<Value = Access> {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Call { keys: Vec<Vec<u8>>, hashed: bool, accesses: Vec<Access>, commit: bool },
+    Call {
+        keys: Vec<Vec<u8>>,
+        hashed: bool,
+        accesses: Vec<Access>,
+        commit: bool,
+    },
     Freeze,
     Drain(usize),
     /// The attempt ends, another begins from what is stored.
@@ -82,10 +87,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-pub(crate) fn random_calls_do_what_the_model_does(open: Open, sizes_are_exact: bool) {
+pub(crate) fn random_calls_do_what_the_model_does(open: Open, cases: u32, sizes_are_exact: bool) {
     let steps = prop::collection::vec(step(), 1..40);
-    // Opening a database takes a hundred times as long as opening a table.
-    let cases = if sizes_are_exact { 512 } else { 96 };
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&steps, |steps| {

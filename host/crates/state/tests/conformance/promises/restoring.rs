@@ -22,7 +22,9 @@ pub(crate) fn restoring_takes_only_the_key_groups_asked_for(open: Open) {
     let keys: Vec<String> = (0..3000).map(|key| key.to_string()).collect();
     let history = stored(open, &keys);
     let mut found = 0;
-    for groups in [KeyGroupRange { start: 0, end: 1 }, KeyGroupRange { start: 1, end: 70 }, KeyGroupRange { start: 70, end: 128 }] {
+    for groups in
+        [KeyGroupRange { start: 0, end: 1 }, KeyGroupRange { start: 1, end: 70 }, KeyGroupRange { start: 70, end: 128 }]
+    {
         let mut part = open(&descriptor());
         let from = RestoredState { states: &descriptor().states, files: &history.files, groups, time: NOW };
         part.restore(&from, &history.folder).unwrap();
