@@ -45,7 +45,7 @@ fn in_words(operation: &Value) -> String {
         if let Some(duration_ms) = detail["duration_ms"].as_u64() {
             let (whole, written) = (number(detail, "state_bytes"), number(detail, "uploaded_bytes"));
             let (whole, written) = (ByteSize(whole), ByteSize(written));
-            line.push_str(&format!(", {duration_ms} ms, {whole}, {written} of it written"));
+            line.push_str(&format!(", {duration_ms} ms, names {whole}, wrote {written}"));
         }
     }
     for name in ["message", "cause"] {
@@ -87,7 +87,7 @@ mod tests {
             (
                 json!({"kind": "checkpoint", "status": "SUCCEEDED", "job": "a", "detail": {
                     "checkpoint": 7, "duration_ms": 12, "state_bytes": 4096, "uploaded_bytes": 2048}}),
-                "checkpoint SUCCEEDED: checkpoint 7, 12 ms, 4.0 KiB, 2.0 KiB of it written",
+                "checkpoint SUCCEEDED: checkpoint 7, 12 ms, names 4.0 KiB, wrote 2.0 KiB",
             ),
             (
                 json!({"kind": "checkpoint", "status": "FAILED", "job": "a", "detail": {

@@ -98,7 +98,7 @@ pub struct CheckpointView {
     /// Bytes of everything that it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_bytes: Option<u64>,
-    /// Bytes that were written for it; the rest was there from earlier ones.
+    /// Bytes that were written for it, its own record among them; the rest was there from earlier ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uploaded_bytes: Option<u64>,
     /// Each subtask's part.

@@ -166,7 +166,7 @@ impl Parts for MemoryParts {
     }
 
     fn state_merger(&self) -> Arc<dyn StateMerger> {
-        Arc::new(Merger::default())
+        Arc::new(Merger)
     }
 
     fn host(&self) -> String {
