@@ -4,5 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/say.sh "building the benchmarks and the guests they run (first time about 12 minutes), then about 20 s a benchmark"
 make --no-print-directory guests
-cargo build --release --quiet --package gristmill
-exec cargo run --release --quiet --package bench -- "$@"
+# The same selection as everywhere: another one would build RocksDB once more.
+cargo build --release --quiet --workspace
+exec "$CARGO_TARGET_DIR/release/bench" "$@"

@@ -9,22 +9,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use gristmill::wiring::HostParts;
 use gristmill_dataflow::JobDocument;
-use gristmill_dataflow::document::{KeyBy, SinkSpec, SourceSpec};
 use gristmill_dataflow::plan::NodeKind;
-use gristmill_ports::dead_letters::DeadLetterStore;
-use gristmill_ports::format::KeySelector;
-use gristmill_ports::parts::PartContext;
 use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::source::ReadBounds;
-use gristmill_ports::{Clock, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend};
+use gristmill_ports::{PortError, Sink, SourceBatch, SourceReader};
 use gristmill_runtime::{ModuleBytes, prepare, start};
-use gristmill_types::{Descriptor, EventBatch, ModuleHash, NodeId};
+use gristmill_types::{EventBatch, ModuleHash, NodeId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 use serde_json::json;
 
-use crate::parts::host_parts;
+use crate::parts::{Altered, host_parts};
 use crate::throughput::root;
 
 const RATE: u64 = 100_000;
@@ -49,7 +44,12 @@ pub(crate) fn run() -> anyhow::Result<serde_json::Value> {
     let modules = HashMap::from([(id, ModuleBytes { hash, bytes: Arc::from(bytes) })]);
     let spec = prepare(document, &modules, &wasm).map_err(|problems| anyhow!("{}", problems[0]))?;
     let late_us = Arc::new(Mutex::new(Vec::new()));
-    let parts = Stamped { host: host_parts(), start: Instant::now(), late_us: Arc::clone(&late_us) };
+    let (data, began, late) = (tempfile::tempdir()?, Instant::now(), Arc::clone(&late_us));
+    let parts = Altered {
+        host: host_parts(data.path())?,
+        source: Some(Box::new(move || Box::new(StampedSource { start: began, sent: 0, alarmed: false }))),
+        sink: Box::new(move |_| Box::new(StampedSink { start: began, late_us: Arc::clone(&late) })),
+    };
     let handle = start(spec, Arc::new(parts))?;
     let mut status = handle.watch();
     tokio::runtime::Handle::current().block_on(status.wait_for(|status| status.state.is_final()))?;
@@ -62,34 +62,6 @@ pub(crate) fn run() -> anyhow::Result<serde_json::Value> {
         "bench": "latency", "rate": RATE, "events": late_us.len(), "guest_calls": calls,
         "p50_ms": quantile(0.5), "p99_ms": quantile(0.99), "p999_ms": quantile(0.999), "max_ms": quantile(1.0),
     }))
-}
-
-/// The host's parts with a source that stamps events and a sink that reads the stamps.
-struct Stamped {
-    host: HostParts,
-    start: Instant,
-    late_us: Arc<Mutex<Vec<u32>>>,
-}
-
-impl Parts for Stamped {
-    fn source(&self, _: &PartContext, _: &SourceSpec) -> Result<Box<dyn SourceReader>, PortError> {
-        Ok(Box::new(StampedSource { start: self.start, sent: 0, alarmed: false }))
-    }
-    fn sink(&self, _: &PartContext, _: &SinkSpec) -> Result<Box<dyn Sink>, PortError> {
-        Ok(Box::new(StampedSink { start: self.start, late_us: Arc::clone(&self.late_us) }))
-    }
-    fn key_selector(&self, key_by: &KeyBy) -> Result<Box<dyn KeySelector>, PortError> {
-        self.host.key_selector(key_by)
-    }
-    fn state(&self, context: &PartContext, descriptor: &Descriptor) -> Result<Box<dyn StateBackend>, PortError> {
-        self.host.state(context, descriptor)
-    }
-    fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
-        self.host.dead_letters()
-    }
-    fn clock(&self) -> Arc<dyn Clock> {
-        self.host.clock()
-    }
 }
 
 struct StampedSource {

@@ -10,13 +10,26 @@ mod parts;
 mod throughput;
 mod latency;
 mod process;
+mod watched;
+mod checkpoints;
 
 use anyhow::bail;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ALL: [&str; 6] = ["filter", "json-filter", "keyed-count", "latency", "idle", "control"];
+const ALL: [&str; 10] = [
+    "filter",
+    "json-filter",
+    "keyed-count",
+    "latency",
+    "idle",
+    "control",
+    "keyed-count-rocksdb",
+    "checkpoint-pause",
+    "restart",
+    "idle-checkpoint",
+];
 
 fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +45,10 @@ fn main() -> anyhow::Result<()> {
             "latency" => latency::run()?,
             "idle" => process::idle(&runtime)?,
             "control" => process::control(&runtime)?,
+            "keyed-count-rocksdb" => checkpoints::keyed_count()?,
+            "checkpoint-pause" => checkpoints::pause()?,
+            "restart" => checkpoints::restart()?,
+            "idle-checkpoint" => checkpoints::idle()?,
             _ => bail!("there is no benchmark `{name}`; there are {}", ALL.join(", ")),
         };
         println!("{result}");

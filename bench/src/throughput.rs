@@ -128,8 +128,10 @@ fn round(bench: &Bench, registry: &dyn ModuleRegistry, module: &[u8]) -> anyhow:
     let id: NodeId = "op".parse().expect("an id");
     let modules = HashMap::from([(id, ModuleBytes { hash, bytes: Arc::from(module) })]);
     let spec = prepare(document, &modules, registry).map_err(|problems| anyhow!("{}", problems[0]))?;
+    let data = tempfile::tempdir()?;
+    let parts = Arc::new(parts::host_parts(data.path())?);
     let started = Instant::now();
-    let handle = start(spec, Arc::new(parts::host_parts()))?;
+    let handle = start(spec, parts)?;
     let mut status = handle.watch();
     let ended = tokio::runtime::Handle::current()
         .block_on(async { tokio::time::timeout(PATIENCE, status.wait_for(|status| status.state.is_final())).await });

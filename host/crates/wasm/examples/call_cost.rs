@@ -17,6 +17,7 @@ use gristmill_ports::module_registry::{ModuleRegistry, PrepareOptions};
 use gristmill_ports::operator::{Call, Operator, OperatorContext};
 use gristmill_ports::state::*;
 use gristmill_ports::telemetry::Silent;
+use gristmill_ports::{FileStore, PortError};
 use gristmill_types::*;
 use gristmill_wasm::{WasmModules, WasmOptions};
 
@@ -57,7 +58,7 @@ fn measure(operator: &mut dyn Operator, rows: usize) -> Result<f64, Box<dyn Erro
         let begun = Instant::now();
         for number in 0..calls {
             let events = &batches[number % batches.len()];
-            state.begin(events);
+            state.begin(events, StateTime { processing_ms: 0, event_ms: i64::MIN });
             std::hint::black_box(operator.process(&call, InputIndex(0), events, &mut state)?);
             state.commit()?;
         }
@@ -135,7 +136,7 @@ impl std::hash::Hasher for Identity {
 }
 
 impl StateBackend for Table {
-    fn begin(&mut self, events: &EventBatch) {
+    fn begin(&mut self, events: &EventBatch, _: StateTime) {
         self.hashes.clear();
         self.hashes.extend_from_slice(events.key_hashes());
     }
@@ -202,11 +203,14 @@ impl StateBackend for Table {
     ) -> Result<ScanPage, StateError> {
         none(state)
     }
-    fn freeze(&mut self) -> bool {
+    fn freeze(&mut self, _: CheckpointId) -> bool {
         true
     }
-    fn drain_frozen(&mut self, _: usize) -> Vec<FrozenChange> {
-        Vec::new()
+    fn drain_frozen(&mut self, _: usize) -> Drained {
+        Drained::All(Box::new(Stateless))
+    }
+    fn restore(&mut self, _: &RestoredState<'_>, _: &dyn FileStore) -> Result<(), PortError> {
+        Ok(())
     }
     fn size(&self) -> StateSize {
         StateSize::default()

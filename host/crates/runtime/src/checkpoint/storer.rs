@@ -15,22 +15,10 @@ use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::{CheckpointStore, FileStore, PortError, Signal};
 use gristmill_types::AttemptId;
 
-use crate::checkpoint::desk::{Cut, NodeCut};
+use crate::checkpoint::cut::{Cut, NodeCut, StorerWork};
 use crate::checkpoint::patience::{Undone, until_done};
 use crate::checkpoint::told::Told;
 use crate::ending::TaskEnd;
-
-/// What the storer is to do.
-pub(crate) enum StorerWork {
-    /// Make this durable, then acknowledge it.
-    Part(Box<Cut>),
-    /// Store this in its slot.
-    Manifest(Box<ToStore>),
-    /// Delete this.
-    Garbage(Garbage),
-    /// Delete these paths: what a crash has left behind.
-    Sweep(Vec<String>),
-}
 
 /// The storer of one attempt.
 pub(crate) struct Storer {

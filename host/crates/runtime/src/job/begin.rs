@@ -2,8 +2,8 @@
 //! are opened. Nothing flows before all of this is done.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, PoisonError};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, PoisonError};
 
 use gristmill_checkpoint::coordinator::{Coordinator, NodeSetup, Now, Participant, Policy, Setup};
 use gristmill_checkpoint::{RunFolder, SplitPosition, StateFile};
@@ -15,9 +15,10 @@ use gristmill_types::{AttemptId, CheckpointId, NodeId, SubtaskIndex};
 
 use crate::checkpoint::chain_reader::{Claimant, Claimed, WholeCheckpoint};
 use crate::checkpoint::committer::SinkCommitter;
+use crate::checkpoint::cut::StorerWork;
 use crate::checkpoint::patience::Undone;
 use crate::checkpoint::restored::Restored;
-use crate::checkpoint::storer::{Storer, StorerWork};
+use crate::checkpoint::storer::Storer;
 use crate::checkpoint::told::Told;
 use crate::job::assemble::{Assembled, Frame, assemble};
 use crate::job::shared::JobShared;
@@ -93,7 +94,9 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     }
     let restored = Restored(claimed.restored.as_ref().map(|whole| whole.pages.clone()).unwrap_or_default());
     let storer_work = mpsc::channel();
-    let frame = Frame { spec, job, attempt, restored: &restored, storer: &storer_work.0, told: &told_sender, over };
+    let from = restored_number.unwrap_or(CheckpointId(0));
+    let frame =
+        Frame { spec, job, attempt, from, restored: &restored, storer: &storer_work.0, told: &told_sender, over };
     let assembled = assemble(&frame)?;
     let folder = RunFolder::new(&job.id, spec.run);
     let sweep = StorerWork::Sweep(claimed.left_behind.clone());
@@ -101,14 +104,8 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     let splits = claimed.retained.iter().map(|(_, splits)| splits.clone()).collect();
     let setup = setup(job, spec, attempt, claimed, &restored);
     let coordinator = Coordinator::new(setup, now(&*clock));
-    let storer = Storer {
-        folder,
-        store,
-        files: Arc::clone(&files),
-        dead_letters,
-        told: told_sender,
-        over: over.clone(),
-    };
+    let storer =
+        Storer { folder, store, files: Arc::clone(&files), dead_letters, told: told_sender, over: over.clone() };
     job.history.began(restored_number);
     Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, splits, storer, storer_work, committers, files, told })))
 }

@@ -12,8 +12,8 @@ use gristmill_ports::state::{StateMerger, StateTime};
 use gristmill_types::{CheckpointId, NodeId, Watermark};
 
 use crate::checkpoint::committer::CommitWork;
+use crate::checkpoint::cut::StorerWork;
 use crate::checkpoint::merger::{self, MergeWork};
-use crate::checkpoint::storer::StorerWork;
 use crate::checkpoint::told::Told;
 use crate::control::Control;
 use crate::ending::{Failure, TaskEnd};
@@ -70,7 +70,6 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun, keep: usize) -> AttemptE
         let (merger, files, told) = (Arc::clone(&chooser), Arc::clone(&files), attempt.told.clone());
         move || merger::run(&merge_work, &merger, &files, &told)
     });
-    *job.current() = Some(Arc::clone(&attempt));
     let running = assembled.subtasks.len();
     spawn_subtasks(job, &attempt, assembled.subtasks, &files);
     let driver = Driver {

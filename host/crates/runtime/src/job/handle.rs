@@ -265,7 +265,6 @@ impl JobHandle {
     }
 
     /// While this is held, no attempt begins: what was said of the job's work up to now is not undone meanwhile.
-    #[must_use]
     pub fn stays(&self) -> MutexGuard<'_, ()> {
         self.shared.going_back.lock().unwrap_or_else(PoisonError::into_inner)
     }

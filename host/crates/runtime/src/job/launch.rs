@@ -28,7 +28,10 @@ pub fn start(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartErr
     let over = Signal::default();
     shared.begins(&over);
     let beginning = begin(&shared, &spec, &over)?;
-    shared.runs();
+    match &beginning {
+        Beginning::Run(begun) => shared.runs(&begun.assembled.attempt),
+        Beginning::Over(_) | Beginning::GivenUp => {}
+    }
     hand_over(shared, spec, Some(beginning))
 }
 

@@ -112,8 +112,9 @@ impl JobShared {
         self.cancelled.is_raised() || self.suspended.is_raised()
     }
 
-    /// An attempt is ready to run.
-    pub(crate) fn runs(&self) {
+    /// An attempt is ready to run. Whoever hears so finds it here.
+    pub(crate) fn runs(&self, attempt: &Arc<Attempt>) {
+        *self.current() = Some(Arc::clone(attempt));
         let state = if self.held_still.load(Ordering::Acquire) { JobState::Paused } else { JobState::Running };
         self.change_status(|status| match status.state {
             JobState::Starting | JobState::Restarting => JobStatus { state, cause: None },

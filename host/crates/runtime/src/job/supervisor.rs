@@ -60,7 +60,7 @@ pub(crate) fn supervise(job: &Arc<JobShared>, mut spec: JobSpec, first: Option<B
 fn run(job: &Arc<JobShared>, spec: &JobSpec, beginning: Result<Beginning, StartError>) -> AttemptEnd {
     match beginning {
         Ok(Beginning::Run(begun)) => {
-            job.runs();
+            job.runs(&begun.assembled.attempt);
             drive(job, *begun, spec.document.checkpoint.keep.max(1) as usize)
         }
         Ok(Beginning::Over(checkpoint)) => {

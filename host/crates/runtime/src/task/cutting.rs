@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gristmill_checkpoint::snapshot::SubtaskSnapshot;
 use gristmill_types::{CheckpointBarrier, CheckpointId, KeyGroupRange, StreamElement};
 
-use crate::checkpoint::desk::{Cut, NodeCut};
+use crate::checkpoint::cut::{Cut, NodeCut};
 use crate::ending::TaskEnd;
 use crate::task::chain::{Chain, SourcePosition, Work};
 use crate::task::draining::Draining;
@@ -98,9 +98,10 @@ impl Chain {
 
     /// Hands a cut over if all of it is out, else keeps it.
     fn hand_over(&mut self, draining: Draining) {
-        match draining.finished() {
-            Ok(cut) => self.around.desk.hand_over(cut),
-            Err(unfinished) => self.draining = Some(unfinished),
+        if draining.is_finished() {
+            self.around.desk.hand_over(draining.into_cut());
+        } else {
+            self.draining = Some(draining);
         }
     }
 

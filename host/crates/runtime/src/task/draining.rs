@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use gristmill_ports::state::Drained;
 
-use crate::checkpoint::desk::Cut;
+use crate::checkpoint::cut::Cut;
 use crate::task::operator_node::OperatorNode;
 
 /// Entries that leave at once: about half a millisecond of the subtask's time.
@@ -38,8 +38,13 @@ impl Draining {
         }
     }
 
-    /// The cut, once all is out.
-    pub(crate) fn finished(self) -> Result<Cut, Self> {
-        if self.pending.is_empty() { Ok(self.cut) } else { Err(self) }
+    /// Whether all is out.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// The cut, all of it being out.
+    pub(crate) fn into_cut(self) -> Cut {
+        self.cut
     }
 }

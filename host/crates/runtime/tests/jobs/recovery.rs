@@ -205,7 +205,7 @@ fn a_damaged_checkpoint_is_named_and_only_a_person_goes_back_behind_it() {
     checkpoint(&job);
     job.handle.abandon();
     job.is_gone();
-    let newest = outside.store.paths().into_iter().filter(|path| path.contains("/chain/")).next_back().unwrap();
+    let newest = outside.store.paths().into_iter().rfind(|path| path.contains("/chain/")).unwrap();
     outside.store.damage(&newest, |bytes| bytes[40] ^= 1);
     let refused = outside.world().operator("count", count()).try_start(COUNT).err().expect("somebody must decide");
     let refused = refused.to_string();

@@ -108,7 +108,8 @@ impl ReadJob {
         let mut modules = HashMap::new();
         for (id, hash) in &record.modules {
             let module = catalog.module(*hash)?;
-            let module = module.ok_or_else(|| cannot(format!("module {hash} of operator `{id}` is gone; push it again")))?;
+            let module =
+                module.ok_or_else(|| cannot(format!("module {hash} of operator `{id}` is gone; push it again")))?;
             let id = id.parse().map_err(|_| cannot(format!("`{id}` is no operator")))?;
             modules.insert(id, module);
         }

@@ -11,7 +11,7 @@ use gristmill_runtime::{CheckpointOutcome, CheckpointReport, CheckpointsReport, 
 use gristmill_types::{CheckpointId, CheckpointKind, JobId, RunId};
 use serde_json::{Value, json};
 
-use super::jobs::wrong_state;
+use super::error::wrong_state;
 use super::live::LiveJob;
 use super::{Control, ControlError, JobView, blocking};
 

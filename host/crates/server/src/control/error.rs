@@ -199,6 +199,11 @@ impl From<Refusal> for ControlError {
     }
 }
 
+/// The job is not where this can be done.
+pub(super) fn wrong_state(job: &JobId, state: JobState, action: &'static str) -> ControlError {
+    ControlError::WrongState { job: job.clone(), state, action }
+}
+
 impl ControlError {
     /// A missing thing that belongs to no job.
     pub(crate) fn missing<'a>(what: Thing, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {

@@ -5,7 +5,8 @@ use gristmill_ports::ingress::{IngressAnswer, Offer};
 use gristmill_types::{JobId, NodeId};
 use tokio::sync::oneshot;
 
-use super::jobs::{http_sources, wrong_state};
+use super::error::wrong_state;
+use super::jobs::http_sources;
 use super::{Control, ControlError, Thing};
 
 impl Control {

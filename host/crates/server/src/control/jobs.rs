@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use gristmill_dataflow::{JobDocument, JobPlan};
-use gristmill_ports::catalog::{Catalog, JobRecord, JobState, OperationRecord};
 use gristmill_ports::PortError;
+use gristmill_ports::catalog::{Catalog, JobRecord, JobState, OperationRecord};
 use gristmill_runtime::{IllegalTransition, JobHandle, JobReport, JobStatus, forget_run};
 use gristmill_types::{JobId, ModuleHash, NodeId};
 use serde_json::json;
 
+use super::error::wrong_state;
 use super::live::LiveJob;
 use super::{Control, ControlError, Thing, blocking};
 
@@ -225,10 +226,6 @@ impl JobView {
             None => Err(wrong_state(&self.record.id, self.record.state, action)),
         }
     }
-}
-
-pub(super) fn wrong_state(job: &JobId, state: JobState, action: &'static str) -> ControlError {
-    ControlError::WrongState { job: job.clone(), state, action }
 }
 
 /// The job's `http` sources, for suggestions.

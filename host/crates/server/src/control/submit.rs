@@ -10,7 +10,7 @@ use gristmill_runtime::{JobStatus, StartError, forget_run};
 use gristmill_types::{CheckpointId, JobId};
 
 use super::assess::{PreparedJob, ReadJob};
-use super::jobs::wrong_state;
+use super::error::wrong_state;
 use super::live::{LiveJob, MOST_RUNNING};
 use super::{Assessment, Control, ControlError, JobView, blocking};
 
@@ -175,7 +175,8 @@ impl Control {
         };
         let permit = self.compiling.acquire().await.expect("the semaphore is never closed");
         let wanted = record.clone();
-        let prepared = self.ask_control(move |control| control.prepare(ReadJob::of_record(&wanted, &*control.parts.catalog)?));
+        let prepared =
+            self.ask_control(move |control| control.prepare(ReadJob::of_record(&wanted, &*control.parts.catalog)?));
         let PreparedJob { mut spec, secrets, .. } = prepared.await?;
         drop(permit);
         let was = record.state;

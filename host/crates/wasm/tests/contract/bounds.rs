@@ -7,7 +7,7 @@ use gristmill_ports::module_registry::{ModuleRegistry, PrepareOptions};
 use gristmill_types::failure::FaultKind::{Deadline, Memory, OutputLimit, Trap};
 use gristmill_types::{EventBatch, StateIndex};
 
-use super::fixture::{Registry, assert_fault, fault, options, outcome_of, start, three};
+use super::fixture::{NOW, Registry, assert_fault, fault, options, outcome_of, start, three};
 use super::guest::{Guest, HONEST, Out, Said, le};
 
 #[test]
@@ -111,7 +111,7 @@ fn what_does_not_fit_into_the_guest_is_not_read_for_it() {
     let [rows, _] = guest.image.words(&[0]);
     let get = format!("(call $get (i32.const 0) (i32.const {rows}) (i32.const 1) (i32.const 64)) unreachable");
     let mut running = start(&guest.process(&get).build(), &options()).expect("it opens");
-    running.state.begin(&three());
+    running.state.begin(&three(), NOW);
     let large = gristmill_types::Column::from_iter([Some(&vec![0; 17 << 20][..])]);
     running.state.put(StateIndex(0), &[0], &large).expect("put");
     running.state.commit().expect("memory commits");

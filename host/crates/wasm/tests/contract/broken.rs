@@ -1,7 +1,8 @@
 //! A state backend that fails at every access, as a broken disk would.
 
 use gristmill_ports::state::*;
-use gristmill_types::{Column, EventBatch, StateIndex};
+use gristmill_ports::{FileStore, PortError};
+use gristmill_types::{CheckpointId, Column, EventBatch, StateIndex};
 
 pub(crate) struct Broken;
 
@@ -10,7 +11,7 @@ fn gone<T>() -> Result<T, StateError> {
 }
 
 impl StateBackend for Broken {
-    fn begin(&mut self, _: &EventBatch) {}
+    fn begin(&mut self, _: &EventBatch, _: StateTime) {}
     fn commit(&mut self) -> Result<(), StateError> {
         gone()
     }
@@ -46,11 +47,14 @@ impl StateBackend for Broken {
     fn map_scan(&mut self, _: StateIndex, _: u32, _: &[u8], _: Option<&[u8]>, _: u32) -> Result<ScanPage, StateError> {
         gone()
     }
-    fn freeze(&mut self) -> bool {
+    fn freeze(&mut self, _: CheckpointId) -> bool {
         true
     }
-    fn drain_frozen(&mut self, _: usize) -> Vec<FrozenChange> {
-        Vec::new()
+    fn drain_frozen(&mut self, _: usize) -> Drained {
+        Drained::All(Box::new(Stateless))
+    }
+    fn restore(&mut self, _: &RestoredState<'_>, _: &dyn FileStore) -> Result<(), PortError> {
+        Ok(())
     }
     fn size(&self) -> StateSize {
         StateSize { keys: 0, bytes: 0 }

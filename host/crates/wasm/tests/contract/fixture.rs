@@ -8,7 +8,7 @@ use gristmill_ports::Signal;
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::module_registry::{Admission, ModuleRegistry, PrepareOptions, Refusal};
 use gristmill_ports::operator::{Call, Operator, OperatorContext};
-use gristmill_ports::state::StateBackend;
+use gristmill_ports::state::{StateBackend, StateTime};
 use gristmill_ports::telemetry::{GuestLog, LogLevel};
 use gristmill_state::MemoryBackend;
 use gristmill_types::failure::{FaultKind, GuestFault};
@@ -79,6 +79,9 @@ impl GuestLog for Heard {
     }
 }
 
+/// What time it is to states; none of those here has an end to its life.
+pub(crate) const NOW: StateTime = StateTime { processing_ms: 1_000, event_ms: 5 };
+
 /// A running operator.
 pub(crate) struct Running {
     pub(crate) operator: Box<dyn Operator>,
@@ -96,14 +99,14 @@ pub(crate) fn start(bytes: &[u8], options: &PrepareOptions) -> Result<Running, C
     let (heard, clock) = (Arc::new(Heard::default()), Arc::new(ManualClock::default()));
     let parallelism = Parallelism(NonZeroU32::new(2).expect("not zero"));
     let max_parallelism = MaxParallelism::DEFAULT;
-    let interrupt = Signal::default();
+    let (interrupt, groups) = (Signal::default(), max_parallelism.owned_by(SubtaskIndex(0), parallelism));
     let context = OperatorContext {
         job: "orders".parse().expect("an id"),
         operator: "guest".parse().expect("an id"),
         subtask: SubtaskIndex(0),
         parallelism,
         max_parallelism,
-        key_groups: max_parallelism.owned_by(SubtaskIndex(0), parallelism),
+        key_groups: groups,
         keys_in_place: true,
         parameters: prepared.parameters,
         log: heard.clone(),
@@ -111,7 +114,7 @@ pub(crate) fn start(bytes: &[u8], options: &PrepareOptions) -> Result<Running, C
         seed: 7,
         interrupt: interrupt.clone(),
     };
-    let state = Box::new(MemoryBackend::new(prepared.factory.descriptor()));
+    let state = Box::new(MemoryBackend::new(prepared.factory.descriptor(), groups, max_parallelism));
     let operator = prepared.factory.open(context)?;
     Ok(Running { operator, state, heard, clock, interrupt, _registry: registry })
 }
@@ -133,7 +136,7 @@ impl Running {
         input: InputIndex,
         events: &EventBatch,
     ) -> Result<Outcome, CallFailure> {
-        self.state.begin(events);
+        self.state.begin(events, NOW);
         let result = self.operator.process(call, input, events, &mut self.state);
         match &result {
             Ok(_) => self.state.commit().expect("memory commits"),
@@ -144,7 +147,7 @@ impl Running {
 
     /// What is kept in the first state, a value, for the key of row 0.
     pub(crate) fn kept_for_row_0(&mut self, events: &EventBatch) -> Option<Vec<u8>> {
-        self.state.begin(events);
+        self.state.begin(events, NOW);
         let read = self.state.get(StateIndex(0), &[0]).expect("memory answers");
         self.state.roll_back();
         read.values.get(0).map(<[u8]>::to_vec)

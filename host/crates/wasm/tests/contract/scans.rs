@@ -3,7 +3,7 @@
 use gristmill_ports::module_registry::PrepareOptions;
 use gristmill_types::{Column, EventBatch, Rows, StateIndex};
 
-use super::fixture::{Running, options, start};
+use super::fixture::{NOW, Running, options, start};
 use super::guest::{Guest, HONEST, Said, le};
 
 const SCANS: &str = r#"
@@ -42,7 +42,7 @@ fn fill(running: &mut Running) {
     let values: Column = (0..ITEMS).map(|_| Some(&item[..])).collect();
     let names: Vec<String> = (0..ITEMS).map(|name| format!("{name:04}")).collect();
     let keys: Column = names.iter().map(|name| Some(name.as_bytes())).collect();
-    running.state.begin(&one());
+    running.state.begin(&one(), NOW);
     running.state.list_append(StateIndex(0), &[0; ITEMS], &values).expect("appended");
     running.state.map_put(StateIndex(1), &[0; ITEMS], &keys, &values).expect("put");
     running.state.commit().expect("memory commits");

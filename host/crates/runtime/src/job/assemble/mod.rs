@@ -14,9 +14,9 @@ use gristmill_ports::parts::PartContext;
 use gristmill_ports::{FileStore, OperatorContext, Parts, PortError, Signal};
 use gristmill_types::{AttemptId, CallFailure, CheckpointId, NodeId, SubtaskIndex, key_hash};
 
+use crate::checkpoint::cut::StorerWork;
 use crate::checkpoint::desk::Desk;
 use crate::checkpoint::restored::Restored;
-use crate::checkpoint::storer::StorerWork;
 use crate::checkpoint::told::Told;
 use crate::counters::NodeCounters;
 use crate::ending::TaskEnd;
@@ -86,6 +86,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) spec: &'a JobSpec,
     pub(crate) job: &'a JobShared,
     pub(crate) attempt: AttemptId,
+    /// The checkpoint that it goes on from; zero if it begins. What is set aside before the first barrier stands behind it.
+    pub(crate) from: CheckpointId,
     /// What it goes on from.
     pub(crate) restored: &'a Restored,
     pub(crate) storer: &'a Sender<StorerWork>,
@@ -192,7 +194,7 @@ impl Builder<'_> {
         Surroundings {
             job: job.clone(),
             run: self.spec.run,
-            passed: CheckpointId(0),
+            passed: self.frame.from,
             desk: Desk::new(Participant { task, subtask }, self.frame.storer.clone(), self.frame.told.clone()),
             subtask,
             inbox: Arc::clone(&self.inboxes[task][subtask.at()]),

@@ -10,6 +10,7 @@ use gristmill_ports::state::{
 use gristmill_ports::{FileStore, PortError, StateBackend};
 use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroupRange, StateIndex};
 
+type Entry = ((u32, Vec<u8>), Vec<u8>);
 type Values = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 
 /// See the module.
@@ -148,8 +149,7 @@ impl StateBackend for NaiveState {
         // Each file has all there was.
         let Some(newest) = from.files.last() else { return Ok(()) };
         let bytes = std::fs::read(files.open(&newest.file)?).unwrap();
-        let values: Vec<((u32, Vec<u8>), Vec<u8>)> = serde_json::from_slice(&bytes).unwrap();
-        self.committed = values.into_iter().collect();
+        self.committed = serde_json::from_slice::<Vec<Entry>>(&bytes).unwrap().into_iter().collect();
         Ok(())
     }
 
