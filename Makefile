@@ -12,7 +12,7 @@ endif
 BIN := $(CARGO_TARGET_DIR)/release/gristmill
 CARGO_QUIET := $(if $(CI),,--quiet)
 
-.PHONY: help setup build guests guests-c demo demo-kill test test-host test-guests hostile check bench clean
+.PHONY: help setup build guests guests-c demo demo-kill test test-host test-guests hostile chaos crashpoints check bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -53,6 +53,12 @@ test-guests: ## Tests of operators and the SDK, without Wasm
 
 hostile: build guests ## Run every hostile guest against a real host; a line each
 	@scripts/hostile.sh
+
+chaos: ## Kill a host under load, 100 times or as said, and count its output: make chaos KILLS=20
+	@scripts/chaos.sh $(KILLS)
+
+crashpoints: setup ## Crash a host at every fail point of its sources, and compare what it commits
+	@scripts/crashpoints.sh $(POINTS)
 
 bench: ## Run the benchmarks, or one: make bench BENCH=filter
 	@scripts/bench.sh $(BENCH)

@@ -12,3 +12,5 @@ pub mod local;
 pub mod serve;
 mod inspect;
 pub mod cli;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Crashes a real host at each fail point of its sources, starts it again, and compares what it has committed in the end.
+#   scripts/crashpoints.sh [POINT…]    all points, or those named
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/say.sh "make crashpoints: builds the host twice, once so that it dies on request (first time about 16 minutes on 2 cores)," \
+  "starts a PostgreSQL of its own, then crashes a host about 220 times (about 5 minutes)"
+make --no-print-directory guests
+crashing=$CARGO_TARGET_DIR/crashpoints/gristmill
+mkdir -p "$(dirname "$crashing")"
+cargo build --release --quiet --package gristmill --features failpoints
+cp "$CARGO_TARGET_DIR/release/gristmill" "$crashing"
+# Whoever looks there next finds a host that does not die on request.
+cargo build --release --quiet --package gristmill
+cargo build --release --quiet --package bench --bin crashpoints
+
+programs=$(scripts/postgres.sh)
+database=$(mktemp -d)
+trap 'scripts/postgres.sh stop "$database" >/dev/null 2>&1; rm -rf "$database"' EXIT
+connection=$(scripts/postgres.sh start "$database")
+# Hundreds of aborted processes need not leave their memory on the disk.
+ulimit -c 0
+"$CARGO_TARGET_DIR/release/crashpoints" "$crashing" "$programs/psql" "$connection" "$@"
