@@ -7,7 +7,7 @@ use gristmill_ports::catalog::JobState;
 use gristmill_ports::state::StateBackend;
 use gristmill_runtime::CheckpointOutcome;
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
-use gristmill_types::{CheckpointId, CheckpointKind, Column, EventBatch, Outcome, Rows, StateIndex};
+use gristmill_types::{CheckpointId, CheckpointKind, Column, EventBatch, Outcome, Rejection, Rows, StateIndex};
 use proptest::prelude::*;
 
 use crate::fakes::native::emitted;
@@ -128,6 +128,28 @@ fn after_a_crash_the_output_is_as_if_nothing_had_happened() {
     job.ends(JobState::Finished);
     assert_eq!(outside.book.sorted(), outside.tape.counted());
     assert_eq!(outside.book.staged(), 0, "what the crashed attempt staged behind its checkpoint was thrown away");
+}
+
+#[test]
+fn what_is_set_aside_after_a_crash_stands_behind_the_checkpoint_gone_on_from() {
+    let outside = Outside::new(60);
+    outside.tape.play(40);
+    let job = outside.start();
+    outside.tape.wait_reached(40);
+    let checkpoint = checkpoint(&job);
+    job.handle.abandon();
+    job.is_gone();
+    outside.tape.play(60);
+    let refuse = |row| Rejection { row, reason: "not this one".into() };
+    let refused = move |events: &EventBatch| Outcome {
+        rejections: (0..events.len() as u32).map(refuse).collect(),
+        ..emitted(0, Rows::Selected(Vec::new()))
+    };
+    let mut native = Native::new(&["in"], &["out"], move |_| Ok(Box::new(move |_, events, _| Ok(refused(events)))));
+    native.descriptor = count().descriptor;
+    let job = outside.world().operator("count", native).start(COUNT);
+    job.ends(JobState::Finished);
+    assert_eq!(job.letters.after(), [checkpoint; 20], "or they would stay when the job goes back to it once more");
 }
 
 #[test]

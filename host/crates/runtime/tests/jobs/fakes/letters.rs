@@ -11,6 +11,8 @@ use gristmill_types::{CheckpointId, DeadLetter, JobId, RunId};
 #[derive(Default)]
 pub(crate) struct Letters {
     kept: Mutex<Vec<DeadLetter>>,
+    /// Behind which checkpoint each stands.
+    after: Mutex<Vec<CheckpointId>>,
     replayed: Mutex<BTreeSet<u64>>,
     /// Why nothing can be kept, if so.
     full: Option<String>,
@@ -26,6 +28,11 @@ impl Letters {
         self.kept.lock().unwrap().clone()
     }
 
+    /// The checkpoint behind which each stands.
+    pub(crate) fn after(&self) -> Vec<CheckpointId> {
+        self.after.lock().unwrap().clone()
+    }
+
     /// Kind and value of each.
     pub(crate) fn briefly(&self) -> Vec<(String, String)> {
         let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default()).unwrap();
@@ -34,11 +41,12 @@ impl Letters {
 }
 
 impl DeadLetterStore for Letters {
-    fn append(&self, _: &JobId, _: Epoch, letters: &[DeadLetter]) -> Result<(), PortError> {
+    fn append(&self, _: &JobId, epoch: Epoch, letters: &[DeadLetter]) -> Result<(), PortError> {
         if let Some(why) = &self.full {
             return Err(PortError::fatal(why.clone()));
         }
         self.kept.lock().unwrap().extend_from_slice(letters);
+        self.after.lock().unwrap().extend(letters.iter().map(|_| epoch.after));
         Ok(())
     }
 
