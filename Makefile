@@ -60,9 +60,6 @@ chaos: ## Kill a host under load, 100 times or as said, and count its output: ma
 crashpoints: setup ## Crash a host at every fail point of its sources, and compare what it commits
 	@scripts/crashpoints.sh $(POINTS)
 
-chaos: ## Kill a host under load, 100 times or as said, and count its output: make chaos KILLS=20
-	@scripts/chaos.sh $(KILLS)
-
 bench: ## Run the benchmarks, or one: make bench BENCH=filter
 	@scripts/bench.sh $(BENCH)
 
