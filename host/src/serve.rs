@@ -67,7 +67,10 @@ pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Resu
     let router = router(Arc::clone(&control), &server_options);
     let shutdown = async move {
         let signal = signals.next().await;
-        tracing::info!(signal, "shutting down: jobs make a last checkpoint and go on when the host is back; once more ends at once");
+        tracing::info!(
+            signal,
+            "shutting down: jobs make a last checkpoint and go on when the host is back; once more ends at once"
+        );
         tokio::select! {
             () = control.drain(DRAIN_GRACE) => {}
             signal = signals.next() => tracing::warn!(signal, "ending at once"),

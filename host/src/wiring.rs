@@ -129,12 +129,7 @@ impl Parts for HostParts {
         self.connectors.source(context, spec, resume, &self.base)
     }
 
-    fn sink(
-        &self,
-        context: &PartContext,
-        spec: &SinkSpec,
-        resume: Option<&[u8]>,
-    ) -> Result<Box<dyn Sink>, PortError> {
+    fn sink(&self, context: &PartContext, spec: &SinkSpec, resume: Option<&[u8]>) -> Result<Box<dyn Sink>, PortError> {
         self.connectors.sink(context, spec, &self.base, resume)
     }
 

@@ -62,12 +62,7 @@ pub trait Parts: Send + Sync {
         resume: Option<&[SplitPosition]>,
     ) -> Result<Box<dyn SourceReader>, PortError>;
     /// Opens the writer of one subtask of a sink, to go on from its [`Sink::position`]; `None`: this is the beginning.
-    fn sink(
-        &self,
-        context: &PartContext,
-        spec: &SinkSpec,
-        resume: Option<&[u8]>,
-    ) -> Result<Box<dyn Sink>, PortError>;
+    fn sink(&self, context: &PartContext, spec: &SinkSpec, resume: Option<&[u8]>) -> Result<Box<dyn Sink>, PortError>;
     /// What commits the output of a sink, if the sink is transactional. The subtask of the context is the first.
     fn committer(
         &self,

@@ -23,6 +23,8 @@ pub use descriptor::Descriptor;
 pub use element::StreamElement;
 pub use event_time::Watermark;
 pub use failure::CallFailure;
-pub use id::{AttemptId, InputIndex, JobId, ModuleHash, ModuleName, NodeId, PortIndex, RunId, StateIndex, SubtaskIndex};
+pub use id::{
+    AttemptId, InputIndex, JobId, ModuleHash, ModuleName, NodeId, PortIndex, RunId, StateIndex, SubtaskIndex,
+};
 pub use key_group::{KeyGroup, KeyGroupRange, MaxParallelism, Parallelism, key_hash};
 pub use outcome::{Emission, MetricUpdate, Outcome, Rejection, Rows};

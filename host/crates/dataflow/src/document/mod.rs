@@ -20,11 +20,9 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::{
     Backend, CheckpointSpec, ExponentialRestart, FailureRateRestart, FixedRestart, Interval, NoRestart, RestartSpec,
 };
-pub use operator::{FailurePolicy, InputSpec, KeyBy, Limits, ModuleSource, OperatorSpec, PartitioningSpec};
 pub use encode::{ColumnType, CsvEncode, Encode, ParquetColumn, ParquetEncode};
-pub use sink::{
-    BlackholeSink, FileSink, HttpSink, PostgresSink, Roll, SinkKind, SinkSpec, StdoutSink, WriteMode,
-};
+pub use operator::{FailurePolicy, InputSpec, KeyBy, Limits, ModuleSource, OperatorSpec, PartitioningSpec};
+pub use sink::{BlackholeSink, FileSink, HttpSink, PostgresSink, Roll, SinkKind, SinkSpec, StdoutSink, WriteMode};
 pub use source::{
     CsvDecode, CsvType, Decode, EventTimeSpec, FileSource, GeneratedValues, GeneratorSource, HttpSource, SocketSource,
     SourceKind, SourceSpec, Start, TimeUnit,

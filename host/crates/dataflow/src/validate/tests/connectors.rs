@@ -43,8 +43,10 @@ fn sources_are_told_what_they_cannot_do() {
         (
             "decode: json",
             "decode: json, start: {event_time: 2013-01-15T00:00:00Z}",
-            &["line 4, column 62: sources.orders.start: the start goes by the time of the events, and nothing says where \
-               that stands; add `event_time: {path: $.ts}` to `orders`"],
+            &[
+                "line 4, column 62: sources.orders.start: the start goes by the time of the events, and nothing says where \
+               that stands; add `event_time: {path: $.ts}` to `orders`",
+            ],
         ),
         (
             "{file: {path: orders.jsonl}}, decode: json",
@@ -163,8 +165,10 @@ fn sinks_are_told_what_they_cannot_do() {
         (
             "stdout",
             "{stdout: {encode: {parquet: {columns: {a: {path: $.a}}}}}}",
-            &["line 13, column 45: sinks.bad.to.stdout.encode: parquet is written into files; write them with a `file` \
-               sink whose path has `{part}`, such as out/rows-{part}.parquet"],
+            &[
+                "line 13, column 45: sinks.bad.to.stdout.encode: parquet is written into files; write them with a `file` \
+               sink whose path has `{part}`, such as out/rows-{part}.parquet",
+            ],
         ),
         (
             "stdout",
