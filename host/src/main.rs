@@ -8,6 +8,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
-    let _watched = gristmill::failpoints::arm().expect("GRISTMILL_HITS and GRISTMILL_CRASH_AT are set as its module says");
+    let _watched =
+        gristmill::failpoints::arm().expect("GRISTMILL_HITS and GRISTMILL_CRASH_AT are set as its module says");
     gristmill::cli::main()
 }
