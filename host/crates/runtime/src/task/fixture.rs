@@ -16,6 +16,7 @@ use crate::task::chain::{Chain, ChainNode, Outlet, Receiver};
 use crate::task::surroundings::Surroundings;
 
 #[path = "../../tests/jobs/fakes/letters.rs"]
+#[expect(dead_code, reason = "tests of whole jobs look at more of it")]
 mod letters;
 #[path = "../../tests/jobs/fakes/state.rs"]
 mod state;
