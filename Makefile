@@ -21,7 +21,7 @@ setup: ## Install compilers for guests (Debian) where they are missing
 	@scripts/setup.sh
 
 build: setup ## Build the host
-	@scripts/say.sh "building the host (first time about 10 minutes on 2 cores, seconds afterwards)"
+	@scripts/say.sh "building the host (first time about 30 minutes on 2 cores, seconds afterwards)"
 	@cargo build --release --workspace
 
 guests: setup ## Build the Rust guests: examples and those of the tests
@@ -39,7 +39,7 @@ demo-kill: ## The same, with the host killed in the middle of the year: the answ
 
 test: ## Run every test
 	@scripts/say.sh "make test: installs guest compilers (about 1 GB, once), builds host, guests and tests" \
-	  "(first time about 25 minutes on 2 cores), then runs every test (about 3 minutes)"
+	  "(first time about 50 minutes on 2 cores), then runs every test (about 5 minutes)"
 	@$(MAKE) --no-print-directory guests guests-c
 	@$(MAKE) --no-print-directory test-guests test-host
 
@@ -78,4 +78,4 @@ check: ## Format, lints, documentation, licences, floors
 	@command -v cargo-deny >/dev/null || { scripts/say.sh "installing cargo-deny (about 5 minutes, once)"; cargo install --quiet --locked cargo-deny@0.20.2; }
 	cargo fetch --quiet --locked
 	cargo deny --offline check bans licenses sources
-	cargo test --release --quiet --package gristmill --test floors
+	cargo test --release --quiet --workspace --test floors

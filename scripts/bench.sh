@@ -2,7 +2,7 @@
 # Builds what the benchmarks need and runs them: all, or those named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/say.sh "building the benchmarks and the guests they run (first time about 12 minutes), then about 20 s a benchmark"
+scripts/say.sh "building the benchmarks and the guests they run (first time about 30 minutes), then about 20 s a benchmark"
 make --no-print-directory guests
 # The same selection as everywhere: another one would build RocksDB once more.
 cargo build --release --quiet --workspace

@@ -3,16 +3,16 @@
 #   scripts/crashpoints.sh [POINT…]    all points, or those named
 set -euo pipefail
 cd "$(dirname "$0")/.."
-scripts/say.sh "make crashpoints: builds the host twice, once so that it dies on request (first time about 16 minutes on 2 cores)," \
+scripts/say.sh "make crashpoints: builds the host twice, once so that it dies on request (first time about 35 minutes on 2 cores)," \
   "starts a PostgreSQL of its own, then crashes a host about 220 times (about 5 minutes)"
 make --no-print-directory guests
 crashing=$CARGO_TARGET_DIR/crashpoints/gristmill
 mkdir -p "$(dirname "$crashing")"
-cargo build --release --quiet --package gristmill --features failpoints
+# The same selection as everywhere: another one would build RocksDB once more.
+cargo build --release --quiet --workspace --features gristmill/failpoints
 cp "$CARGO_TARGET_DIR/release/gristmill" "$crashing"
 # Whoever looks there next finds a host that does not die on request.
-cargo build --release --quiet --package gristmill
-cargo build --release --quiet --package bench --bin crashpoints
+cargo build --release --quiet --workspace
 
 programs=$(scripts/postgres.sh)
 database=$(mktemp -d)

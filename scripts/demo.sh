@@ -8,7 +8,7 @@ say() { scripts/say.sh "$@"; }
 
 say "make demo: streams the 336 776 flights that left New York in 2013 through an operator compiled to Wasm."
 say "It installs what building guests needs (Debian packages, 1 GB at most), builds host and guests (first time about"
-say "12 minutes on 2 cores, seconds afterwards), and fetches the flights (9 MB). Nothing is left running."
+say "30 minutes on 2 cores, seconds afterwards), and fetches the flights (9 MB). Nothing is left running."
 make --no-print-directory build
 make --no-print-directory GUESTS="--only delay-stats" guests
 flights=$(scripts/flights.sh | tail -n 1)
