@@ -9,7 +9,7 @@ use gristmill_checkpoint::SplitPosition;
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_ports::format::KeySelector;
-use gristmill_ports::parts::PartContext;
+use gristmill_ports::parts::{PartContext, Urgency};
 use gristmill_ports::state::StateMerger;
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
@@ -82,6 +82,9 @@ impl Parts for Altered {
     }
     fn clock(&self) -> Arc<dyn Clock> {
         self.host.clock()
+    }
+    fn stand_back(&self, urgency: Urgency) {
+        self.host.stand_back(urgency);
     }
 }
 

@@ -11,13 +11,13 @@ use gristmill_connectors::Connectors;
 use gristmill_dataflow::document::{Backend, CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
-use gristmill_ports::parts::PartContext;
+use gristmill_ports::parts::{PartContext, Urgency};
 use gristmill_ports::state::{StateMerger, Stateless};
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
 };
 use gristmill_server::{Control, ControlParts};
-use gristmill_state::{MemoryBackend, Merger, RocksDbBackend};
+use gristmill_state::{MemoryBackend, Merger, RocksDbBackend, stand_back};
 use gristmill_types::{AttemptId, Descriptor, JobId, RunId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 
@@ -189,5 +189,9 @@ impl Parts for HostParts {
 
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
+    }
+
+    fn stand_back(&self, urgency: Urgency) {
+        stand_back(urgency);
     }
 }

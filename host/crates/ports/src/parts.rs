@@ -47,6 +47,15 @@ impl PartContext {
     }
 }
 
+/// How urgent the work of a background thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// A checkpoint waits for it.
+    Soon,
+    /// Nobody waits for it.
+    Whenever,
+}
+
 /// Makes the parts of a job.
 ///
 /// # Errors
@@ -91,4 +100,6 @@ pub trait Parts: Send + Sync {
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore>;
     /// Where time comes from.
     fn clock(&self) -> Arc<dyn Clock>;
+    /// Called by a thread that works in the background, on itself: it stands back behind those that work on the stream.
+    fn stand_back(&self, _urgency: Urgency) {}
 }

@@ -16,9 +16,11 @@ mod expiry;
 mod frozen;
 mod cold;
 mod hot;
+mod priority;
 mod rocksdb;
 
 pub use cold::Nothing;
 pub use file::Merger;
 pub use hot::{Backend, MemoryBackend};
+pub use priority::stand_back;
 pub use rocksdb::{LocalDatabase, RocksDbBackend};

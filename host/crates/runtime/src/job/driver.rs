@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gristmill_checkpoint::coordinator::{Action, Coordinator, End, Event, GiveUp, Report};
 use gristmill_ports::catalog::JobState;
+use gristmill_ports::parts::Urgency;
 use gristmill_ports::state::{StateMerger, StateTime};
 use gristmill_types::{CheckpointId, NodeId, Watermark};
 
@@ -58,7 +59,13 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun, keep: usize) -> AttemptE
     let chooser = job.parts.state_merger();
     let mut helpers =
         Helpers { storer: storer_work.0, committers: HashMap::new(), merger: mpsc::channel().0, threads: Vec::new() };
-    helpers.spawn(job, "store", move || storer.run(&storer_work.1));
+    helpers.spawn(job, "store", {
+        let parts = Arc::clone(&job.parts);
+        move || {
+            parts.stand_back(Urgency::Soon);
+            storer.run(&storer_work.1);
+        }
+    });
     for (sink, committer) in committers {
         let (sender, work) = mpsc::channel();
         helpers.committers.insert(sink, sender);
@@ -68,7 +75,11 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun, keep: usize) -> AttemptE
     helpers.merger = merger_sender;
     helpers.spawn(job, "merge", {
         let (merger, files, told) = (Arc::clone(&chooser), Arc::clone(&files), attempt.told.clone());
-        move || merger::run(&merge_work, &merger, &files, &told)
+        let parts = Arc::clone(&job.parts);
+        move || {
+            parts.stand_back(Urgency::Whenever);
+            merger::run(&merge_work, &merger, &files, &told);
+        }
     });
     let running = assembled.subtasks.len();
     spawn_subtasks(job, &attempt, assembled.subtasks, &files);

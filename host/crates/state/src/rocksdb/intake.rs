@@ -6,12 +6,14 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use ::rocksdb::{DB, Error, Options, SstFileWriter, WriteBatch, WriteOptions};
+use gristmill_ports::parts::Urgency;
 use gristmill_types::StateIndex;
 
 use super::{codec, options};
 use crate::changes::Batch;
 use crate::file::{Change, Entry};
 use crate::frozen::{Gathered, Ordered, Written};
+use crate::priority::stand_back;
 
 /// The database's side of a cold store: batches in, their numbers out.
 pub(super) struct Intake {
@@ -37,7 +39,7 @@ impl Intake {
         let (outgoing, done) = channel();
         let worker = Worker { db, options, folder, written };
         let thread = std::thread::Builder::new().name("state-intake".to_owned()).spawn(move || {
-            at_idle_priority();
+            stand_back(Urgency::Whenever);
             for (number, batch) in incoming.into_iter().enumerate() {
                 let taken = worker.take_in(number, &batch).map_err(|error| error.to_string());
                 if outgoing.send(taken).is_err() {
@@ -161,13 +163,4 @@ impl<'o> SstFile<'o> {
         }
         Ok(self.begun)
     }
-}
-
-/// Lets the calling thread run when nothing else wants to. If the system refuses, it runs as it is: slower tasks, but
-/// no wrong ones.
-#[expect(unsafe_code, reason = "the standard library cannot set priorities")]
-fn at_idle_priority() {
-    const LEAST: libc::c_int = 19;
-    // SAFETY: takes numbers only. On Linux, zero stands for the calling thread.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, LEAST) };
 }
