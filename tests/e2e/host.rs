@@ -71,19 +71,42 @@ impl Host {
         Self { child, address: address.trim().to_owned(), folder, client }
     }
 
-    /// Kills the host with -9 and starts another on the same data.
-    pub(crate) fn kill_and_restart(mut self) -> Self {
-        self.child.kill().unwrap();
+    /// Kills the host with -9; gives what it left.
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        // One that has ended by itself has nothing left to kill.
+        let _ = self.child.kill();
         self.child.wait().unwrap();
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        drop(self);
-        Self::start_in(folder, &[])
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// Kills the host with -9 and starts another on the same data.
+    pub(crate) fn kill_and_restart(self) -> Self {
+        Self::start_in(self.kill(), &[])
+    }
+
+    /// Sends the host a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Stops the whole process where it stands, as a machine that hangs.
+    pub(crate) fn hold(&self) {
+        self.signal("STOP");
+        eventually("the host stands still", || {
+            let state = Command::new("ps").args(["-o", "state=", "-p", &self.child.id().to_string()]).output().unwrap();
+            text(&state.stdout).trim().starts_with('T').then_some(())
+        });
+    }
+
+    /// Lets a held host go on.
+    pub(crate) fn let_go(&self) {
+        self.signal("CONT");
     }
 
     /// Asks the host to end; gives its exit status.
     pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
+        self.signal("TERM");
         eventually("the host ends", || self.child.try_wait().unwrap())
     }
 

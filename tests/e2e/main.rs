@@ -12,6 +12,7 @@ mod jobs;
 mod watching;
 mod letters;
 mod lifetime;
+mod recovery;
 mod run;
 mod sources;
 mod sinks;
