@@ -314,3 +314,16 @@ fn a_guest_that_traps_again_in_the_replay_writes_its_letters_once() {
     assert!(letters.iter().all(|letter| letter["decided"] == true && letter["kind"] == "trap"), "{letters:?}");
     assert_eq!(host.lines("job.out"), ["one", "two", "three"]);
 }
+
+#[test]
+fn a_host_that_comes_back_without_its_checkpoint_storage_leaves_committed_output_as_it_is() {
+    let host = copying(&[], None);
+    host.feed("job", &lines(0..500).join("\n"));
+    eventually("all is committed", || (host.lines("job.out").len() == 500).then_some(()));
+    let folder = host.kill();
+    std::fs::rename(folder.path().join("data/checkpoints"), folder.path().join("away")).unwrap();
+    let host = Host::start_in(folder, &[]);
+    let cause = host.wait_for("job", "FAILED")["cause"].as_str().unwrap().to_owned();
+    assert!(cause.contains("data/checkpoints") && cause.contains("job restart job"), "{cause}");
+    assert_eq!(host.lines("job.out"), lines(0..500));
+}

@@ -72,6 +72,8 @@ pub(crate) struct Claimant<'a> {
     pub(crate) attempt: AttemptId,
     pub(crate) host: String,
     pub(crate) now_ms: i64,
+    /// An attempt has claimed the run before.
+    pub(crate) goes_on: bool,
     /// A checkpoint that somebody accepted to go on from.
     pub(crate) accepted: Option<CheckpointId>,
     /// So many checkpoints are kept.
@@ -90,6 +92,16 @@ impl Claimant<'_> {
         let mut refused_before = false;
         for _ in 0..MOST_CLAIMS {
             let mut found = self.read(&folder)?;
+            // Claims are never deleted, so this is another storage, or one that is not mounted.
+            if self.goes_on && found.facts.slots.is_empty() && self.accepted.is_none() {
+                return Err(PortError::fatal(format!(
+                    "nothing of this job is in {}, where its checkpoints were: is it the right storage, and is it mounted? \
+                     Then: gristmill job restart {job}. To begin anew, in place of all that it has committed: \
+                     gristmill job restart {job} --accept 0",
+                    self.store.describe(),
+                    job = self.job,
+                )));
+            }
             let (restored, claim, numbers_above) = loop {
                 match decide(&found.facts) {
                     Decision::Begin { claim, numbers_above } => break (None, claim, numbers_above),

@@ -69,6 +69,7 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
         attempt,
         host: parts.host(),
         now_ms: clock.now_ms(),
+        goes_on: spec.goes_on,
         accepted: spec.accepted,
         keep,
         store: &*store,

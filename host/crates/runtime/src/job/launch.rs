@@ -46,13 +46,15 @@ pub fn resume(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartEr
 }
 
 fn shared(spec: &JobSpec, parts: Arc<dyn Parts>) -> Arc<JobShared> {
+    // A job that has run stays one in the catalog, whatever becomes of this start.
+    let state = if spec.goes_on { JobState::Restarting } else { JobState::Starting };
     Arc::new(JobShared {
         id: spec.document.job.clone(),
         run: spec.run,
         nodes: seats(spec),
         events: Arc::new(EventLog::new(parts.clock())),
         max_parallelism: spec.plan.max_parallelism,
-        status: watch::Sender::new(JobStatus { state: JobState::Starting, cause: None }),
+        status: watch::Sender::new(JobStatus { state, cause: None }),
         attempt: Mutex::default(),
         over: Mutex::default(),
         going_back: Mutex::default(),

@@ -18,6 +18,9 @@ pub struct JobSpec {
     pub operators: HashMap<NodeId, OperatorParts>,
     /// Which life of the job it is: a new one, or one that goes on.
     pub run: RunId,
+    /// An attempt of this run has begun before: its chain must be there. Without it the job would begin anew, and put what
+    /// it made first in the place of all that it has committed.
+    pub goes_on: bool,
     /// A checkpoint that somebody accepted to go on from though a newer one may be committed.
     pub accepted: Option<CheckpointId>,
     /// Whether its sources hold still until resumed.

@@ -25,6 +25,7 @@ pub(crate) fn supervise(job: &Arc<JobShared>, mut spec: JobSpec, first: Option<B
             job.begins(&over);
             begin(job, &spec, &over)
         });
+        spec.goes_on |= beginning.is_ok();
         let end = run(job, &spec, beginning);
         // It was accepted once; from now on the chain says it.
         spec.accepted = None;

@@ -181,7 +181,10 @@ impl Control {
         drop(permit);
         let was = record.state;
         (spec.run, spec.accepted, spec.paused) = (run, accept, was == JobState::Paused);
-        (record.state, record.cause, record.final_report) = (JobState::Starting, None, None);
+        // A job is written down as anything else only once an attempt of it has begun, and that stays to be seen.
+        spec.goes_on = was != JobState::Starting;
+        let state = if spec.goes_on { JobState::Restarting } else { JobState::Starting };
+        (record.state, record.cause, record.final_report) = (state, None, None);
         let started = record.clone();
         let live = self.ask_control(move |control| {
             control.parts.catalog.put_job(&started)?;

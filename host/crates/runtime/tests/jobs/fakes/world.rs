@@ -149,7 +149,7 @@ impl World {
                 false => Arc::new(ManualClock::default()),
             },
         };
-        let spec = JobSpec { document, plan, operators, run: RunId(1), accepted, paused: false };
+        let spec = JobSpec { document, plan, operators, run: RunId(1), goes_on: false, accepted, paused: false };
         let handle = start(spec, Arc::new(parts))?;
         Ok(Running { handle, letters: self.letters, shelves: self.shelves })
     }
