@@ -122,8 +122,8 @@ fn a_bit_flip_in_a_state_file_is_named_and_nothing_goes_on_unasked() {
     flip_a_bit(&state);
     let (host, cause) = refused(folder);
     let name = state.file_name().unwrap().to_str().unwrap();
-    assert!(cause.contains("the state of operator `it`") && cause.contains(name), "{cause}");
-    assert!(cause.contains("is damaged") && cause.contains("go on from an older checkpoint"), "{cause}");
+    assert!(cause.contains("of the state of `it`") && cause.contains(name), "{cause}");
+    assert!(cause.contains("is damaged") && cause.contains("job restart JOB --accept 2"), "{cause}");
     goes_on_once_accepted(&host);
 }
 
@@ -215,7 +215,8 @@ fn what_an_overtaken_host_was_about_to_commit_is_committed_once_by_its_successor
     overtaken.hold();
     let owner = rivals.overtake(&overtaken);
     overtaken.let_go();
-    overtaken.wait_for("job", "FAILED");
+    let cause = overtaken.wait_for("job", "FAILED")["cause"].as_str().unwrap().to_owned();
+    assert!(cause.contains("taken the job over"), "{cause}");
     overtaken.assert_up();
     owner.feed("job", &lines(500..1000).join("\n"));
     owner.stop("job");

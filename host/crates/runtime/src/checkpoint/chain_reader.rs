@@ -111,7 +111,7 @@ impl Claimant<'_> {
                         refused_before = true;
                         found = self.read(&folder)?;
                     }
-                    Decision::Restore { slot, manifest, claim, numbers_above } => match self.pages(&found, &manifest) {
+                    Decision::Restore { slot, manifest, claim, numbers_above } => match self.whole(&found, &manifest) {
                         Ok(whole) => break (Some((slot, whole)), claim, numbers_above),
                         Err(error) if error.kind == ErrorKind::Retry => return Err(error),
                         Err(error) => found.mark_incomplete(slot, manifest, error.message),
@@ -197,6 +197,20 @@ impl Claimant<'_> {
         found.facts.slots.reverse();
         found.facts.accepted = self.accepted;
         Ok(found)
+    }
+
+    /// A checkpoint with all that it names: what is damaged is found before anything is claimed, and told with a way out.
+    fn whole(&self, found: &Found, manifest: &Manifest) -> Result<WholeCheckpoint, PortError> {
+        let checkpoint = self.pages(found, manifest)?;
+        for (node, page) in &checkpoint.pages {
+            for file in page.files() {
+                self.files.open(&file).map_err(|error| PortError {
+                    kind: error.kind,
+                    message: format!("of the state of `{node}`, {}", error.message),
+                })?;
+            }
+        }
+        Ok(checkpoint)
     }
 
     /// The pages of a checkpoint.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use gristmill_checkpoint::chain::read_back;
 use gristmill_checkpoint::coordinator::{Ack, NodePart, SubtaskStats, ToStore};
 use gristmill_checkpoint::retention::Garbage;
-use gristmill_checkpoint::{ChainEntry, RunFolder};
+use gristmill_checkpoint::{ChainEntry, RunFolder, Slot};
 use gristmill_ports::checkpoint_store::{Content, PutNew};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::{CheckpointStore, FileStore, PortError, Signal};
@@ -22,6 +22,7 @@ use crate::ending::TaskEnd;
 
 /// The storer of one attempt.
 pub(crate) struct Storer {
+    pub(crate) attempt: AttemptId,
     pub(crate) folder: RunFolder,
     pub(crate) store: Arc<dyn CheckpointStore>,
     pub(crate) files: Arc<dyn FileStore>,
@@ -50,6 +51,11 @@ impl Storer {
                 Ok(()) => {}
                 Err(Undone::Over) => return,
                 Err(Undone::Refused(why)) => {
+                    // Whoever took the run over may have thrown away what this attempt had staged.
+                    if let Ok(Some((slot, attempt))) = self.overtaken() {
+                        let _ = self.told.send(Told::Stranger { slot, attempt });
+                        return;
+                    }
                     let cause = format!("a checkpoint cannot be stored in {}: {why}", self.store.describe());
                     let _ = self.told.send(Told::Failed(TaskEnd::lasting(cause)));
                     return;
@@ -62,6 +68,17 @@ impl Storer {
         until_done(&self.over, act, |error| {
             tracing::warn!(run = self.folder.prefix(), store = self.store.describe(), error, "storing is tried again");
         })
+    }
+
+    /// Another attempt's entry at the end of the chain, if it is there.
+    fn overtaken(&self) -> Result<Option<(Slot, AttemptId)>, PortError> {
+        let stored = self.store.list(&self.folder.chain())?;
+        let Some(last) = stored.iter().filter_map(|stored| RunFolder::slot_of(&stored.path)).max() else {
+            return Ok(None);
+        };
+        let record = self.store.get(&self.folder.slot(last))?;
+        let owner = record.and_then(|record| read_back(&record).ok()).map(|found| found.entry.attempt());
+        Ok(owner.filter(|owner| *owner != self.attempt).map(|owner| (last, owner)))
     }
 
     fn part(&self, cut: Cut) -> Result<(), Undone> {

@@ -105,8 +105,15 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     let splits = claimed.retained.iter().map(|(_, splits)| splits.clone()).collect();
     let setup = setup(job, spec, attempt, claimed, &restored);
     let coordinator = Coordinator::new(setup, now(&*clock));
-    let storer =
-        Storer { folder, store, files: Arc::clone(&files), dead_letters, told: told_sender, over: over.clone() };
+    let storer = Storer {
+        attempt,
+        folder,
+        store,
+        files: Arc::clone(&files),
+        dead_letters,
+        told: told_sender,
+        over: over.clone(),
+    };
     job.history.began(restored_number);
     Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, splits, storer, storer_work, committers, files, told })))
 }
