@@ -13,6 +13,7 @@ mod watching;
 mod letters;
 mod lifetime;
 mod recovery;
+mod golden;
 mod run;
 mod sources;
 mod sinks;

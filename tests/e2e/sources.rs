@@ -178,3 +178,29 @@ fn a_file_that_is_not_there_fails_the_job_with_its_name() {
     assert_eq!(host.json("/v1/jobs")["jobs"], json!([]), "a job that did not start leaves nothing behind");
     host.assert_up();
 }
+
+#[test]
+fn history_from_a_time_on_gives_what_the_same_job_gave_live() {
+    let host = Host::start();
+    host.push(&crate::guests::example("word-count"), "count@1");
+    let counting = |job: &str, from: &Value| {
+        let mut document = crate::documents::through("count@1", job, from);
+        document["sources"]["events"]["decode"] = "json".into();
+        document["sources"]["events"]["event_time"] = json!({"path": "$.at", "unit": "s"});
+        document["operators"]["it"]["inputs"]["in"]["key_by"] = "$.word".into();
+        document
+    };
+    let event = |number: u32| json!({"at": 1_700_000_000 + number, "word": format!("w{}", number % 3)}).to_string();
+    let lines = |numbers: std::ops::Range<u32>| numbers.map(|number| event(number) + "\n").collect::<String>();
+    host.submit(&counting("live", &posted()).to_string());
+    host.feed("live", &lines(500..1000));
+    host.stop("live");
+
+    host.write("history.jsonl", lines(0..1000));
+    let mut document = counting("again", &file("history.jsonl"));
+    document["sources"]["events"]["start"] = json!({"event_time": "2023-11-14T22:21:40Z"});
+    host.submit(&document.to_string());
+    host.wait_for("again", "FINISHED");
+    assert_eq!(host.lines("again.out"), host.lines("live.out"));
+    assert_eq!(host.lines("again.out").len(), 500);
+}
