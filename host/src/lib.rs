@@ -7,6 +7,7 @@ pub mod clock;
 mod words;
 pub mod telemetry;
 pub mod shutdown;
+mod memory;
 pub mod wiring;
 pub mod local;
 pub mod serve;

@@ -22,6 +22,7 @@ use gristmill_types::{AttemptId, Descriptor, JobId, RunId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 
 use crate::clock::SystemClock;
+use crate::memory::let_go_of_code;
 
 /// Under a data directory, or under a cache: the folder of compiled code.
 const COMPILED: &str = "compiled";
@@ -61,7 +62,11 @@ pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Con
         checkpoints: Arc::clone(&parts.checkpoints),
         forget_job: Arc::new(move |job| connectors.forget_job(job)),
         clock,
-        parts_for: Arc::new(move |_| Arc::new(parts.clone()) as Arc<dyn Parts>),
+        parts_for: Arc::new(move |_| {
+            // A job is about to start: its modules are compiled.
+            let_go_of_code();
+            Arc::new(parts.clone()) as Arc<dyn Parts>
+        }),
         environment: Arc::new(|name| std::env::var(name).ok()),
     }))
 }
