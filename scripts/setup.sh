@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building guests needs and this machine lacks. Quiet when nothing is missing; may be run at any time.
+# Installs what building the host and its guests needs and this machine lacks. Quiet when nothing is missing; may be run at any time.
 set -euo pipefail
 here=$(dirname "$0")
 
@@ -10,6 +10,8 @@ need() { # package, then a file or command that shows it is there
 
 need clang clang
 need clang clang++
+# RocksDB's bindings are generated while it is built.
+compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || missing+=(libclang-dev)
 need lld wasm-ld
 need wasi-libc /usr/include/wasm32-wasi/stdlib.h
 compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a' >/dev/null || missing+=(libclang-rt-14-dev-wasm32)
