@@ -111,9 +111,9 @@ impl Life {
         self.log.is_some()
     }
 
-    /// Whether a snapshot has it, so that its deletion must be told.
-    pub(crate) fn is_captured(self) -> bool {
-        self.captured
+    /// Whether a snapshot has it, or the cold store may, so that its deletion must be told.
+    pub(crate) fn is_known_elsewhere(self) -> bool {
+        self.captured || self.cold
     }
 }
 
@@ -183,8 +183,11 @@ impl<U: Clone, S> Changes<U, S> {
     /// An entry was written and is gone again. If no snapshot ever had it, its deletion need not be told: it is taken
     /// out of the log, so that what comes and goes between two freezes costs nothing. Another entry may then stand in
     /// its place of the log: the caller tells that one by [`Life::moved_to`].
+    ///
+    /// Not if the cold store may have it: only a drain makes such an entry clean, and there is one at most between two
+    /// freezes. So it leaves memory at most once with a batch.
     pub(crate) fn retract_if_never_captured(&mut self, life: &mut Life) -> Option<(U, LogPlace)> {
-        if life.present || life.captured { None } else { self.retract(life) }
+        if life.present || life.captured || life.cold { None } else { self.retract(life) }
     }
 
     /// Takes an entry out of the active log, if it stands there: something else tells of its deletion.

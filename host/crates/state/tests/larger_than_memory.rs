@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +23,7 @@ const ROWS: u64 = 1000;
 const VALUE_BYTES: usize = 100;
 const VALUE: StateIndex = StateIndex(0);
 const MAP: StateIndex = StateIndex(1);
+const LIST: StateIndex = StateIndex(2);
 const GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
 const NOW: StateTime = StateTime { processing_ms: 0, event_ms: 0 };
 
@@ -61,7 +63,7 @@ fn descriptor() -> Descriptor {
         ttl_ms: None,
         ttl_clock: ClockKind::EventTime,
     };
-    let states = [("value", StateKind::Value), ("map", StateKind::OrderedMap)];
+    let states = [("value", StateKind::Value), ("map", StateKind::OrderedMap), ("list", StateKind::AppendList)];
     Descriptor { states: states.into_iter().map(state).collect(), ..Descriptor::default() }
 }
 
@@ -189,4 +191,85 @@ fn a_map_larger_than_memory_is_scanned_in_pages() {
     backend.commit().unwrap();
     backend.begin(&batch(std::iter::once(1)), NOW);
     assert!(backend.map_scan(MAP, 0, b"", None, 100).unwrap().keys.is_empty());
+}
+
+/// Numbers that look random, the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// What was written last, of each key: in the value and in one entry of the map, and in the list.
+#[derive(Default)]
+struct Known {
+    values: HashMap<u64, Vec<u8>>,
+    lists: HashMap<u64, Vec<Vec<u8>>>,
+}
+
+/// One call on some keys: compares what it reads with what was written last, and writes or deletes each of them.
+fn read_and_write(backend: &mut dyn StateBackend, known: &mut Known, dice: &mut Dice, call: u64) {
+    const KEYS: u64 = 4000;
+    // Half of the keys are one tenth of all, so that some change again and again while others leave.
+    let key = |dice: &mut Dice| if dice.below(2) == 0 { dice.below(KEYS / 10) } else { dice.below(KEYS) };
+    let keys: BTreeSet<u64> = (0..64).map(|_| key(dice)).collect();
+    let rows: Vec<u32> = (0..keys.len() as u32).collect();
+    backend.begin(&batch(keys.iter().copied()), NOW);
+    let read = backend.get(VALUE, &rows).unwrap();
+    let names: Column = keys.iter().map(|_| Some(&b"name"[..])).collect();
+    let entries = backend.map_get(MAP, &rows, &names).unwrap();
+    let mut written = Column::default();
+    for (row, key) in keys.iter().enumerate() {
+        let expected = known.values.get(key).map(Vec::as_slice);
+        assert_eq!(read.values.get(read.slots[row] as usize), expected, "key {key} in call {call}");
+        assert_eq!(entries.get(row), expected, "the entry of key {key} in call {call}");
+        let page = backend.list_scan(LIST, row as u32, None, 1 << 20).unwrap();
+        let items: Vec<&[u8]> = page.values.iter().flatten().collect();
+        assert_eq!(&items, known.lists.entry(*key).or_default(), "the list of key {key} in call {call}");
+        let next = (dice.below(3) > 0).then(|| value(*key, call));
+        written.push(next.as_deref());
+        match next {
+            Some(next) => known.values.insert(*key, next),
+            None => known.values.remove(key),
+        };
+    }
+    backend.put(VALUE, &rows, &written).unwrap();
+    let some = |dice: &mut Dice, rows: &[u32]| rows.iter().copied().filter(|_| dice.below(8) == 0).collect::<Vec<_>>();
+    backend.map_clear(MAP, &some(dice, &rows)).unwrap();
+    backend.map_put(MAP, &rows, &names, &written).unwrap();
+    let keys: Vec<u64> = keys.into_iter().collect();
+    let emptied = some(dice, &rows);
+    backend.list_clear(LIST, &emptied).unwrap();
+    emptied.iter().for_each(|&row| drop(known.lists.remove(&keys[row as usize])));
+    let longer = some(dice, &rows);
+    let item = call.to_le_bytes();
+    backend.list_append(LIST, &longer, &longer.iter().map(|_| Some(&item[..])).collect()).unwrap();
+    longer.iter().for_each(|&row| known.lists.entry(keys[row as usize]).or_default().push(item.to_vec()));
+    backend.commit().unwrap();
+}
+
+/// Many rounds of leaving, coming back, changing and being frozen, with batches that fill slowly: an entry may have
+/// changed and be clean again before the batch with which it was to leave is full.
+#[test]
+fn what_changes_while_it_leaves_memory_comes_back_as_it_is() {
+    for (seed, budget) in [(1, 400 << 10), (4, 1000 << 10)] {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("database");
+        let mut backend = RocksDbBackend::open(&descriptor(), GROUPS, MaxParallelism::DEFAULT, &dir, budget).unwrap();
+        let (mut known, mut dice, mut draining) = (Known::default(), Dice(seed), false);
+        for call in 0..800 {
+            read_and_write(&mut backend, &mut known, &mut dice, call);
+            if draining && let Drained::All(_) = backend.drain_frozen(200) {
+                draining = false;
+            }
+            if !draining && dice.below(8) == 0 {
+                draining = backend.freeze(CheckpointId(1));
+            }
+        }
+    }
 }

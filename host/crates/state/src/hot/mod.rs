@@ -343,6 +343,7 @@ impl<C: Cold> StateBackend for Backend<C> {
             return false;
         }
         self.states.iter_mut().for_each(|state| state.table.freeze());
+        self.residency.froze = true;
         let mut parts = std::mem::take(&mut self.early);
         parts.push(Gathered::default());
         self.frozen = Some(parts);

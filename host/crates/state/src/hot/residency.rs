@@ -38,6 +38,9 @@ pub(super) struct Residency {
     /// The key at which looking for keys that can go goes on.
     hand: usize,
     gathering: Gathered,
+    /// Whether state was frozen since the last commit. What leaves from now on belongs into another batch: an entry
+    /// that is gathered already may have changed, be drained, and leave once more.
+    pub(super) froze: bool,
     /// The keys of what is gathered.
     leaving: Vec<KeyId>,
     /// Batches that were handed over, with their keys.
@@ -144,6 +147,9 @@ impl<C: Cold> Backend<C> {
 
     /// Makes room, if memory is short: a part of the work, unless there is no time left. Only between calls.
     pub(super) fn make_room(&mut self, rows: usize) -> Result<(), StateError> {
+        if std::mem::take(&mut self.residency.froze) {
+            self.hand_over()?;
+        }
         let budget = self.cold.budget();
         let comfortable = budget - budget / 8;
         if self.resident_bytes() <= comfortable && self.residency.under_way.is_empty() {
@@ -232,7 +238,7 @@ impl<C: Cold> Backend<C> {
         }
     }
 
-    /// Drains changes ahead of the freeze. False if there are none.
+    /// Drains changes ahead of the freeze, nothing being gathered. False if there are none.
     fn drain_early(&mut self) -> bool {
         let mut early = Gathered::default();
         for (index, state) in self.states.iter_mut().enumerate() {

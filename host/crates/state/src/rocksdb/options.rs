@@ -36,7 +36,8 @@ pub(super) fn database(cache_bytes: usize, expired: Expired) -> Options {
     // Everything comes by ingestion; only deletions of whole maps go through the write buffer.
     options.set_write_buffer_size(1 << 20);
     options.set_max_write_buffer_number(2);
-    // The truth is in checkpoint storage: nothing here must survive a crash, so nothing is synchronised.
+    // The truth is in checkpoint storage: nothing here must survive a crash. RocksDB synchronises what it takes in all the
+    // same; at least without the times of the files.
     options.set_use_fsync(false);
     options.set_wal_size_limit_mb(0);
     // One thread flushes and compacts, at idle priority: the task must not feel it.
