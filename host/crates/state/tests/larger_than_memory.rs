@@ -257,12 +257,12 @@ fn read_and_write(backend: &mut dyn StateBackend, known: &mut Known, dice: &mut 
 /// changed and be clean again before the batch with which it was to leave is full.
 #[test]
 fn what_changes_while_it_leaves_memory_comes_back_as_it_is() {
-    for (seed, budget) in [(1, 400 << 10), (4, 1000 << 10)] {
+    for (seed, budget) in [(1, 400 << 10), (2, 960 << 10), (3, 1000 << 10), (4, 1040 << 10)] {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("database");
         let mut backend = RocksDbBackend::open(&descriptor(), GROUPS, MaxParallelism::DEFAULT, &dir, budget).unwrap();
         let (mut known, mut dice, mut draining) = (Known::default(), Dice(seed), false);
-        for call in 0..800 {
+        for call in 0..1200 {
             read_and_write(&mut backend, &mut known, &mut dice, call);
             if draining && let Drained::All(_) = backend.drain_frozen(200) {
                 draining = false;
