@@ -8,7 +8,7 @@ use gristmill_ports::state::{StateError, StateTime};
 use gristmill_types::StateIndex;
 
 use crate::changes::Batch;
-use crate::frozen::Gathered;
+use crate::gathered::Gathered;
 
 /// Whose entry: the key, and of a map the name.
 pub(crate) type Name<'n> = (&'n [u8], Option<&'n [u8]>);

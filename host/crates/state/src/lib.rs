@@ -5,6 +5,7 @@
 
 mod paged;
 mod inline;
+mod varint;
 mod call;
 mod directory;
 mod write_set;
@@ -13,6 +14,7 @@ mod page;
 mod changes;
 mod file;
 mod expiry;
+mod gathered;
 mod frozen;
 mod cold;
 mod hot;

@@ -9,7 +9,6 @@ mod reader;
 mod merge;
 mod merger;
 
-pub(crate) use codec::{push_text, push_varint, take_text, take_varint};
 pub(crate) use entry::{Change, Entry, Stored};
 pub(crate) use merge::{Merged, Rule};
 pub use merger::Merger;

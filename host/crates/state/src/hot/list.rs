@@ -12,12 +12,13 @@ use crate::call::KeyId;
 use crate::changes::{Batch, Changes, CopyAt, Eviction, LOADED, Life, Log, RESTORED};
 use crate::directory::Directory;
 use crate::expiry::Expiry;
-use crate::file::{Stored, push_text, push_varint, take_text, take_varint};
-use crate::frozen::Gathered;
+use crate::file::Stored;
+use crate::gathered::Gathered;
 use crate::inline::InlineBytes;
 use crate::overlay::WrittenList;
 use crate::page::PageBuilder;
 use crate::paged::Paged;
+use crate::varint::{push_text, push_varint, take_text, take_varint};
 use crate::write_set::WriteSet;
 
 /// Bytes that the list of one key may hold: what a column holds.

@@ -15,7 +15,7 @@ use crate::changes::{Batch, Changes, Eviction, LOADED, Life, Log, LogPlace, REST
 use crate::directory::Directory;
 use crate::expiry::Expiry;
 use crate::file::Stored;
-use crate::frozen::Gathered;
+use crate::gathered::Gathered;
 use crate::inline::InlineBytes;
 use crate::paged::Paged;
 

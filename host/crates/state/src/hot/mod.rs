@@ -25,7 +25,8 @@ use crate::call::{Call, KeyId};
 use crate::changes::Log;
 use crate::cold::{Cold, Nothing};
 use crate::directory::Directory;
-use crate::frozen::{Gathered, Generation, Written};
+use crate::frozen::{Generation, WriterStates};
+use crate::gathered::Gathered;
 use crate::overlay::Overlay;
 use crate::page::{MAX_READ_BYTES, first_item};
 use crate::write_set::{Write, WriteKind, WriteSet};
@@ -45,7 +46,7 @@ pub struct Backend<C> {
     writes: WriteSet,
     slots: Slots,
     max_read: usize,
-    written: Arc<Written>,
+    written: Arc<WriterStates>,
     groups: KeyGroupRange,
     /// The frozen generation, as far as it is gathered; the last part is the one being filled.
     frozen: Option<Vec<Gathered>>,
@@ -107,7 +108,7 @@ impl<C: Cold> Backend<C> {
             writes: WriteSet::default(),
             slots: Slots::default(),
             max_read: MAX_READ_BYTES,
-            written: Written::new(&descriptor.states, max),
+            written: WriterStates::new(&descriptor.states, max),
             groups,
             frozen: None,
             early: Vec::new(),

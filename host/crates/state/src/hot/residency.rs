@@ -20,7 +20,7 @@ use crate::call::{KeyId, Place};
 use crate::changes::{Batch, Log};
 use crate::cold::{Cold, Name};
 use crate::directory::KEY_BYTES;
-use crate::frozen::Gathered;
+use crate::gathered::Gathered;
 use crate::write_set::{Write, WriteKind};
 
 /// Keys looked at by a commit for each of its rows, to make room.

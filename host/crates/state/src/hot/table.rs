@@ -11,7 +11,7 @@ use crate::call::{Call, KeyId};
 use crate::changes::{Batch, Log};
 use crate::directory::Directory;
 use crate::file::Change;
-use crate::frozen::Gathered;
+use crate::gathered::Gathered;
 use crate::write_set::{Write, WriteKind};
 
 /// The entries of one state, by its kind.

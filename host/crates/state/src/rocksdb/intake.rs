@@ -12,7 +12,8 @@ use gristmill_types::StateIndex;
 use super::{codec, options};
 use crate::changes::Batch;
 use crate::file::{Change, Entry};
-use crate::frozen::{Gathered, Ordered, Written};
+use crate::frozen::{Ordered, WriterStates};
+use crate::gathered::Gathered;
 use crate::priority::stand_back;
 
 /// The database's side of a cold store: batches in, their numbers out.
@@ -33,7 +34,7 @@ impl Intake {
         db: Arc<DB>,
         options: Options,
         folder: PathBuf,
-        written: Arc<Written>,
+        written: Arc<WriterStates>,
     ) -> std::io::Result<Self> {
         let (batches, incoming) = channel::<Gathered>();
         let (outgoing, done) = channel();
@@ -96,7 +97,7 @@ struct Worker {
     db: Arc<DB>,
     options: Options,
     folder: PathBuf,
-    written: Arc<Written>,
+    written: Arc<WriterStates>,
 }
 
 impl Worker {

@@ -21,7 +21,8 @@ use self::clock::{Clock, Expired};
 use self::intake::Intake;
 use crate::changes::Batch;
 use crate::cold::{Cold, ColdEntry, Name};
-use crate::frozen::{Gathered, Written};
+use crate::frozen::WriterStates;
+use crate::gathered::Gathered;
 use crate::hot::Backend;
 
 /// The part of the budget that is the database's: its cache of blocks.
@@ -93,7 +94,7 @@ impl LocalDatabase {
         let options = options::database(cache_bytes, Expired::new(Arc::clone(&clock), &descriptor.states));
         let entries = ColumnFamilyDescriptor::new(DEFAULT_COLUMN_FAMILY_NAME, options.clone());
         let db = Arc::new(DB::open_cf_descriptors(&options, database, [entries])?);
-        let written = Written::as_stored(&descriptor.states, max);
+        let written = WriterStates::as_stored(&descriptor.states, max);
         let intake = Intake::start(Arc::clone(&db), options, incoming, written)?;
         let budget = memory_bytes - cache_bytes;
         Ok(Self { intake, db, clock, max, budget, is_empty: true, folder })
