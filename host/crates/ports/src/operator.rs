@@ -8,6 +8,7 @@ use gristmill_types::{
 };
 
 use crate::clock::Clock;
+use crate::migration::Migrator;
 use crate::signal::Signal;
 use crate::state::StateBackend;
 use crate::telemetry::GuestLog;
@@ -57,6 +58,14 @@ pub trait OperatorFactory: Send + Sync {
     /// # Errors
     /// What the module's `open` said, or why it could not be called.
     fn open(&self, context: OperatorContext) -> Result<Box<dyn Operator>, CallFailure>;
+
+    /// Makes an instance that rewrites what other versions have written; `None` if the module cannot.
+    ///
+    /// # Errors
+    /// Why it could not be made.
+    fn migrator(&self, _context: OperatorContext) -> Result<Option<Box<dyn Migrator>>, CallFailure> {
+        Ok(None)
+    }
 }
 
 /// What an instance is told, and handed, when it opens.
