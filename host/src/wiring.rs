@@ -51,8 +51,8 @@ pub fn modules(root: &Path) -> anyhow::Result<WasmModules> {
 pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Control>> {
     let clock = Arc::new(SystemClock::default());
     let catalog = Arc::new(FileCatalog::open(data_dir, clock.clone())?);
-    let base = std::env::current_dir().context("asking for the working directory")?;
-    let parts = HostParts::new(base, data_dir, storage, catalog.clone(), clock.clone())?;
+    let base = working_directory()?;
+    let parts = HostParts::new(PathBuf::from(&base), data_dir, storage, catalog.clone(), clock.clone())?;
     let connectors = Arc::clone(&parts.connectors);
     Ok(Control::new(ControlParts {
         catalog: catalog.clone(),
@@ -62,13 +62,24 @@ pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Con
         checkpoints: Arc::clone(&parts.checkpoints),
         forget_job: Arc::new(move |job| connectors.forget_job(job)),
         clock,
-        parts_for: Arc::new(move |_| {
+        base,
+        parts_for: Arc::new(move |job| {
             // A job is about to start: its modules are compiled.
             let_go_of_code();
-            Arc::new(parts.clone()) as Arc<dyn Parts>
+            // Where it began, wherever the host was started this time: its staged output lies there.
+            let base = job.base.as_ref().map_or_else(|| parts.base.clone(), PathBuf::from);
+            Arc::new(HostParts { base, ..parts.clone() }) as Arc<dyn Parts>
         }),
         environment: Arc::new(|name| std::env::var(name).ok()),
     }))
+}
+
+/// Where relative paths of the jobs that are submitted now begin. It is kept with each of them, as text.
+fn working_directory() -> anyhow::Result<String> {
+    let directory = std::env::current_dir().context("asking for the working directory")?;
+    directory.into_os_string().into_string().map_err(|name| {
+        anyhow::anyhow!("the working directory {} has a name that is not utf-8; start the host in another", name.display())
+    })
 }
 
 /// The parts of the jobs of one host.

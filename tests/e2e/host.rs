@@ -44,6 +44,12 @@ impl Host {
     }
 
     pub(crate) fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+        let working_directory = folder.path().to_owned();
+        Self::start_from(&working_directory, folder, arguments)
+    }
+
+    /// Starts a host in another working directory than that of its data.
+    pub(crate) fn start_from(working_directory: &Path, folder: tempfile::TempDir, arguments: &[&str]) -> Self {
         let address_file = folder.path().join("address");
         let _ = std::fs::remove_file(&address_file);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log")).unwrap();
@@ -53,7 +59,7 @@ impl Host {
             .arg("--address-file")
             .arg(&address_file)
             .args(arguments)
-            .current_dir(folder.path())
+            .current_dir(working_directory)
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()

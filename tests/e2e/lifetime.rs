@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::documents::{often, posted, through};
+use crate::documents::{copied, often, posted, through};
 use crate::guests::odd;
-use crate::host::{Host, gristmill, text};
+use crate::host::{Host, eventually, gristmill, text};
 
 const TOKEN: &str = "a-token-of-enough-letters";
 
@@ -84,4 +84,26 @@ fn a_host_that_is_asked_to_end_makes_a_last_checkpoint_and_goes_on_from_it() {
     assert_eq!(job["events_read"], 1000, "counters do not jump back");
     host.stop("job");
     assert_eq!(host.lines("job.out"), events);
+}
+
+#[test]
+fn a_host_that_is_restarted_in_another_directory_goes_on_in_the_folders_of_its_jobs() {
+    let host = Host::start();
+    host.submit(&often(copied("job", &posted(), &"raw".into())).to_string());
+    host.feed("job", "1\n2");
+    eventually("the first events are visible", || (host.lines("job.out") == ["1", "2"]).then_some(()));
+    host.feed("job", "3\n4");
+    let folder = host.kill();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let host = Host::start_from(elsewhere.path(), folder, &[]);
+    host.wait_for("job", "RUNNING");
+    host.feed("job", "5");
+    host.stop("job");
+    assert_eq!(host.lines("job.out"), ["1", "2", "3", "4", "5"]);
+    assert_eq!(elsewhere.path().read_dir().unwrap().count(), 0, "nothing is written where the host happens to be");
+    // A job that is submitted now belongs to the directory in which the host is now.
+    host.submit(&copied("here", &posted(), &"raw".into()).to_string());
+    host.feed("here", "1");
+    host.stop("here");
+    assert_eq!(std::fs::read_to_string(elsewhere.path().join("here.out")).unwrap(), "1\n");
 }

@@ -49,7 +49,7 @@ mod tests {
     use crate::record::decode;
 
     #[test]
-    fn golden_bytes_of_this_host_and_of_hosts_that_knew_no_runs() {
+    fn golden_bytes_of_this_host_and_of_hosts_that_knew_no_runs_or_folders() {
         let before = "{\"id\":\"a\",\"document\":{\"version\":1},\"modules\":[],\"state\":\"RUNNING\",\"cause\":null,\
                       \"created_ms\":1,\"changed_ms\":2,\"final_report\":null";
         let record = JobRecord {
@@ -62,10 +62,15 @@ mod tests {
             changed_ms: 2,
             final_report: None,
             run: None,
+            base: None,
         };
         assert_eq!(decode(format!("\x02{before}}}").as_bytes()), Ok(record.clone()));
         let record = JobRecord { run: Some(RunId(u64::MAX)), ..record };
         let bytes = format!("\x02{before},\"run\":\"ffffffffffffffff\"}}");
+        assert_eq!(encode_json(&record), bytes.as_bytes());
+        assert_eq!(decode(bytes.as_bytes()), Ok(record.clone()));
+        let record = JobRecord { base: Some("/srv/jobs".to_owned()), ..record };
+        let bytes = format!("\x02{before},\"run\":\"ffffffffffffffff\",\"base\":\"/srv/jobs\"}}");
         assert_eq!(encode_json(&record), bytes.as_bytes());
         assert_eq!(decode(bytes.as_bytes()), Ok(record));
     }

@@ -12,6 +12,9 @@ use crate::module_registry::Admission;
 /// Every function: `Fatal` if the store cannot be read or written.
 #[expect(clippy::missing_errors_doc, reason = "one sentence above serves all")]
 pub trait Catalog: Send + Sync {
+    /// Whether it can be written as far as is known; after an error of the disk it makes itself whole again, if it can.
+    fn heal(&self) -> Result<(), PortError>;
+
     /// Keeps the bytes and the report of a module, and points its name at it if it has one.
     ///
     /// A name that already points at other bytes is refused: a version is never changed.
@@ -103,6 +106,10 @@ pub struct JobRecord {
     /// The life that the job leads, or led last; `None` in records of hosts that knew no checkpoints.
     #[serde(default)]
     pub run: Option<RunId>,
+    /// The folder in which relative paths of the document begin: the working directory of the host that the job was
+    /// submitted to, absolute. `None` in records of hosts that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 /// Where a job is in its life.

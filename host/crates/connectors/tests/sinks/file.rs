@@ -125,6 +125,49 @@ fn a_file_that_somebody_cut_or_moved_is_a_sentence_and_nothing_is_lost() {
 }
 
 #[test]
+fn output_that_is_nowhere_is_not_taken_for_committed() {
+    for path in ["out/rows.jsonl", "out/rows-{part}.jsonl"] {
+        let world = World::new();
+        let (spec, out, away) = (file(path), world.base().join("out"), world.base().join("away"));
+        let mut attempt = world.attempt(&spec, 1, None);
+        let mut committer = world.committer(&spec, 1);
+        for number in 1..=2 {
+            attempt.write([number]);
+            let committables = attempt.checkpoint(number).committables;
+            std::fs::rename(&out, &away).unwrap();
+            let error = world.commit(&mut *committer, number, &committables).expect_err("its disk is not mounted");
+            assert_eq!(error.kind, ErrorKind::Fatal, "{error}");
+            let words = format!("the folder `{}` is gone", out.display());
+            assert!(error.message.contains(&words) && error.message.contains("mount its disk"), "{error}");
+            std::fs::rename(&away, &out).unwrap();
+            world.commit(&mut *committer, number, &committables).unwrap();
+        }
+        assert_eq!(content(&world).concat(), "{\"id\":1}\n{\"id\":2}\n");
+    }
+}
+
+#[test]
+fn a_piece_that_is_neither_staged_nor_in_its_file_is_told() {
+    let world = World::new();
+    let spec = file("out/rows.jsonl");
+    let mut attempt = world.attempt(&spec, 1, None);
+    let mut committer = world.committer(&spec, 1);
+    let target = world.base().join("out/rows.jsonl");
+    for (number, end) in [(1, 9), (2, 18)] {
+        attempt.write([number]);
+        let committables = attempt.checkpoint(number).committables;
+        world.commit(&mut *committer, number, &committables).unwrap();
+        let whole = std::fs::read(&target).unwrap();
+        std::fs::write(&target, &whole[..whole.len() - 1]).unwrap();
+        let error = world.commit(&mut *committer, number, &committables).expect_err("a byte of it is missing");
+        assert!(error.message.contains(&format!("has {} bytes", end - 1)), "{error}");
+        assert!(error.message.contains(&format!("behind its {end} bytes")), "{error}");
+        std::fs::write(&target, &whole).unwrap();
+        world.commit(&mut *committer, number, &committables).unwrap();
+    }
+}
+
+#[test]
 fn only_what_earlier_attempts_staged_for_this_target_is_thrown_away() {
     let world = World::new();
     let spec = file("out/rows.jsonl");

@@ -72,7 +72,9 @@ pub struct ControlParts {
     pub forget_job: ForgetJob,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Makes the parts of a job.
+    /// Where relative paths of jobs that are submitted from now on begin, absolute.
+    pub base: String,
+    /// Makes the parts of a job, whose relative paths begin where its record says.
     pub parts_for: PartsFor,
     /// Resolves placeholders.
     pub environment: Environment,

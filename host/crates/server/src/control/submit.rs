@@ -114,6 +114,7 @@ impl Control {
             changed_ms: now_ms,
             final_report: None,
             run: Some(spec.run),
+            base: Some(self.parts.base.clone()),
         };
         self.parts.catalog.put_job(&record)?;
         let run = spec.run;
@@ -185,6 +186,7 @@ impl Control {
         spec.goes_on = was != JobState::Starting;
         let state = if spec.goes_on { JobState::Restarting } else { JobState::Starting };
         (record.state, record.cause, record.final_report) = (state, None, None);
+        record.base.get_or_insert_with(|| self.parts.base.clone());
         let started = record.clone();
         let live = self.ask_control(move |control| {
             control.parts.catalog.put_job(&started)?;

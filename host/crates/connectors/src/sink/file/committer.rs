@@ -1,8 +1,8 @@
 //! Makes staged files visible, and removes those that never will be.
 //!
 //! Every step can be repeated by anybody at any time: a rename is done or not; a piece goes to a fixed place in its
-//! target, so writing it again changes nothing, and mends what was written by halves. A staged file that is not there
-//! was committed.
+//! target, so writing it again changes nothing, and mends what was written by halves. A staged file that is not in its
+//! folder was committed; a folder that is not there says nothing.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -43,9 +43,9 @@ struct FileCommitter {
 impl Committer for FileCommitter {
     fn commit(&mut self, _permit: &CommitPermit, committable: &Committable) -> Result<(), PortError> {
         match Staging::of(committable)? {
-            Staging::Append(append) if append.first => self.rename(&append.staged, &append.target, append.length),
+            Staging::Append(append) if append.first => self.begin(&append),
             Staging::Append(append) => self.append(&append),
-            Staging::Part(Part { staged, target, length }) => self.rename(&staged, &target, length),
+            Staging::Part(Part { staged, target, length }) => self.rename(&staged, &target, length).map(drop),
         }
     }
 
@@ -76,24 +76,56 @@ impl Committer for FileCommitter {
 }
 
 impl FileCommitter {
-    /// Puts a staged file in the place of its target.
-    fn rename(&self, staged: &str, target: &str, length: u64) -> Result<(), PortError> {
+    /// Puts a staged file in the place of its target. Says whether it was there.
+    fn rename(&self, staged: &str, target: &str, length: u64) -> Result<bool, PortError> {
         let (staged, target) = (self.directory.join(staged), self.directory.join(target));
-        if let Some(found) = is_there(staged.metadata(), &staged)? {
+        let found = is_there(staged.metadata(), &staged)?;
+        if let Some(found) = &found {
             whole(&staged, found.len(), length)?;
             fail::fail_point!("file-sink-before-rename");
             is_there(std::fs::rename(&staged, &target), &target)?;
             fail::fail_point!("file-sink-renamed");
         }
         // Also if it was renamed before: whoever did that may not have come this far.
-        is_there(sync_names(&self.directory), &target).map(|_| ())
+        match sync_names(&self.directory) {
+            Ok(()) => Ok(found.is_some()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.folder_gone()),
+            Err(error) => Err(in_words(&format!("`{}`", target.display()), &error)),
+        }
+    }
+
+    /// Makes the first piece of a run the target.
+    fn begin(&self, append: &Append) -> Result<(), PortError> {
+        if self.rename(&append.staged, &append.target, append.length)? { Ok(()) } else { self.reaches(append) }
+    }
+
+    /// A piece that is not staged any more stands in its target.
+    fn reaches(&self, append: &Append) -> Result<(), PortError> {
+        let target = self.directory.join(&append.target);
+        let shown = format!("`{}`", target.display());
+        let end = append.offset + append.length;
+        match is_there(target.metadata(), &target)? {
+            Some(found) if found.len() >= end => Ok(()),
+            Some(found) => Err(cut_short(&shown, &format!("has {} bytes", found.len()), end)),
+            None if self.directory.is_dir() => Err(cut_short(&shown, "is gone", end)),
+            None => Err(self.folder_gone()),
+        }
+    }
+
+    /// Not taken for output that was committed, and not made anew: what is decided lies in the folder that was there.
+    fn folder_gone(&self) -> PortError {
+        PortError::fatal(format!(
+            "the folder `{}` is gone, and output that belongs to the job with it; put it back, or mount its disk, then \
+             restart the job",
+            self.directory.display()
+        ))
     }
 
     /// Puts a piece behind what stands in its target, however much of it is there already.
     fn append(&self, append: &Append) -> Result<(), PortError> {
         let (staged, target) = (self.directory.join(&append.staged), self.directory.join(&append.target));
         let shown = format!("`{}`", target.display());
-        let Some(mut piece) = is_there(File::open(&staged), &staged)? else { return Ok(()) };
+        let Some(mut piece) = is_there(File::open(&staged), &staged)? else { return self.reaches(append) };
         let found = piece.metadata().map_err(|error| in_words(&shown, &error))?;
         whole(&staged, found.len(), append.length)?;
         let goes_on = File::options().write(true).open(&target).and_then(|file| Ok((file.metadata()?.len(), file)));

@@ -80,6 +80,7 @@ impl Host {
             checkpoints: Arc::clone(&parts.checkpoints) as _,
             forget_job: Arc::new(|_| Ok(())),
             clock,
+            base: "/srv/jobs".to_owned(),
             parts_for: Arc::new(move |_| Arc::clone(&for_jobs) as _),
             environment: Arc::new(|name| (name == "SECRET").then(|| "hunter2".to_owned())),
         });
