@@ -53,6 +53,10 @@ impl FileCatalog {
 }
 
 impl Catalog for FileCatalog {
+    fn heal(&self) -> Result<(), PortError> {
+        self.store.heal()
+    }
+
     fn put_module(
         &self,
         name: Option<&ModuleName>,
@@ -165,7 +169,7 @@ impl DeadLetterStore for FileCatalog {
     }
 
     fn is_replayed(&self, job: &JobId, number: u64) -> Result<bool, PortError> {
-        self.store.is_replayed(job, number)
+        self.letters.with(job, |letters| letters.is_replayed(number))
     }
 
     fn delete(&self, job: &JobId) -> Result<(), PortError> {

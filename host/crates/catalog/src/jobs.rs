@@ -62,6 +62,7 @@ mod tests {
             changed_ms: 2,
             final_report: None,
             run: None,
+            newest: None,
             base: None,
         };
         assert_eq!(decode(format!("\x02{before}}}").as_bytes()), Ok(record.clone()));

@@ -97,6 +97,22 @@ impl Store {
         })
     }
 
+    /// Forgets which letters of a job were replayed from number `end` on; writes nothing if none was.
+    pub(crate) fn delete_marks_from(&self, job: &JobId, end: u64) -> Result<(), PortError> {
+        let behind = || (job.as_str(), end)..=(job.as_str(), u64::MAX);
+        let is_marked = self.read(|transaction| {
+            Ok(transaction.open_table(REPLAYED_IN)?.range(behind())?.next().is_some()
+                || transaction.open_table(REPLAYED)?.range(behind())?.next().is_some())
+        })?;
+        if !is_marked {
+            return Ok(());
+        }
+        self.write(|transaction| {
+            transaction.open_table(REPLAYED_IN)?.retain_in(behind(), |_, _| false)?;
+            Ok(transaction.open_table(REPLAYED)?.retain_in(behind(), |_, ()| false)?)
+        })
+    }
+
     /// Forgets what became of the letters of a job.
     pub(crate) fn delete_fates(&self, job: &JobId) -> Result<(), PortError> {
         self.write(|transaction| {

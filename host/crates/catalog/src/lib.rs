@@ -9,6 +9,7 @@ mod trouble;
 mod record;
 mod data_dir;
 mod module_files;
+mod redb_file;
 mod store;
 mod modules;
 mod jobs;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The record follows as bincode 2, standard configuration.
-const BINCODE: u8 = 1;
+pub(crate) const BINCODE: u8 = 1;
 /// The record follows as JSON.
 const JSON: u8 = 2;
 /// An epoch follows, then a record: a dead letter as the segments have it, which alone write and read it.

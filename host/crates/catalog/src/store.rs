@@ -1,15 +1,13 @@
 //! The redb file: its tables, and transactions on them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gristmill_ports::PortError;
-use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, TableDefinition, WriteTransaction,
-};
+use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 
 use crate::record;
-use crate::trouble::cannot;
+use crate::redb_file::{Opener, RedbFile};
 
 /// Module hash → what admission found.
 pub(crate) const MODULES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("modules");
@@ -36,8 +34,7 @@ pub(crate) const FORGOTTEN: TableDefinition<(&str, u64), u64> = TableDefinition:
 
 /// The redb file of a data directory.
 pub(crate) struct Store {
-    database: Database,
-    path: PathBuf,
+    file: RedbFile,
 }
 
 impl Store {
@@ -46,9 +43,11 @@ impl Store {
     /// # Errors
     /// If it cannot be opened, or is damaged.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, PortError> {
-        let path = data_dir.join("catalog.redb");
-        let database = Database::create(&path).map_err(|error| unopened(&path, &error))?;
-        let store = Self { database, path };
+        Self::open_with(data_dir, |path| Database::create(path))
+    }
+
+    fn open_with(data_dir: &Path, open: Opener) -> Result<Self, PortError> {
+        let store = Self { file: RedbFile::open(data_dir.join("catalog.redb"), open)? };
         store.write(|transaction| {
             transaction.open_table(MODULES)?;
             transaction.open_table(NAMES)?;
@@ -67,23 +66,26 @@ impl Store {
     }
 
     /// Reads one state of all tables.
-    pub(crate) fn read<T>(&self, act: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, PortError> {
-        let run = || act(&self.database.begin_read()?);
-        run().map_err(cannot("read the catalog", &self.path))
+    pub(crate) fn read<T>(&self, act: impl Fn(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, PortError> {
+        self.file.read(|database| act(&database.begin_read()?))
     }
 
-    /// Writes all or nothing; durable when this returns.
-    pub(crate) fn write<T>(
-        &self,
-        act: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
-    ) -> Result<T, PortError> {
-        let run = || {
-            let transaction = self.database.begin_write()?;
+    /// Writes all or nothing; durable when this returns. What `act` did may be undone, and `act` called again.
+    pub(crate) fn write<T>(&self, act: impl Fn(&WriteTransaction) -> Result<T, redb::Error>) -> Result<T, PortError> {
+        self.file.write(|database| {
+            let transaction = database.begin_write()?;
             let result = act(&transaction)?;
             transaction.commit()?;
-            Ok::<T, redb::Error>(result)
-        };
-        run().map_err(cannot("write the catalog", &self.path))
+            Ok(result)
+        })
+    }
+
+    /// Makes it writable again, if the disk has refused before.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(crate) fn heal(&self) -> Result<(), PortError> {
+        self.file.heal()
     }
 }
 
@@ -92,19 +94,5 @@ pub(crate) fn decoded<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T
     record::decode(bytes).map_err(|problem| redb::Error::Corrupted(format!("{what} is damaged: {problem}")))
 }
 
-/// Why the file cannot be opened, and what to do if it is not what a host left there.
-fn unopened(path: &Path, error: &DatabaseError) -> PortError {
-    let PortError { kind, message } = cannot("open the catalog", path)(error);
-    let of_the_disk = match error {
-        DatabaseError::Storage(StorageError::Io(error)) => error.kind() != std::io::ErrorKind::InvalidData,
-        _ => false,
-    };
-    if of_the_disk {
-        return PortError { kind, message };
-    }
-    let message = format!(
-        "{message}; the file is damaged: put a copy of the data directory back, or move the file away and push the \
-         modules again (jobs, operations and names of modules are forgotten then)"
-    );
-    PortError { kind, message }
-}
+#[cfg(test)]
+mod tests;

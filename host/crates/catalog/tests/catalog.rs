@@ -54,6 +54,7 @@ fn job(id: &str) -> JobRecord {
         changed_ms: 2,
         final_report: Some(json!({"parse": {"in": 3}})),
         run: Some(gristmill_types::RunId(u64::MAX)),
+        newest: None,
         base: Some("/srv/jobs".to_owned()),
     }
 }

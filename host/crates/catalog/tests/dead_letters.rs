@@ -86,6 +86,60 @@ fn letters_keep_their_order_and_numbers_over_a_restart() {
 }
 
 #[test]
+fn damage_before_other_letters_is_told_and_nothing_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = job("a");
+    let store = open(dir.path()).unwrap();
+    store.append(&a, EPOCH, &letters(0..2)).unwrap();
+    let path = segments(dir.path(), &a).remove(0);
+    let damaged = fs::metadata(&path).unwrap().len();
+    store.append(&a, EPOCH, &letters(2..3)).unwrap();
+    let next = fs::metadata(&path).unwrap().len();
+    store.append(&a, EPOCH, &letters(3..9)).unwrap();
+    drop(store);
+    let whole = fs::read(&path).unwrap();
+    for at in damaged..next {
+        let mut flipped = whole.clone();
+        flipped[at as usize] ^= 4;
+        fs::write(&path, &flipped).unwrap();
+        let store = open(dir.path()).unwrap();
+        let refusals = [store.count(&a).unwrap_err(), store.append(&a, EPOCH, &letters(9..10)).unwrap_err()];
+        for refusal in refusals.map(|error| error.message) {
+            assert!(refusal.contains(&format!("are damaged at byte {damaged}, and others follow at byte {next}")));
+            assert!(refusal.contains("from number 2 on") && refusal.contains(&format!("truncate -s {damaged} ")));
+        }
+        assert_eq!(fs::read(&path).unwrap(), flipped);
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(all(&open(dir.path()).unwrap(), &a), letters(0..9), "put back from a copy");
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(damaged).unwrap();
+    assert_eq!(all(&open(dir.path()).unwrap(), &a), letters(0..2), "given up");
+}
+
+#[test]
+fn a_letter_that_takes_the_number_of_one_that_was_cut_off_was_not_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let a = job("a");
+    let store = open(dir.path()).unwrap();
+    store.append(&a, EPOCH, &letters(0..3)).unwrap();
+    store.mark_replayed(&a, EPOCH, &[0, 2]).unwrap();
+    drop(store);
+    let path = segments(dir.path(), &a).remove(0);
+    let length = fs::metadata(&path).unwrap().len();
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
+    let store = open(dir.path()).unwrap();
+    assert_eq!([0, 1, 2].map(|number| store.is_replayed(&a, number).unwrap()), [true, false, false]);
+    store.append(&a, EPOCH, &letters(7..8)).unwrap();
+    assert!(!store.is_replayed(&a, 2).unwrap());
+    assert!(open_again(store, dir.path()).is_replayed(&a, 0).unwrap());
+}
+
+fn open_again(store: FileCatalog, dir: &Path) -> FileCatalog {
+    drop(store);
+    open(dir).unwrap()
+}
+
+#[test]
 fn a_torn_tail_is_cut_off_and_what_was_acknowledged_stays() {
     let dir = tempfile::tempdir().unwrap();
     let a = job("a");

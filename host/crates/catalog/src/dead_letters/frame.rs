@@ -13,7 +13,7 @@ use std::io::{self, Read};
 use gristmill_ports::dead_letters::Epoch;
 use gristmill_types::{CheckpointId, DeadLetter, RunId};
 
-use crate::record::{self, WITH_EPOCH};
+use crate::record::{self, BINCODE, WITH_EPOCH};
 
 /// Bytes before what is checked.
 const HEADER: usize = 8;
@@ -92,6 +92,25 @@ pub(super) fn read(input: &mut impl Read, left: u64) -> io::Result<Frame> {
     }
 }
 
+/// Where behind their first byte these bytes hold a whole letter, if they do: then what stands before it is no append that a
+/// crash cut short, since nothing is appended behind one. Sought byte by byte, since a damaged length tells nothing.
+pub(super) fn whole_behind(bytes: &[u8]) -> Option<usize> {
+    (1..bytes.len()).find(|at| is_whole(&bytes[*at..]))
+}
+
+/// Whether a whole letter stands at the beginning of these bytes. What costs little is asked first.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return false };
+    let [length, crc] =
+        [0, 4].map(|at| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+    let Some(checked) = rest.get(..length as usize) else { return false };
+    let record = match checked.split_first_chunk::<EPOCH>() {
+        Some(([WITH_EPOCH, ..], record)) => record,
+        Some(_) | None => checked,
+    };
+    record.first() == Some(&BINCODE) && crc32c::crc32c(checked) == crc && record::decode::<DeadLetter>(record).is_ok()
+}
+
 fn epoch_of(bytes: [u8; EPOCH - 1]) -> Epoch {
     let both = u128::from_le_bytes(bytes);
     Epoch { run: RunId(both as u64), after: CheckpointId((both >> 64) as u64) }
@@ -146,6 +165,22 @@ pub(super) mod tests {
     #[test]
     fn golden_bytes_of_hosts_that_knew_no_checkpoints() {
         assert_eq!(read_back(&framed(RECORD)), (None, letter()));
+    }
+
+    #[test]
+    fn a_whole_frame_is_found_behind_a_damaged_one_and_not_in_a_torn_one() {
+        let mut one = Vec::new();
+        write(EPOCH, &letter(), &mut one).unwrap();
+        for follower in [one.clone(), framed(RECORD)] {
+            for place in 0..one.len() {
+                let mut damaged = one.clone();
+                damaged[place] ^= 0x40;
+                damaged.extend_from_slice(&follower);
+                assert_eq!(whole_behind(&damaged), Some(one.len()), "byte {place}");
+            }
+        }
+        assert!((1..one.len()).all(|length| whole_behind(&one[..length]).is_none()));
+        assert_eq!(whole_behind(&[0; 64]), None);
     }
 
     #[test]

@@ -67,6 +67,8 @@ impl JobLetters {
             let mut numbers = Numbers::default();
             forgotten.into_iter().for_each(|range| numbers.insert(range));
             let log = Log::open(&self.dir, &self.job, numbers)?;
+            // Of letters that were cut off: they would hide the next letters of their numbers.
+            self.store.delete_marks_from(&self.job, log.next_number())?;
             let decided = decided.into_iter().map(|(run, written)| (run, Decided { told: written, written })).collect();
             self.opened = Some(Opened { job: self.job.clone(), store: Arc::clone(&self.store), log, decided });
         }
@@ -170,5 +172,10 @@ impl Opened {
         let there: Vec<u64> = numbers.iter().copied().filter(|number| !self.log.is_forgotten(*number)).collect();
         fail::fail_point!("dead-letters-replayed");
         self.store.mark_replayed(&self.job, epoch, &there)
+    }
+
+    /// Whether a letter was replayed.
+    pub(crate) fn is_replayed(&self, number: u64) -> Result<bool, PortError> {
+        self.store.is_replayed(&self.job, number)
     }
 }

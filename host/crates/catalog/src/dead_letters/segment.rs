@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use gristmill_ports::PortError;
@@ -67,11 +67,11 @@ impl Segment {
         Ok(segment)
     }
 
-    /// Reads a segment through. A broken frame and what follows it is cut off if `repair` is said: the last append was
-    /// cut short by a crash and never acknowledged.
+    /// Reads a segment through. A broken frame at its end is cut off if `repair` is said: the last append was cut short by
+    /// a crash and never acknowledged.
     ///
     /// # Errors
-    /// If the disk refuses, or a frame is broken and may not be cut off.
+    /// If the disk refuses, or a frame is broken and may not be cut off: no crash breaks one that others follow.
     pub(super) fn open(dir: &Path, first: u64, repair: bool, forgotten: &Numbers) -> Result<Self, PortError> {
         let mut segment = Self::new(dir, first);
         let file = File::open(&segment.path).map_err(cannot("read", &segment.path))?;
@@ -85,11 +85,23 @@ impl Segment {
                 }
                 Frame::End => return Ok(segment),
                 Frame::Broken if repair => {
-                    segment.cut_back()?;
+                    segment.cut_tail()?;
                     return Ok(segment);
                 }
                 Frame::Broken => return Err(segment.damaged(segment.bytes)),
             }
+        }
+    }
+
+    /// Cuts off what stands behind the whole frames, which is the beginning of one.
+    fn cut_tail(&self) -> Result<(), PortError> {
+        let mut tail = Vec::new();
+        let mut file = File::open(&self.path).map_err(cannot("read", &self.path))?;
+        let read = file.seek(SeekFrom::Start(self.bytes)).and_then(|_| file.read_to_end(&mut tail));
+        read.map_err(cannot("read", &self.path))?;
+        match frame::whole_behind(&tail) {
+            None => self.cut_back(),
+            Some(behind) => Err(self.damaged_before(self.bytes + behind as u64)),
         }
     }
 
@@ -203,6 +215,15 @@ impl Segment {
     /// If this host does not understand it.
     pub(super) fn letter(&self, entry: &Entry) -> Result<DeadLetter, PortError> {
         record::decode(&entry.record).map_err(cannot("read a letter of", &self.path))
+    }
+
+    /// The end is damaged, and letters follow that were acknowledged. What is to be given up, a person decides.
+    fn damaged_before(&self, next: u64) -> PortError {
+        let (path, at, number) = (self.path.display(), self.bytes, self.end());
+        PortError::fatal(format!(
+            "the dead letters in `{path}` are damaged at byte {at}, and others follow at byte {next}; put the file back from \
+             a copy, or give up those from number {number} on by cutting it there: truncate -s {at} {path}"
+        ))
     }
 
     fn damaged(&self, at: u64) -> PortError {
