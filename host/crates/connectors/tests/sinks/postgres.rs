@@ -183,6 +183,39 @@ fn every_row_that_is_not_refused_is_taken_by_the_database() {
 }
 
 #[test]
+fn every_number_is_a_row_or_a_dead_letter() {
+    let (world, server) = (World::new(), Server::running());
+    let types =
+        ["numeric", "numeric(7,2)", "numeric(5,-3)", "jsonb", "json", "real", "double precision", "bigint", "text"];
+    let definition: Vec<_> = types.iter().enumerate().map(|(number, kind)| format!("c{number} {kind}")).collect();
+    table(&server, "numbers", &definition.join(", "));
+    let columns: serde_json::Map<_, _> =
+        (0..types.len()).map(|number| (format!("c{number}"), json!(format!("$.c{number}")))).collect();
+    let spec = spec(json!({"postgres": {"url": server.url, "table": "numbers", "columns": columns}}));
+    let long = |before: &str, digits: usize| format!("{before}{}", "7".repeat(digits));
+    let mut numbers: Vec<String> = [0, 1, 999, 1000, 1001, 16383, 16384, 20_000, 131_072, 2_147_483_647]
+        .iter()
+        .flat_map(|size| ["0e", "0e-", "1e", "1e-", "-0.0e-", "123.456e-"].map(|before| format!("{before}{size}")))
+        .collect();
+    numbers.extend([99, 997, 998, 999, 1000, 16_383, 16_384, 20_000].map(|digits| long("0.", digits)));
+    numbers.extend([15, 19, 40, 999, 1000, 1001, 131_072].map(|digits| long("", digits)));
+    numbers.extend([format!("0.{}", "0".repeat(20_000)), "1e99999999999999999999".to_owned()]);
+    let texts = numbers.iter().map(|number| format!("\"{number}\""));
+    let nested = numbers.iter().map(|number| format!("{{\"x\":[{number}]}}"));
+    let all: Vec<String> = numbers.iter().cloned().chain(texts).chain(nested).collect();
+    let values: Vec<_> =
+        all.iter().flat_map(|value| (0..types.len()).map(move |column| format!("{{\"c{column}\":{value}}}"))).collect();
+    let mut attempt = world.attempt(&spec, 1, None);
+    let refused = attempt.sink.write(&values_of(&values)).unwrap();
+    world.commit(&mut *world.committer(&spec, 1), 1, &attempt.checkpoint(1).committables).unwrap();
+    assert_eq!(server.ask("select count(*) from numbers"), [(values.len() - refused.len()).to_string()]);
+    for (column, at_least) in [("c0", 60), ("c1", 10), ("c3", 100), ("c4", 100)] {
+        let taken: usize = server.ask(&format!("select count({column}) from numbers"))[0].parse().unwrap();
+        assert!(taken >= at_least, "{column} takes {taken}");
+    }
+}
+
+#[test]
 fn records_of_long_ago_are_removed_and_those_that_a_checkpoint_may_list_stay() {
     let (world, kind) = (World::new(), Kind::postgres());
     let Kind::Postgres { server, .. } = &kind else { unreachable!("it was just made") };

@@ -93,6 +93,9 @@ impl CellType {
                 if self == Self::Jsonb && json.contains("\\u0000") && has_nul(&value) {
                     return Err("takes json without the character \\u0000".to_owned());
                 }
+                if self == Self::Jsonb {
+                    decimal::check_all(json)?;
+                }
                 escaped(json, out);
             }
             Self::Bytea => write_bytes(scalar::text(json)?.as_bytes(), out),

@@ -12,8 +12,9 @@ const MOST_DIGITS: i64 = 1000;
 pub(super) fn checked(text: &str, bound: Option<(i32, i32)>) -> Result<&str, String> {
     let text = text.trim();
     let no_number = || format!("takes numbers, not {}", scalar::shown(text));
-    let Parts { digits, point } = parts(text).ok_or_else(no_number)?;
-    if text.len() as i64 > MOST_DIGITS || point.abs() > MOST_DIGITS {
+    let Parts { digits, point, exponent } = parts(text).ok_or_else(no_number)?;
+    // The exponent of a zero too: it says how many digits are kept behind the point, or overflows by itself.
+    if [text.len() as i64, point.abs(), exponent.abs()].into_iter().any(|size| size > MOST_DIGITS) {
         return Err(format!("takes numbers of at most {MOST_DIGITS} digits, not {}", scalar::shown(text)));
     }
     let Some((precision, scale)) = bound else { return Ok(text) };
@@ -28,13 +29,15 @@ pub(super) fn checked(text: &str, bound: Option<(i32, i32)>) -> Result<&str, Str
 struct Parts {
     digits: Vec<u8>,
     point: i64,
+    /// As it was written.
+    exponent: i64,
 }
 
 /// The parts of `-12.5e3`; `None` for anything else.
 fn parts(text: &str) -> Option<Parts> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        Some((mantissa, exponent)) => (mantissa, i64::from(exponent.parse::<i32>().ok()?)),
         None => (unsigned, 0),
     };
     let (before, behind) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -44,9 +47,45 @@ fn parts(text: &str) -> Option<Parts> {
     }
     let digits: Vec<u8> = before.bytes().chain(behind.bytes()).collect();
     let leading = digits.iter().take_while(|digit| **digit == b'0').count();
-    let point = before.len() as i64 - leading as i64 + i64::from(exponent);
+    let point = before.len() as i64 - leading as i64 + exponent;
     let digits = digits[leading..].to_vec();
-    Some(if digits.is_empty() { Parts { digits, point: 0 } } else { Parts { digits, point } })
+    Some(Parts { point: if digits.is_empty() { 0 } else { point }, digits, exponent })
+}
+
+/// Checks every number in a JSON text, which is valid: `jsonb` keeps them as it does a `numeric` without a bound.
+///
+/// # Errors
+/// Which one it does not hold.
+pub(super) fn check_all(json: &str) -> Result<(), String> {
+    let mut rest = json;
+    while let Some(at) = rest.find(|letter: char| letter == '"' || letter == '-' || letter.is_ascii_digit()) {
+        rest = &rest[at..];
+        let end = match rest.strip_prefix('"') {
+            Some(text) => 1 + end_of_text(text),
+            None => {
+                let number = |letter: char| letter.is_ascii_digit() || "+-.eE".contains(letter);
+                let end = rest.find(|letter| !number(letter)).unwrap_or(rest.len());
+                checked(&rest[..end], None)?;
+                end
+            }
+        };
+        rest = &rest[end..];
+    }
+    Ok(())
+}
+
+/// Where a text ends that begins behind its quote: behind the other quote.
+fn end_of_text(text: &str) -> usize {
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => return at + 1,
+            // Whatever it escapes ends nothing.
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// Whether rounding to so many digits makes it one digit longer: `999.995` becomes `1000.00`.
@@ -68,6 +107,9 @@ mod tests {
             ("1e2000", None, false),
             ("1e99999999999", None, false),
             ("0e999", None, true),
+            ("0e-20000", None, false),
+            ("0e2147483647", None, false),
+            ("0e2147483647", Some((5, 2)), false),
             ("NaN", None, false),
             ("", None, false),
             (".", None, false),
@@ -83,6 +125,20 @@ mod tests {
             ("100000000", Some((5, -3)), false),
         ] {
             assert_eq!(checked(text, bound).is_ok(), fits, "{text} in {bound:?}");
+        }
+    }
+
+    #[test]
+    fn every_number_in_a_json_text_is_looked_at_and_no_text() {
+        for (json, fits) in [
+            ("1e-20000", false),
+            (r#"{"x": [1, {"y": -0e-20000}]}"#, false),
+            (r#"[1,2e5,-3.25,true,null,{}]"#, true),
+            (r#"{"1e-20000": "1e-20000 \" 1e-20000", "\\": "\\"}"#, true),
+            (r#"{"\\": 1e-20000}"#, false),
+            (r#"["\\\"",1e-20000]"#, false),
+        ] {
+            assert_eq!(check_all(json).is_ok(), fits, "{json}");
         }
     }
 }
