@@ -3,12 +3,15 @@
 //! ```text
 //! jobs/{job}/{run}/chain/{slot}                       claims and checkpoints, in slots that are filled once
 //! jobs/{job}/{run}/files/{attempt}/{number}-{hash}    pages, state, staged output
+//! savepoints/{job}/{name}/savepoint                   the record of a savepoint; without it there is none
+//! savepoints/{job}/{name}/files/{attempt}/{number}-{hash}
 //! ```
 
 use gristmill_types::{JobId, RunId};
 
 use crate::chain::Slot;
 use crate::file::FileRef;
+use crate::savepoint::RECORD;
 
 /// The folder of one run. Paths are relative, with `/` between their parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,44 @@ impl RunFolder {
     }
 }
 
+/// The folder of one savepoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavepointFolder {
+    prefix: String,
+}
+
+impl SavepointFolder {
+    /// The folder of a savepoint.
+    #[must_use]
+    pub fn new(job: &JobId, name: &str) -> Self {
+        Self { prefix: format!("{}/{name}", Self::of_job(job)) }
+    }
+
+    /// What holds all savepoints of a job.
+    #[must_use]
+    pub fn of_job(job: &JobId) -> String {
+        format!("savepoints/{job}")
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn record(&self) -> String {
+        format!("{}/{RECORD}", self.prefix)
+    }
+
+    /// A file.
+    #[must_use]
+    pub fn file(&self, file: &FileRef) -> String {
+        format!("{}/files/{file}", self.prefix)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use gristmill_types::AttemptId;
@@ -86,6 +127,12 @@ mod tests {
             format!("jobs/orders/000000000000002a/files/0000000000000001/0000000000000003-{hash}")
         );
         assert_eq!(RunFolder::slot_of(&folder.slot(Slot(7))), Some(Slot(7)));
+        let savepoint = SavepointFolder::new(&"orders".parse().unwrap(), "before-2");
+        assert_eq!(savepoint.record(), "savepoints/orders/before-2/savepoint");
+        assert_eq!(
+            savepoint.file(&file),
+            format!("savepoints/orders/before-2/files/0000000000000001/0000000000000003-{hash}")
+        );
         for no_slot in ["jobs/orders/x/chain/.tmp", "jobs/orders/x/chain/+0000000000000000007", ""] {
             assert_eq!(RunFolder::slot_of(no_slot), None, "{no_slot}");
         }
