@@ -16,6 +16,7 @@ mod generated {
                 export gristmill:operator/guest@0.1.0;
                 export gristmill:operator/processor@0.1.0;
                 export gristmill:operator/event-handler@0.1.0;
+                export gristmill:operator/migration@0.1.0;
             }
         ",
         world: "gristmill:host/everything",
@@ -24,5 +25,5 @@ mod generated {
     });
 }
 
-pub(crate) use generated::exports::gristmill::operator::{event_handler, guest, processor};
+pub(crate) use generated::exports::gristmill::operator::{event_handler, guest, migration, processor};
 pub(crate) use generated::gristmill::operator::{event_state, log, metrics, state, types};

@@ -125,6 +125,9 @@ fn warnings(descriptor: &Descriptor, surface: &Surface) -> Vec<String> {
         warnings
             .push("the module declares states, but none of its inputs is keyed: they can never be reached".to_owned());
     }
+    if descriptor.states.is_empty() && surface.exports("migration") {
+        warnings.push("the module exports `migration` but declares no state: there is nothing to migrate".to_owned());
+    }
     warnings
 }
 
@@ -149,12 +152,7 @@ impl From<wit::Descriptor> for Descriptor {
 fn state_spec(state: wit::StateSpec) -> StateSpec {
     StateSpec {
         name: state.name,
-        kind: match state.kind {
-            wit::StateKind::Value => StateKind::Value,
-            wit::StateKind::AppendList => StateKind::AppendList,
-            wit::StateKind::OrderedMap => StateKind::OrderedMap,
-            wit::StateKind::Accumulator => StateKind::Accumulator,
-        },
+        kind: state.kind.into(),
         scope: match state.scope {
             wit::StateScope::Keyed => StateScope::Keyed,
             wit::StateScope::Broadcast => StateScope::Broadcast,
@@ -162,6 +160,28 @@ fn state_spec(state: wit::StateSpec) -> StateSpec {
         version: state.version,
         ttl_ms: state.ttl_ms,
         ttl_clock: state.ttl_clock.into(),
+    }
+}
+
+impl From<wit::StateKind> for StateKind {
+    fn from(kind: wit::StateKind) -> Self {
+        match kind {
+            wit::StateKind::Value => Self::Value,
+            wit::StateKind::AppendList => Self::AppendList,
+            wit::StateKind::OrderedMap => Self::OrderedMap,
+            wit::StateKind::Accumulator => Self::Accumulator,
+        }
+    }
+}
+
+impl From<StateKind> for wit::StateKind {
+    fn from(kind: StateKind) -> Self {
+        match kind {
+            StateKind::Value => Self::Value,
+            StateKind::AppendList => Self::AppendList,
+            StateKind::OrderedMap => Self::OrderedMap,
+            StateKind::Accumulator => Self::Accumulator,
+        }
     }
 }
 

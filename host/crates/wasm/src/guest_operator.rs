@@ -78,6 +78,7 @@ fn call_process(
     })
 }
 
-fn borrowed(column: &Column) -> wit::ColumnParam<'_> {
+/// A column as it is handed to a guest: its buffers, borrowed.
+pub(crate) fn borrowed(column: &Column) -> wit::ColumnParam<'_> {
     wit::ColumnParam { ends: column.ends(), data: column.data(), nulls: column.nulls() }
 }

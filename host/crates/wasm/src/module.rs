@@ -6,7 +6,7 @@ use gristmill_ports::module_registry::{CacheUse, ModuleForm, Refusal};
 use gristmill_types::ModuleHash;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::bindings::{event_handler, guest, processor};
+use crate::bindings::{event_handler, guest, migration, processor};
 use crate::cache::CodeCache;
 use crate::engine::GuestEngine;
 use crate::guest_data::GuestData;
@@ -29,6 +29,7 @@ pub(crate) struct Exports {
     pub(crate) guest: Option<guest::GuestIndices>,
     pub(crate) processor: Option<processor::GuestIndices>,
     pub(crate) event_handler: Option<event_handler::GuestIndices>,
+    pub(crate) migration: Option<migration::GuestIndices>,
 }
 
 /// Whether there was anything to compile, and how long that took.
@@ -92,6 +93,7 @@ impl Exports {
             guest: looked_up(surface, "guest", || guest::GuestIndices::new(linked))?,
             processor: looked_up(surface, "processor", || processor::GuestIndices::new(linked))?,
             event_handler: looked_up(surface, "event-handler", || event_handler::GuestIndices::new(linked))?,
+            migration: looked_up(surface, "migration", || migration::GuestIndices::new(linked))?,
         })
     }
 }

@@ -158,7 +158,8 @@ impl Check<'_> {
     }
 }
 
-fn column(name: &str, raw: wit::ColumnResult) -> Result<Column, GuestFault> {
+/// A column that a guest returned. `name` says which.
+pub(crate) fn column(name: &str, raw: wit::ColumnResult) -> Result<Column, GuestFault> {
     Column::from_parts(raw.ends, raw.data, raw.nulls).map_err(|error| invalid(format!("{name}: {error}")))
 }
 

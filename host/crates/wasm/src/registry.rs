@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use gristmill_ports::Migrator;
 use gristmill_ports::module_registry::{Admission, ModuleRegistry, PrepareOptions, Prepared, Refusal};
 use gristmill_ports::operator::{Operator, OperatorContext, OperatorFactory};
 use gristmill_types::{CallFailure, Descriptor, ModuleHash};
@@ -13,6 +14,7 @@ use crate::cache::CodeCache;
 use crate::engine::GuestEngine;
 use crate::event_operator::EventOperator;
 use crate::guest_data::GuestData;
+use crate::guest_migrator::GuestMigrator;
 use crate::guest_operator::GuestOperator;
 use crate::limits::Limits;
 use crate::module::{Compiled, Module};
@@ -128,17 +130,30 @@ struct Factory {
     limits: Limits,
 }
 
+impl Factory {
+    fn seat(&self, context: OperatorContext) -> Result<Seat, CallFailure> {
+        Seat::filled(Arc::clone(&self.module), Arc::clone(&self.descriptor), context, self.limits)
+    }
+}
+
 impl OperatorFactory for Factory {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
     fn open(&self, context: OperatorContext) -> Result<Box<dyn Operator>, CallFailure> {
-        let seat = Seat::filled(Arc::clone(&self.module), Arc::clone(&self.descriptor), context, self.limits)?;
+        let seat = self.seat(context)?;
         Ok(if self.module.exports.guest.is_some() {
             Box::new(GuestOperator::new(seat))
         } else {
             Box::new(EventOperator::new(seat))
         })
+    }
+
+    fn migrator(&self, context: OperatorContext) -> Result<Option<Box<dyn Migrator>>, CallFailure> {
+        if self.module.exports.migration.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(GuestMigrator::new(self.seat(context)?))))
     }
 }

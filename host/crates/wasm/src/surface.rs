@@ -19,7 +19,7 @@ const EMPTY_WORLD: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Interfaces of the contract that a module may export and that this host calls.
-const CALLED: [&str; 3] = ["guest", "processor", "event-handler"];
+const CALLED: [&str; 4] = ["guest", "processor", "event-handler", "migration"];
 
 /// The names at a component's surface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Surface {
 
     /// Exports of the contract that nothing calls yet, each with a warning.
     pub(crate) fn uncalled(&self) -> Vec<String> {
-        let uncalled = ["timer-handler", "migration", "window-function"];
+        let uncalled = ["timer-handler", "window-function"];
         let exported = uncalled.iter().filter(|interface| self.exports(interface));
         exported
             .map(|name| format!("the module exports `{name}`, which this version of the host never calls"))
