@@ -125,6 +125,47 @@ fn a_file_that_somebody_cut_or_moved_is_a_sentence_and_nothing_is_lost() {
 }
 
 #[test]
+fn nothing_is_written_into_a_file_that_took_the_place_of_the_jobs_own() {
+    let world = World::new();
+    let spec = file("out/rows.jsonl");
+    let target = world.base().join("out/rows.jsonl");
+    let mut attempt = world.attempt(&spec, 1, None);
+    let mut committer = world.committer(&spec, 1);
+    attempt.write([1]);
+    let first = attempt.checkpoint(1);
+    world.commit(&mut *committer, 1, &first.committables).unwrap();
+    let own = std::fs::read_to_string(&target).unwrap();
+    // Another attempt has only what the checkpoint says to go by.
+    let mut attempt = world.attempt(&spec, 2, Some(&first));
+    attempt.write([2]);
+    let second = attempt.checkpoint(2).committables;
+    let put_back = "put it back, then restart the job";
+    for (stranger, words) in [
+        ("somebody else's, and a longer one\n".to_owned(), put_back),
+        ("x".repeat(own.len()), put_back),
+        (format!("{own}{{\"id\":2}}?"), "has 18 bytes, and the next output belongs behind its first 9"),
+        (format!("{own}somebody else's line\n"), "truncate -s 9"),
+    ] {
+        std::fs::remove_file(&target).unwrap();
+        std::fs::write(&target, &stranger).unwrap();
+        let error = world.commit(&mut *committer, 2, &second).expect_err(&stranger);
+        assert!(error.kind == ErrorKind::Fatal && error.message.contains(words), "{stranger:?}: {error}");
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), stranger, "it is left alone");
+    }
+    // A copy is as good as the file, and zeros are what a crash may leave of a piece.
+    for rest in ["", "{\"id\":2}", "{\"id\0\0\0", "\0\0"] {
+        std::fs::write(&target, format!("{own}{rest}")).unwrap();
+        let staged = world.base().join("out/.kept");
+        let piece =
+            listed(&world).into_iter().find(|path| path.extension().is_some_and(|end| end == "staged")).unwrap();
+        std::fs::copy(&piece, &staged).unwrap();
+        world.commit(&mut *committer, 2, &second).unwrap();
+        assert_eq!(content(&world), ["{\"id\":1}\n{\"id\":2}\n"]);
+        std::fs::rename(&staged, &piece).unwrap();
+    }
+}
+
+#[test]
 fn output_that_is_nowhere_is_not_taken_for_committed() {
     for path in ["out/rows.jsonl", "out/rows-{part}.jsonl"] {
         let world = World::new();

@@ -18,6 +18,7 @@ use gristmill_types::{AttemptId, NodeId};
 
 use super::place::{Place, sync_names};
 use super::staging::{Append, Part, Staging};
+use super::target::{self, Stranger};
 use crate::sink::pending_bytes::in_words;
 
 /// Bytes that are copied at a time.
@@ -102,12 +103,11 @@ impl FileCommitter {
     /// A piece that is not staged any more stands in its target.
     fn reaches(&self, append: &Append) -> Result<(), PortError> {
         let target = self.directory.join(&append.target);
-        let shown = format!("`{}`", target.display());
         let end = append.offset + append.length;
         match is_there(target.metadata(), &target)? {
             Some(found) if found.len() >= end => Ok(()),
-            Some(found) => Err(cut_short(&shown, &format!("has {} bytes", found.len()), end)),
-            None if self.directory.is_dir() => Err(cut_short(&shown, "is gone", end)),
+            Some(found) => Err(Stranger::Short { bytes: found.len() }.told(&target, end)),
+            None if self.directory.is_dir() => Err(Stranger::Gone.told(&target, end)),
             None => Err(self.folder_gone()),
         }
     }
@@ -128,15 +128,10 @@ impl FileCommitter {
         let Some(mut piece) = is_there(File::open(&staged), &staged)? else { return self.reaches(append) };
         let found = piece.metadata().map_err(|error| in_words(&shown, &error))?;
         whole(&staged, found.len(), append.length)?;
-        let goes_on = File::options().write(true).open(&target).and_then(|file| Ok((file.metadata()?.len(), file)));
-        let file = match goes_on {
-            Ok((length, file)) if length >= append.offset => file,
-            Ok((length, _)) => return Err(cut_short(&shown, &format!("has {length} bytes"), append.offset)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(cut_short(&shown, "is gone", append.offset));
-            }
-            Err(error) => return Err(in_words(&shown, &error)),
-        };
+        let file = File::options().read(true).write(true).open(&target);
+        let file = is_there(file, &target)?.ok_or_else(|| Stranger::Gone.told(&target, append.offset))?;
+        let checked = target::check(&file, &piece, append).map_err(|error| in_words(&shown, &error))?;
+        checked.map_err(|stranger| stranger.told(&target, append.offset))?;
         fail::fail_point!("file-sink-before-append");
         copy(&mut piece, &file, append.offset).map_err(|error| in_words(&shown, &error))?;
         fail::fail_point!("file-sink-appended");
@@ -165,13 +160,6 @@ fn whole(staged: &Path, found: u64, length: u64) -> Result<(), PortError> {
          it held cannot be committed; restore the file from a backup",
         staged.display()
     )))
-}
-
-fn cut_short(target: &str, how: &str, offset: u64) -> PortError {
-    PortError::fatal(format!(
-        "{target} {how}, and the next output belongs behind its {offset} bytes: something else has moved or cut it while \
-         the job was writing; put it back, then restart the job"
-    ))
 }
 
 fn copy(from: &mut File, to: &File, mut offset: u64) -> std::io::Result<()> {

@@ -7,6 +7,7 @@
 mod place;
 mod lock;
 mod staging;
+mod target;
 mod staged_file;
 mod through;
 mod one;

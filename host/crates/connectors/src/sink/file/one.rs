@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::lock::Lock;
 use super::place::Place;
 use super::staged_file::StagedFile;
-use super::staging::{Append, Staging};
+use super::staging::{Append, Ending, Staging};
 use crate::format::encode::Encoder;
 use crate::sink::encodable::encode_what_can_be;
 use crate::sink::tally::Tally;
@@ -29,6 +29,9 @@ struct Position {
     taken: SinkSummary,
     /// The target's length when all that was staged is committed. `None`: nothing was staged yet.
     length: Option<u64>,
+    /// How it ends then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ending: Option<Ending>,
 }
 
 /// Opens the writer of a file; it goes on from its position if there is one.
@@ -55,6 +58,7 @@ pub(super) fn open(
         encoder,
         open: None,
         length: position.length,
+        ending: position.ending,
         staged: 0,
         tally: Tally::going_on(position.taken, true),
         lock,
@@ -73,6 +77,8 @@ struct OneFile {
     open: Option<StagedFile>,
     /// See [`Position::length`].
     length: Option<u64>,
+    /// See [`Position::ending`].
+    ending: Option<Ending>,
     /// How many pieces this writer has begun.
     staged: u64,
     tally: Tally,
@@ -126,12 +132,14 @@ impl Sink for OneFile {
             offset,
             length: file.length(),
             first,
+            behind: self.ending,
         };
+        self.ending = Some(file.ending());
         Ok(Some(Box::new(Piece { sink: self.sink.clone(), file, append })))
     }
 
     fn position(&self) -> Vec<u8> {
-        versioned::encode(&Position { taken: self.tally.summary(), length: self.length })
+        versioned::encode(&Position { taken: self.tally.summary(), length: self.length, ending: self.ending })
     }
 
     fn finish(&mut self) -> Result<Option<SinkSummary>, PortError> {
@@ -162,9 +170,13 @@ mod tests {
     #[test]
     fn golden_position() {
         let taken = SinkSummary { events: 2, bytes: 9, checksum: u64::MAX };
-        let position = Position { taken, length: Some(11) };
-        let golden = r#"{"version":1,"taken":{"events":2,"bytes":9,"checksum":18446744073709551615},"length":11}"#;
-        assert_eq!(String::from_utf8_lossy(&versioned::encode(&position)), golden);
-        assert_eq!(versioned::decode::<Position>(golden.as_bytes(), "it"), Ok(position));
+        let before = Position { taken, length: Some(11), ending: None };
+        let position = Position { ending: Some(Ending::of(b"abc")), ..before.clone() };
+        let start = r#"{"version":1,"taken":{"events":2,"bytes":9,"checksum":18446744073709551615},"length":11"#;
+        for (position, rest) in [(before, "}"), (position, r#","ending":{"bytes":3,"xxh3":8696274497037089104}}"#)] {
+            let golden = format!("{start}{rest}");
+            assert_eq!(String::from_utf8_lossy(&versioned::encode(&position)), golden);
+            assert_eq!(versioned::decode::<Position>(golden.as_bytes(), "it"), Ok(position));
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use gristmill_ports::PortError;
 
 use super::place::sync_names;
+use super::staging::Ending;
 use crate::sink::pending_bytes::{PendingBytes, in_words};
 
 /// A file that is removed again unless it was sealed.
@@ -16,6 +17,8 @@ pub(super) struct StagedFile {
     bytes: Option<PendingBytes<File>>,
     /// Of all bytes that went in, written yet or not.
     length: u64,
+    /// The last bytes that went in.
+    end: Vec<u8>,
     sealed: bool,
 }
 
@@ -30,7 +33,7 @@ impl StagedFile {
         let file = File::options().write(true).create_new(true).open(&path);
         let file = file.map_err(|error| in_words(&shown, &error))?;
         fail::fail_point!("file-sink-staged-created");
-        Ok(Self { name, path, bytes: Some(PendingBytes::new(file, shown)), length: 0, sealed: false })
+        Ok(Self { name, path, bytes: Some(PendingBytes::new(file, shown)), length: 0, end: Vec::new(), sealed: false })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -39,6 +42,11 @@ impl StagedFile {
 
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// How what went in ends.
+    pub(super) fn ending(&self) -> Ending {
+        Ending::of(&self.end)
     }
 
     /// Lets `add` append bytes.
@@ -53,6 +61,7 @@ impl StagedFile {
         let before = room.len();
         let added = add(room);
         self.length += (room.len() - before) as u64;
+        keep_last(&mut self.end, &room[before..]);
         Ok(added)
     }
 
@@ -91,11 +100,36 @@ impl StagedFile {
     }
 }
 
+/// Appends bytes, and keeps the last ones.
+fn keep_last(end: &mut Vec<u8>, bytes: &[u8]) {
+    let bytes = &bytes[bytes.len().saturating_sub(Ending::MOST)..];
+    end.drain(..(end.len() + bytes.len()).saturating_sub(Ending::MOST));
+    end.extend_from_slice(bytes);
+}
+
 impl Drop for StagedFile {
     fn drop(&mut self) {
         if !self.sealed {
             // No checkpoint can name it. If it cannot be removed, the next attempt tries again.
             std::fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bytes_are_kept_however_they_come() {
+        let all: Vec<u8> = (0..3 * Ending::MOST).map(|number| (number % 251) as u8).collect();
+        for step in [1, 7, Ending::MOST - 1, Ending::MOST, Ending::MOST + 1, all.len()] {
+            let (mut end, mut came) = (Vec::new(), 0);
+            for bytes in all.chunks(step) {
+                keep_last(&mut end, bytes);
+                came += bytes.len();
+                assert_eq!(end, all[came.saturating_sub(Ending::MOST)..came], "{step} at a time");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use gristmill_checkpoint::Committable;
 use gristmill_ports::PortError;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::sink::versioned;
 
@@ -26,6 +27,25 @@ pub(super) struct Append {
     pub(super) length: u64,
     /// The piece is the first of a run, and replaces what stands there.
     pub(super) first: bool,
+    /// How the target ends before the piece. `None`: it is the first, or a host staged it that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) behind: Option<Ending>,
+}
+
+/// The last bytes that one piece wrote into a file: by these the next one knows it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ending {
+    pub(super) bytes: u64,
+    xxh3: u64,
+}
+
+impl Ending {
+    /// Bytes that are looked at, at most.
+    pub(super) const MOST: usize = 4096;
+
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.len() as u64, xxh3: xxh3_64(bytes) }
+    }
 }
 
 /// One of many files.
@@ -68,7 +88,9 @@ mod tests {
             offset: 4096,
             length: 12,
             first: false,
+            behind: None,
         };
+        let behind = Append { behind: Some(Ending::of(b"abc")), ..append.clone() };
         let part = Part { staged: ".a.staged".to_owned(), target: "a".to_owned(), length: 7 };
         for (staging, golden) in [
             (
@@ -76,6 +98,14 @@ mod tests {
                 concat!(
                     r#"{"version":1,"kind":"append","staged":".out.jsonl.00000000000000ab-0-1.staged","#,
                     r#""target":"out.jsonl","offset":4096,"length":12,"first":false}"#
+                ),
+            ),
+            (
+                Staging::Append(behind),
+                concat!(
+                    r#"{"version":1,"kind":"append","staged":".out.jsonl.00000000000000ab-0-1.staged","#,
+                    r#""target":"out.jsonl","offset":4096,"length":12,"first":false,"#,
+                    r#""behind":{"bytes":3,"xxh3":8696274497037089104}}"#
                 ),
             ),
             (Staging::Part(part), r#"{"version":1,"kind":"part","staged":".a.staged","target":"a","length":7}"#),

@@ -182,7 +182,7 @@ impl HttpWriter {
         self.tries += 1;
         if self.tries >= self.most_tries {
             let message = format!("{} {reason}; gave up after {} tries, as `retry` says", self.shown, self.tries);
-            return PortError::fatal(message);
+            return PortError::given_up(message);
         }
         self.not_before = wait.map(|wait| Instant::now() + wait.min(LONGEST_WAIT));
         PortError::retry(format!("{} {reason}", self.shown))

@@ -159,7 +159,7 @@ fn tries_come_to_an_end() {
     let (url, _told) = serve(vec![BUSY, BUSY, BUSY]);
     let mut opened = open_to(&url, r#", "retry": 2"#).expect("good");
     opened.sink.write(&batch(0..1)).expect("taken");
-    for kind in [ErrorKind::Retry, ErrorKind::Retry, ErrorKind::Fatal] {
+    for kind in [ErrorKind::Retry, ErrorKind::Retry, ErrorKind::GivenUp] {
         let error = opened.sink.flush().expect_err("busy");
         assert_eq!(error.kind, kind, "{error}");
     }

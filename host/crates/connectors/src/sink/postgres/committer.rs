@@ -90,7 +90,7 @@ fn told(error: &PortError, load: &Load, committable: &Committable) -> PortError 
         committable.staged_for, error.message
     );
     match error.kind {
-        ErrorKind::Retry => PortError::retry(message),
+        ErrorKind::Retry | ErrorKind::GivenUp => PortError::retry(message),
         ErrorKind::Fatal => PortError::fatal(format!(
             "{message}; let the table take these rows, then restart the job: they are kept until then"
         )),
