@@ -111,6 +111,19 @@ impl Life {
         self.log.is_some()
     }
 
+    /// Whether it can be made less without telling anybody, batches up to this one having been handed over: it must
+    /// not be changed while it stands in the batch being gathered, where it is at most once.
+    pub(crate) fn can_shrink(self, handed_over: Batch) -> bool {
+        self.log.is_some() || self.at == IN_NO_BATCH || Batch(self.at) <= handed_over
+    }
+
+    /// It was made less: what the cold store has of it is not what it is, which nobody else need be told.
+    pub(crate) fn shrunk(&mut self) {
+        if self.log.is_none() {
+            self.at = IN_NO_BATCH;
+        }
+    }
+
     /// Whether a snapshot has it, or the cold store may, so that its deletion must be told.
     pub(crate) fn is_known_elsewhere(self) -> bool {
         self.captured || self.cold
@@ -199,6 +212,11 @@ impl<U: Clone, S> Changes<U, S> {
         life.log = None;
         self.active.swap_remove(at as usize);
         self.active.get(at as usize).map(|moved| (moved.entry.clone(), LogPlace(at)))
+    }
+
+    /// Whether the frozen generation still needs what an entry is now.
+    pub(crate) fn is_frozen(&self, life: Life) -> bool {
+        life.log.is_some_and(|side| side != self.active_side)
     }
 
     /// Bytes of both logs.

@@ -4,6 +4,8 @@
 //! batches, and forgotten when the store has taken it in. The store is a part of memory, no more: what stands there
 //! was drained into a checkpoint before, and an attempt begins with an empty one.
 
+use std::path::Path;
+
 use gristmill_ports::state::{StateError, StateTime};
 use gristmill_types::StateIndex;
 
@@ -16,13 +18,31 @@ pub(crate) type Name<'n> = (&'n [u8], Option<&'n [u8]>);
 /// An entry of a map: its name, and what is stored.
 pub(crate) type ColdEntry = (Vec<u8>, Vec<u8>);
 
+/// What the tables may take, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// Below this nothing has to leave.
+    pub(crate) comfortable: usize,
+    /// Above this a commit waits until there is room.
+    pub(crate) most: usize,
+    /// What is handed over at a time.
+    pub(crate) batch: usize,
+}
+
+impl Budget {
+    /// The tables take at most so many bytes.
+    pub(crate) fn of(most: usize) -> Self {
+        Self { comfortable: most - most / 8, most, batch: (most / 32).clamp(1 << 12, 16 << 20) }
+    }
+}
+
 /// A store for what memory does not hold.
 ///
 /// # Errors
 /// Every function that fails: [`StateError::Backend`]; the state is then lost to this attempt.
 pub(crate) trait Cold: Send {
-    /// Bytes that the tables may take.
-    fn budget(&self) -> usize;
+    /// What the tables may take.
+    fn budget(&self) -> Budget;
 
     /// Whether nothing was ever handed over, so that nothing need be looked up.
     fn is_empty(&self) -> bool;
@@ -46,6 +66,9 @@ pub(crate) trait Cold: Send {
 
     /// What time it is: what has expired need not be kept.
     fn set_time(&mut self, time: StateTime);
+
+    /// A folder of this store's own, for files that are under way.
+    fn scratch(&self) -> Option<&Path>;
 }
 
 /// The cold store of a backend that holds everything in memory. All that asks for it is compiled away.
@@ -54,8 +77,8 @@ pub struct Nothing;
 
 impl Cold for Nothing {
     #[inline(always)]
-    fn budget(&self) -> usize {
-        usize::MAX
+    fn budget(&self) -> Budget {
+        Budget::of(usize::MAX)
     }
 
     #[inline(always)]
@@ -85,4 +108,8 @@ impl Cold for Nothing {
     }
 
     fn set_time(&mut self, _: StateTime) {}
+
+    fn scratch(&self) -> Option<&Path> {
+        None
+    }
 }

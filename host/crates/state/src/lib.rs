@@ -20,6 +20,8 @@ mod cold;
 mod hot;
 mod priority;
 mod rocksdb;
+#[cfg(test)]
+mod conformance;
 
 pub use cold::Nothing;
 pub use file::Merger;

@@ -277,17 +277,23 @@ impl ListTable {
 
     /// Drops the items at the front whose time is over, if they are at least half of the list: what is left has to be
     /// moved. A list of which nothing is left is emptied.
-    pub(super) fn sweep(&mut self, key: KeyId, keys: &mut Directory) {
-        let Some(Cell { items, first, .. }) = self.items(key) else { return };
+    ///
+    /// What the frozen generation has to tell stays: its time may be behind, as event time is after a restore.
+    pub(super) fn sweep(&mut self, key: KeyId, handed_over: Batch, keys: &mut Directory) {
+        let Some(Cell { items, first, life, prefix, .. }) = self.items(key) else { return };
         let expired = (0..items.len()).take_while(|&item| self.expiry.has_expired(items.bytes_of(item))).count();
         if expired == items.len() {
             self.clear(key, keys);
-        } else if 2 * expired >= items.len() {
+            return;
+        }
+        let can_shrink = prefix.is_none() && !self.changes.is_frozen(*life) && life.can_shrink(handed_over);
+        if can_shrink && 2 * expired >= items.len() {
             let rows: Vec<u32> = (expired as u32..items.len() as u32).collect();
             let (left, first) = (items.gather(&rows), first + expired as u64);
             let cell = &mut self.cells[key.at()];
             self.bytes -= value_bytes(&cell.items, self.expiry) - value_bytes(&left, self.expiry);
             (cell.items, cell.first) = (left, first);
+            cell.life.shrunk();
         }
     }
 

@@ -287,20 +287,26 @@ impl MapTable {
         let Some(map) = self.maps.get(owner.at()).filter(|map| !map.cells.is_empty()) else { return };
         let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
         let names: Vec<InlineBytes> = map.cells.keys().cloned().collect();
-        let mut any_known = false;
+        let (mut any_known, mut any_cold) = (false, false);
         for name in names {
-            any_known |= self.drop_cell(owner, &name, keys);
+            let life = self.drop_cell(owner, &name, keys);
+            any_known |= life.is_known_elsewhere();
+            any_cold |= life.voids_cold();
         }
         let emptied = &mut self.maps[owner.at()].emptied;
+        if any_cold {
+            // Even if the cold store has nothing yet: entries may stand in the batch being gathered.
+            emptied.void_cold();
+        }
         if any_known && self.changes.touch(emptied, || Changed { owner, entry: None }, || None).is_some() {
             keys.hold(owner);
         }
         self.account(owner, was_occupied, had_entries, keys);
     }
 
-    /// Forgets an entry, and what the active generation would tell of it; the frozen one keeps what it needs. Says
-    /// whether it must be told that the entry is gone.
-    fn drop_cell(&mut self, owner: KeyId, key: &[u8], keys: &mut Directory) -> bool {
+    /// Forgets an entry, and what the active generation would tell of it; the frozen one keeps what it needs. Gives the
+    /// life that it had.
+    fn drop_cell(&mut self, owner: KeyId, key: &[u8], keys: &mut Directory) -> Life {
         let Map { cells, present, .. } = &mut self.maps[owner.at()];
         let Cell { stored, life } = cells.get_mut(key).expect("the name of a cell");
         let was_present = life.present;
@@ -312,12 +318,12 @@ impl MapTable {
             *present -= 1;
             self.bytes -= (key.len() + stored.len() - self.expiry.stamp_bytes()) as u64;
         }
-        let is_known_elsewhere = life.is_known_elsewhere();
+        let lived = *life;
         let moved = self.changes.retract(life);
         cells.remove(key);
         self.cells -= 1;
         self.tell_moved(moved);
-        is_known_elsewhere
+        lived
     }
 
     /// Sets an entry that a snapshot has, in place of none.

@@ -128,7 +128,9 @@ impl<C: Cold> Backend<C> {
         for _ in 0..(1 + rows / ROWS_PER_SWEPT_KEY).min(self.keys.end()) {
             self.swept = (self.swept + 1) % self.keys.end();
             let key = KeyId(self.swept as u32);
-            self.states.iter_mut().for_each(|state| state.table.sweep(key, SWEPT_ENTRIES, &mut self.keys));
+            let handed_over = self.residency.handed_over();
+            let sweep = |state: &mut State| state.table.sweep(key, SWEPT_ENTRIES, handed_over, &mut self.keys);
+            self.states.iter_mut().for_each(sweep);
         }
     }
 

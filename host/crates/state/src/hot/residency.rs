@@ -18,7 +18,7 @@ use super::table::Table;
 use super::{Backend, State};
 use crate::call::{KeyId, Place};
 use crate::changes::{Batch, Log};
-use crate::cold::{Cold, Name};
+use crate::cold::{Budget, Cold, Name};
 use crate::directory::KEY_BYTES;
 use crate::gathered::Gathered;
 use crate::write_set::{Write, WriteKind};
@@ -46,6 +46,13 @@ pub(super) struct Residency {
     /// Batches that were handed over, with their keys.
     under_way: VecDeque<(Batch, Vec<KeyId>)>,
     handed_over: u32,
+}
+
+impl Residency {
+    /// The newest batch that was handed over.
+    pub(super) fn handed_over(&self) -> Batch {
+        Batch(self.handed_over)
+    }
 }
 
 #[expect(private_bounds, reason = "which cold stores there are is this crate's own affair")]
@@ -151,25 +158,24 @@ impl<C: Cold> Backend<C> {
             self.hand_over()?;
         }
         let budget = self.cold.budget();
-        let comfortable = budget - budget / 8;
-        if self.resident_bytes() <= comfortable && self.residency.under_way.is_empty() {
+        if self.resident_bytes() <= budget.comfortable && self.residency.under_way.is_empty() {
             return Ok(());
         }
         let steps = STEPS_PER_ROW * (rows + 64);
         let taken_in = self.cold.taken_in(false)?;
         self.forget_taken_in(taken_in, steps);
-        if self.resident_bytes() > comfortable && self.residency.under_way.len() < BATCHES_UNDER_WAY {
-            self.look_round(steps, false)?;
+        if self.resident_bytes() > budget.comfortable && self.residency.under_way.len() < BATCHES_UNDER_WAY {
+            self.look_round(steps, false, budget)?;
         }
-        while self.resident_bytes() > budget && self.make_room_now()? {}
+        while self.resident_bytes() > budget.most && self.make_room_now(budget)? {}
         self.keys.forget_unheld();
         Ok(())
     }
 
     /// Looks at all keys, and waits until what can go is gone. False if nothing went.
-    fn make_room_now(&mut self) -> Result<bool, StateError> {
+    fn make_room_now(&mut self, budget: Budget) -> Result<bool, StateError> {
         let before = self.resident_bytes();
-        self.look_round(self.keys.end(), true)?;
+        self.look_round(self.keys.end(), true, budget)?;
         self.hand_over()?;
         if self.residency.under_way.is_empty() {
             // All that is left changed since the last freeze.
@@ -182,8 +188,7 @@ impl<C: Cold> Backend<C> {
     }
 
     /// Moves the hand over some keys. `all`: those that were used too.
-    fn look_round(&mut self, steps: usize, all: bool) -> Result<(), StateError> {
-        let batch_bytes = (self.cold.budget() / 32).clamp(1 << 12, 16 << 20);
+    fn look_round(&mut self, steps: usize, all: bool, budget: Budget) -> Result<(), StateError> {
         let taken_in = self.cold.taken_in(false)?;
         for _ in 0..steps.min(self.keys.end()) {
             self.residency.hand = (self.residency.hand + 1) % self.keys.end();
@@ -192,7 +197,7 @@ impl<C: Cold> Backend<C> {
                 continue;
             }
             self.evict(key, taken_in);
-            if self.residency.gathering.bytes() >= batch_bytes {
+            if self.residency.gathering.bytes() >= budget.batch {
                 self.hand_over()?;
                 if self.residency.under_way.len() >= BATCHES_UNDER_WAY {
                     break;

@@ -53,11 +53,12 @@ impl Table {
         }
     }
 
-    /// Deletes what one key has here and whose time is over; of a map at most `max` entries.
-    pub(super) fn sweep(&mut self, key: KeyId, max: usize, keys: &mut Directory) {
+    /// Deletes what one key has here and whose time is over; of a map at most `max` entries. Batches up to `handed_over`
+    /// are closed.
+    pub(super) fn sweep(&mut self, key: KeyId, max: usize, handed_over: Batch, keys: &mut Directory) {
         match self {
             Self::Value(table) => table.sweep(key, keys),
-            Self::List(table) => table.sweep(key, keys),
+            Self::List(table) => table.sweep(key, handed_over, keys),
             Self::Map(table) => table.sweep(key, max, keys),
             Self::Unaddressable(_) => {}
         }

@@ -20,7 +20,7 @@ use gristmill_types::{Descriptor, KeyGroup, KeyGroupRange, MaxParallelism, State
 use self::clock::{Clock, Expired};
 use self::intake::Intake;
 use crate::changes::Batch;
-use crate::cold::{Cold, ColdEntry, Name};
+use crate::cold::{Budget, Cold, ColdEntry, Name};
 use crate::frozen::WriterStates;
 use crate::gathered::Gathered;
 use crate::hot::Backend;
@@ -41,7 +41,7 @@ pub struct LocalDatabase {
     db: Arc<DB>,
     clock: Arc<Clock>,
     max: MaxParallelism,
-    budget: usize,
+    budget: Budget,
     is_empty: bool,
     /// Last: removed when nobody uses it any more.
     folder: Folder,
@@ -96,7 +96,7 @@ impl LocalDatabase {
         let db = Arc::new(DB::open_cf_descriptors(&options, database, [entries])?);
         let written = WriterStates::as_stored(&descriptor.states, max);
         let intake = Intake::start(Arc::clone(&db), options, incoming, written)?;
-        let budget = memory_bytes - cache_bytes;
+        let budget = Budget::of(memory_bytes - cache_bytes);
         Ok(Self { intake, db, clock, max, budget, is_empty: true, folder })
     }
 
@@ -110,7 +110,7 @@ impl LocalDatabase {
 }
 
 impl Cold for LocalDatabase {
-    fn budget(&self) -> usize {
+    fn budget(&self) -> Budget {
         self.budget
     }
 
@@ -156,6 +156,10 @@ impl Cold for LocalDatabase {
 
     fn set_time(&mut self, time: StateTime) {
         self.clock.set(time);
+    }
+
+    fn scratch(&self) -> Option<&Path> {
+        Some(&self.folder.0)
     }
 }
 

@@ -5,8 +5,8 @@ use gristmill_ports::state::RestoredState;
 use gristmill_types::descriptor::StateKind;
 use gristmill_types::{KeyGroupRange, MaxParallelism, StateIndex, key_hash};
 
-use crate::Open;
-use crate::fixture::*;
+use crate::conformance::Open;
+use crate::conformance::fixture::*;
 
 /// A history with a value under each of these keys, in two files.
 fn stored(open: Open, keys: &[String]) -> History {

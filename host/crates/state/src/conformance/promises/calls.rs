@@ -2,8 +2,8 @@
 
 use gristmill_ports::state::{StateError, StateSize};
 
-use crate::Open;
-use crate::fixture::*;
+use crate::conformance::Open;
+use crate::conformance::fixture::*;
 
 // Rule 20.
 pub(crate) fn a_call_sees_its_own_writes(open: Open) {

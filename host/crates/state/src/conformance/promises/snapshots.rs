@@ -3,8 +3,8 @@
 use gristmill_ports::state::StateSize;
 use gristmill_types::CheckpointId;
 
-use crate::Open;
-use crate::fixture::*;
+use crate::conformance::Open;
+use crate::conformance::fixture::*;
 
 pub(crate) fn freezing_cuts_between_before_and_after(open: Open) {
     let (mut backend, mut history) = (open(&descriptor()), History::new());

@@ -2,8 +2,8 @@
 
 use gristmill_types::Column;
 
-use crate::Open;
-use crate::fixture::*;
+use crate::conformance::Open;
+use crate::conformance::fixture::*;
 
 pub(crate) fn rows_of_one_key_share_a_slot(open: Open) {
     let mut backend = open(&descriptor());

@@ -3,8 +3,8 @@
 use gristmill_ports::state::StateError;
 use gristmill_types::{Column, StateIndex};
 
-use crate::Open;
-use crate::fixture::*;
+use crate::conformance::Open;
+use crate::conformance::fixture::*;
 
 pub(crate) fn broken_contracts_are_named(open: Open) {
     let mut backend = open(&descriptor());

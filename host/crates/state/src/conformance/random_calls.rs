@@ -1,17 +1,20 @@
 //! A backend and the model go through the same random calls, freezes, restores and merges, and must never differ.
 //!
 //! For the freeze the property is: the files stored so far, restored, are the model as it was at the freeze, whatever
-//! was written between the freeze and the last slice, and however neighbours were merged meanwhile.
+//! was written, and expired, between the freeze and the last slice, and however neighbours were merged meanwhile. A
+//! restore goes back to the time of the freeze, as event time does.
 
 use gristmill_ports::StateBackend;
 use gristmill_ports::state::{Drained, WriteMark};
-use gristmill_types::{CheckpointId, Column, EventBatch};
+use gristmill_types::descriptor::ClockKind;
+use gristmill_types::{CheckpointId, Column, Descriptor, EventBatch};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::Open;
-use crate::fixture::*;
-use crate::model::Model;
+use crate::conformance::Open;
+use crate::conformance::fixture::*;
+use crate::conformance::model::Model;
+use crate::conformance::moody;
 
 /// Short, so that keys and entries meet often; some longer than what lies inline.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -65,6 +68,8 @@ enum Step {
         hashed: bool,
         accesses: Vec<Access>,
         commit: bool,
+        /// Milliseconds since the last call.
+        later: i64,
     },
     Freeze,
     Drain(usize),
@@ -77,9 +82,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let keys = prop::collection::vec(bytes(), 1..6);
     let accesses = prop::collection::vec(access(), 0..8);
-    let call = (keys, any::<bool>(), accesses, prop::bool::weighted(0.8));
+    let call = (keys, any::<bool>(), accesses, prop::bool::weighted(0.8), 0..4_i64);
+    let call =
+        call.prop_map(|(keys, hashed, accesses, commit, later)| Step::Call { keys, hashed, accesses, commit, later });
     prop_oneof![
-        6 => call.prop_map(|(keys, hashed, accesses, commit)| Step::Call { keys, hashed, accesses, commit }),
+        6 => call,
         1 => Just(Step::Freeze),
         2 => (1..4_usize).prop_map(Step::Drain),
         1 => Just(Step::Restore),
@@ -88,11 +95,14 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 pub(crate) fn random_calls_do_what_the_model_does(open: Open, cases: u32, sizes_are_exact: bool) {
-    let steps = prop::collection::vec(step(), 1..40);
+    let steps = prop::collection::vec(step(), 1..60);
+    let ttl = prop_oneof![Just(None), (1..30_u64).prop_map(Some)];
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
-        .run(&steps, |steps| {
-            let mut run = Run::new(open, sizes_are_exact);
+        .run(&(steps, ttl, any::<u64>()), |(steps, ttl, mood)| {
+            moody::seed(mood);
+            // With a time to live, sizes count what is not swept yet.
+            let mut run = Run::new(open, ttl, sizes_are_exact && ttl.is_none());
             steps.iter().for_each(|step| run.step(step));
             run.end();
             Ok(())
@@ -102,6 +112,8 @@ pub(crate) fn random_calls_do_what_the_model_does(open: Open, cases: u32, sizes_
 
 struct Run {
     open: Open,
+    descriptor: Descriptor,
+    ttl: Option<i64>,
     sizes_are_exact: bool,
     backend: Box<dyn StateBackend>,
     model: Model,
@@ -113,10 +125,11 @@ struct Run {
 }
 
 impl Run {
-    fn new(open: Open, sizes_are_exact: bool) -> Self {
-        let (backend, history) = (open(&descriptor()), History::new());
+    fn new(open: Open, ttl: Option<u64>, sizes_are_exact: bool) -> Self {
+        let (descriptor, ttl) = (living(ttl, ClockKind::EventTime), ttl.map(|ttl| ttl as i64));
+        let (backend, history) = (open(&descriptor), History::new());
         let (model, stored) = (Model::default(), Model::default());
-        Self { open, sizes_are_exact, backend, model, history, stored, frozen: None }
+        Self { open, descriptor, ttl, sizes_are_exact, backend, model, history, stored, frozen: None }
     }
 
     fn compare_sizes(&self) {
@@ -127,7 +140,10 @@ impl Run {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Call { keys, hashed, accesses, commit } => self.call(keys, *hashed, accesses, *commit),
+            Step::Call { keys, hashed, accesses, commit, later } => {
+                self.model.set_time(self.model.now() + later, self.ttl);
+                self.call(keys, *hashed, accesses, *commit);
+            }
             Step::Freeze => self.freeze(),
             Step::Drain(max) => self.drain(*max),
             Step::Restore => self.restore(),
@@ -139,7 +155,7 @@ impl Run {
     fn call(&mut self, keys: &[Vec<u8>], hashed: bool, accesses: &[Access], commit: bool) {
         let mut events = EventBatch::default();
         keys.iter().for_each(|key| events.push(0, Some(key), None));
-        self.backend.begin(&if hashed { events.hashed() } else { events }, NOW);
+        self.backend.begin(&if hashed { events.hashed() } else { events }, at(self.model.now()));
         let mut call = Call { keys, backend: &mut *self.backend, model: self.model.clone(), marks: Vec::new() };
         accesses.iter().for_each(|access| call.access(access));
         let after = call.model;
@@ -172,7 +188,8 @@ impl Run {
     }
 
     fn restore(&mut self) {
-        self.backend = self.history.restored(self.open);
+        let (states, then) = (&self.descriptor, at(self.stored.now()));
+        self.backend = self.history.restored_as(self.open, states, states, then).unwrap();
         self.model = self.stored.clone();
         self.frozen = None;
         self.compare();
@@ -182,15 +199,13 @@ impl Run {
         let files = self.history.files.len();
         if files >= 2 {
             let start = start % (files - 1);
-            self.history.merge(start..(start + width).min(files), &descriptor(), NOW);
+            self.history.merge(start..(start + width).min(files), &self.descriptor, at(self.stored.now()));
         }
     }
 
     /// Reads everything.
     fn compare(&mut self) {
-        let model = &self.model;
-        let keys = model.values.keys().chain(model.lists.keys()).chain(model.maps.keys());
-        let keys: Vec<Vec<u8>> = keys.cloned().collect();
+        let keys: Vec<Vec<u8>> = self.model.keys().cloned().collect();
         if !keys.is_empty() {
             let rows: Vec<usize> = (0..keys.len()).collect();
             let scans = rows.iter().flat_map(|&row| [Access::ScanList(row, 9), Access::ScanMap(row, Vec::new(), 9)]);
@@ -256,8 +271,8 @@ impl Call<'_> {
             Access::Get(rows) => {
                 let read = self.backend.get(VALUE, &self.rows(rows.iter().copied())).unwrap();
                 for (&row, &slot) in rows.iter().zip(&read.slots) {
-                    let expected = self.model.values.get(&self.key(row)).map(Vec::as_slice);
-                    assert_eq!(read.values.get(slot as usize), expected);
+                    let key = self.key(row);
+                    assert_eq!(read.values.get(slot as usize), self.model.value(&key));
                 }
             }
             Access::ScanList(row, max) => {
@@ -270,8 +285,8 @@ impl Call<'_> {
                 let names: Column = entries.iter().map(|(_, name)| Some(name.as_slice())).collect();
                 let got = self.backend.map_get(MAP, &rows, &names).unwrap();
                 for (at, (row, name)) in entries.iter().enumerate() {
-                    let expected = self.model.maps.get(&self.key(*row)).and_then(|map| map.get(name));
-                    assert_eq!(got.get(at), expected.map(Vec::as_slice));
+                    let key = self.key(*row);
+                    assert_eq!(got.get(at), self.model.entry(&key, name));
                 }
             }
             Access::ScanMap(row, prefix, max) => {
@@ -307,7 +322,7 @@ impl Call<'_> {
                 self.backend.list_clear(LIST, &self.rows(rows.iter().copied())).unwrap();
                 for &row in rows {
                     let key = self.key(row);
-                    self.model.lists.remove(&key);
+                    self.model.clear_list(&key);
                 }
             }
             Access::MapPut(writes) => {
@@ -324,7 +339,7 @@ impl Call<'_> {
                 self.backend.map_clear(MAP, &self.rows(rows.iter().copied())).unwrap();
                 for &row in rows {
                     let key = self.key(row);
-                    self.model.maps.remove(&key);
+                    self.model.clear_map(&key);
                 }
             }
             other => panic!("{other:?} is no write"),

@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::file::Merger;
 use gristmill_checkpoint::{FileHash, FileRef, StateFile};
 use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::state::{Drained, FrozenState, RestoredState, ScanPage, StateMerger, StateTime};
 use gristmill_ports::{FileStore, PortError, StateBackend};
-use gristmill_state::Merger;
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
 use gristmill_types::{AttemptId, CheckpointId, Column, Descriptor, EventBatch, KeyGroupRange, StateIndex};
 use tempfile::TempDir;
 
-use crate::Open;
+use crate::conformance::Open;
 
 pub(crate) const ALL_GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
 pub(crate) const NOW: StateTime = at(0);
@@ -37,6 +37,16 @@ pub(crate) fn descriptor() -> Descriptor {
     };
     let kinds = [("count", StateKind::Value), ("seen", StateKind::AppendList), ("sums", StateKind::OrderedMap)];
     Descriptor { states: kinds.into_iter().map(state).collect(), ..Descriptor::default() }
+}
+
+/// The states of the fixture, living for so long by this clock.
+pub(crate) fn living(ttl_ms: Option<u64>, clock: ClockKind) -> Descriptor {
+    let mut descriptor = descriptor();
+    for state in &mut descriptor.states {
+        state.ttl_ms = ttl_ms;
+        state.ttl_clock = clock;
+    }
+    descriptor
 }
 
 /// A batch with these keys.

@@ -2,21 +2,11 @@
 
 use gristmill_ports::StateBackend;
 use gristmill_ports::state::{StateSize, StateTime};
-use gristmill_types::Descriptor;
+use gristmill_types::CheckpointId;
 use gristmill_types::descriptor::ClockKind;
 
-use crate::Open;
-use crate::fixture::*;
-
-/// The states of the fixture, living for so long by this clock.
-fn living(ttl_ms: Option<u64>, clock: ClockKind) -> Descriptor {
-    let mut descriptor = descriptor();
-    for state in &mut descriptor.states {
-        state.ttl_ms = ttl_ms;
-        state.ttl_clock = clock;
-    }
-    descriptor
-}
+use crate::conformance::Open;
+use crate::conformance::fixture::*;
 
 const CLOCKS: [ClockKind; 2] = [ClockKind::EventTime, ClockKind::ProcessingTime];
 
@@ -129,4 +119,23 @@ pub(crate) fn merging_drops_what_has_expired_and_lets_nothing_older_rise(open: O
     history.merge(1..3, &bounded, at(12));
     let mut restored = history.restored_as(open, &unbounded, &unbounded, at(12)).unwrap();
     assert_eq!(read(&mut *restored, "a", at(12)), all("", "old", ""), "the deletions hide the oldest file");
+}
+
+/// A checkpoint whose event time is behind: what expired since its cut is still alive there.
+pub(crate) fn a_frozen_list_keeps_what_expires_after_the_freeze(open: Open) {
+    let states = living(Some(10), ClockKind::EventTime);
+    let (mut backend, mut history) = (open(&states), History::new());
+    for (item, time) in [("x", 100), ("y", 108)] {
+        backend.begin(&keyed(&["k"]), at(time));
+        backend.list_append(LIST, &[0], &texts(&[item])).unwrap();
+        backend.commit().unwrap();
+    }
+    assert!(backend.freeze(CheckpointId(1)));
+    for _ in 0..4 {
+        backend.begin(&keyed(&["other"]), at(112));
+        backend.commit().unwrap();
+    }
+    history.store(&mut *drain(&mut *backend, 100));
+    let mut restored = history.restored_as(open, &states, &states, at(108)).unwrap();
+    assert_eq!(read(&mut *restored, "k", at(108)).1, "xy");
 }
