@@ -15,10 +15,12 @@ mod changes;
 mod file;
 mod expiry;
 mod gathered;
+mod priority;
+mod ordered;
+mod ahead;
 mod frozen;
 mod cold;
 mod hot;
-mod priority;
 mod rocksdb;
 #[cfg(test)]
 mod conformance;

@@ -156,6 +156,42 @@ fn memory_stays_within_the_budget_though_the_state_does_not() {
     assert!(now < bound, "{now} bytes are resident after a restore, of at most {bound}");
 }
 
+/// Without checkpoints everything that was ever written is a change; memory must not follow the number of writes.
+#[test]
+fn memory_stays_within_the_budget_though_nothing_is_frozen() {
+    let (dir, folder) =
+        (tempfile::tempdir().unwrap(), Folder { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) });
+    let bound = resident() + BUDGET + BESIDE_THE_BUDGET;
+    let mut backend = open(&dir.path().join("first"));
+    const KEYS: u64 = 100_000;
+    const ROUNDS: u64 = 12;
+    let rows: Vec<u32> = (0..ROWS as u32).collect();
+    for round in 0..ROUNDS {
+        for first in (0..KEYS).step_by(ROWS as usize) {
+            backend.begin(&batch(first..first + ROWS), NOW);
+            let values: Vec<Vec<u8>> = (first..first + ROWS).map(|key| value(key, round)).collect();
+            backend.put(VALUE, &rows, &values.iter().map(|value| Some(value.as_slice())).collect()).unwrap();
+            backend.commit().unwrap();
+        }
+        let now = resident();
+        assert!(now < bound, "{now} bytes are resident in round {round}, of at most {bound}");
+    }
+    let files = checkpoint(&mut backend, &folder);
+    let told: u64 = files.iter().map(|file| file.entries).sum();
+    assert!(told < KEYS * ROUNDS / 2, "{told} entries tell of {KEYS} keys: what is drained ahead is merged");
+    let mut restored = open(&dir.path().join("second"));
+    let states = descriptor().states;
+    restored.restore(&RestoredState { states: &states, files: &files, groups: GROUPS, time: NOW }, &folder).unwrap();
+    backend.begin(&batch(0..ROWS), NOW);
+    restored.begin(&batch(0..ROWS), NOW);
+    for backend in [&mut backend, &mut restored] {
+        let read = backend.get(VALUE, &rows).unwrap();
+        for (&slot, key) in read.slots.iter().zip(0..) {
+            assert_eq!(read.values.get(slot as usize), Some(value(key, ROUNDS - 1).as_slice()), "key {key}");
+        }
+    }
+}
+
 #[test]
 fn a_map_larger_than_memory_is_scanned_in_pages() {
     let (dir, folder) =

@@ -20,9 +20,9 @@ use crate::cold::{Budget, Cold, ColdEntry, Name};
 use crate::conformance::fixture::ALL_GROUPS;
 use crate::expiry::Expiry;
 use crate::file::{Change, Entry};
-use crate::frozen::{Ordered, WriterStates};
 use crate::gathered::Gathered;
 use crate::hot::Backend;
+use crate::ordered::{Ordered, WriterStates};
 
 thread_local! {
     static DICE: Cell<u64> = const { Cell::new(1) };
@@ -77,7 +77,7 @@ impl Moody {
     fn take_one_in(&mut self) {
         let Some(batch) = self.incoming.pop_front() else { return };
         self.taken_in += 1;
-        let ordered = Ordered { gathered: &batch, written: &self.written };
+        let ordered = Ordered { gathered: &batch, states: &self.written };
         let mut changes: Vec<(Place, Option<Vec<u8>>)> = Vec::new();
         let mut last = None;
         let taken: Result<(), ()> = ordered.each(|Entry { state, group, key, change, .. }| {

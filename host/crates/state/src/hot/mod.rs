@@ -21,12 +21,14 @@ use gristmill_types::{CheckpointId, Column, Descriptor, EventBatch, KeyGroupRang
 use self::read::{MapOf, Slots, View};
 use self::residency::Residency;
 use self::table::Table;
+use crate::ahead::Ahead;
 use crate::call::{Call, KeyId};
 use crate::changes::Log;
 use crate::cold::{Cold, Nothing};
 use crate::directory::Directory;
-use crate::frozen::{Generation, WriterStates};
+use crate::frozen::Generation;
 use crate::gathered::Gathered;
+use crate::ordered::WriterStates;
 use crate::overlay::Overlay;
 use crate::page::{MAX_READ_BYTES, first_item};
 use crate::write_set::{Write, WriteKind, WriteSet};
@@ -48,10 +50,10 @@ pub struct Backend<C> {
     max_read: usize,
     written: Arc<WriterStates>,
     groups: KeyGroupRange,
-    /// The frozen generation, as far as it is gathered; the last part is the one being filled.
-    frozen: Option<Vec<Gathered>>,
-    /// Parts of the generation to be frozen next.
-    early: Vec<Gathered>,
+    /// The frozen generation, as far as it is gathered: what was drained ahead of the freeze, and what since.
+    frozen: Option<(Ahead, Gathered)>,
+    /// What is drained of the generation to be frozen next.
+    ahead: Ahead,
     cold: C,
     residency: Residency,
     /// Whether anything expires here.
@@ -111,7 +113,7 @@ impl<C: Cold> Backend<C> {
             written: WriterStates::new(&descriptor.states, max),
             groups,
             frozen: None,
-            early: Vec::new(),
+            ahead: Ahead::default(),
             cold,
             residency: Residency::default(),
             expires: descriptor.states.iter().any(|spec| spec.ttl_ms.is_some()),
@@ -347,26 +349,23 @@ impl<C: Cold> StateBackend for Backend<C> {
         }
         self.states.iter_mut().for_each(|state| state.table.freeze());
         self.residency.froze = true;
-        let mut parts = std::mem::take(&mut self.early);
-        parts.push(Gathered::default());
-        self.frozen = Some(parts);
+        self.frozen = Some((std::mem::take(&mut self.ahead), Gathered::default()));
         true
     }
 
     fn drain_frozen(&mut self, max_entries: usize) -> Drained {
-        let mut parts = self.frozen.take().expect("a generation was frozen");
-        let part = parts.last_mut().expect("a frozen generation has a part to be filled");
+        let (ahead, mut part) = self.frozen.take().expect("a generation was frozen");
         let until = part.changes() + max_entries.max(1);
         for (index, state) in self.states.iter_mut().enumerate() {
-            state.table.drain(Log::Frozen, StateIndex(index as u32), until, &mut self.keys, part);
+            state.table.drain(Log::Frozen, StateIndex(index as u32), until, &mut self.keys, &mut part);
         }
         if !self.call.is_open() {
             self.keys.forget_unheld();
         }
         if self.states.iter().all(|state| state.table.is_drained()) {
-            return Drained::All(Box::new(Generation { parts, written: Arc::clone(&self.written) }));
+            return Drained::All(Box::new(Generation::new(ahead, part, Arc::clone(&self.written))));
         }
-        self.frozen = Some(parts);
+        self.frozen = Some((ahead, part));
         Drained::More
     }
 

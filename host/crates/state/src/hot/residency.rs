@@ -4,7 +4,7 @@
 //! To make room, a hand goes round over all keys (a clock): a key that a call had since the last round gets another
 //! round; of the others, what is clean is gathered into a batch and handed over, and forgotten when the batch is taken
 //! in and it did not change meanwhile. What changed since the last freeze cannot go. If there is nothing else left, the
-//! changes themselves are drained ahead of the freeze, which packs them, and what they changed becomes clean.
+//! changes themselves are drained ahead of the freeze, into files at last, and what they changed becomes clean.
 //!
 //! Each commit does a part that is proportional to its rows. Only if the tables take more than the budget all the same
 //! does it wait for the cold store: a backend that cannot keep up slows its task down, and does not grow.
@@ -27,7 +27,7 @@ use crate::write_set::{Write, WriteKind};
 const STEPS_PER_ROW: usize = 4;
 
 /// Changes that are drained ahead of the freeze at a time.
-const EARLY_CHANGES: usize = 4096;
+const CHANGES_AHEAD: usize = 4096;
 
 /// Batches under way beside the one being gathered.
 const BATCHES_UNDER_WAY: usize = 2;
@@ -43,12 +43,25 @@ pub(super) struct Residency {
     pub(super) froze: bool,
     /// The keys of what is gathered.
     leaving: Vec<KeyId>,
-    /// Batches that were handed over, with their keys.
-    under_way: VecDeque<(Batch, Vec<KeyId>)>,
+    /// Batches that were handed over, and may not be taken in.
+    under_way: VecDeque<UnderWay>,
     handed_over: u32,
 }
 
+/// A batch that was handed over.
+#[derive(Debug)]
+struct UnderWay {
+    batch: Batch,
+    bytes: usize,
+    keys: Vec<KeyId>,
+}
+
 impl Residency {
+    /// Bytes that are on their way to the cold store.
+    fn bytes(&self) -> usize {
+        self.gathering.bytes() + self.under_way.iter().map(|one| one.bytes).sum::<usize>()
+    }
+
     /// The newest batch that was handed over.
     pub(super) fn handed_over(&self) -> Batch {
         Batch(self.handed_over)
@@ -145,11 +158,13 @@ impl<C: Cold> Backend<C> {
         Ok(())
     }
 
-    /// Bytes that the tables take.
+    /// Bytes that the tables take, and what is copied out of them: what leaves, and what was drained ahead of a freeze.
+    /// What is frozen is not among them, since no room can be made of it: the half that is drained, and the generation
+    /// that is being stored, come on top, at most as much as changed between two checkpoints without being drained ahead.
     fn resident_bytes(&self) -> usize {
         let cells: usize = self.states.iter().map(|state| state.table.cell_bytes()).sum();
         let tables: usize = self.states.iter().map(|state| state.table.resident_bytes()).sum();
-        self.keys.known_keys() * (KEY_BYTES + cells) + tables
+        self.keys.known_keys() * (KEY_BYTES + cells) + tables + self.residency.bytes() + self.ahead.bytes()
     }
 
     /// Makes room, if memory is short: a part of the work, unless there is no time left. Only between calls.
@@ -179,7 +194,7 @@ impl<C: Cold> Backend<C> {
         self.hand_over()?;
         if self.residency.under_way.is_empty() {
             // All that is left changed since the last freeze.
-            return Ok(self.drain_early());
+            return self.drain_ahead(budget);
         }
         let taken_in = self.cold.taken_in(true)?;
         self.forget_taken_in(taken_in, usize::MAX);
@@ -225,7 +240,8 @@ impl<C: Cold> Backend<C> {
         }
         self.residency.handed_over += 1;
         let batch = Batch(self.residency.handed_over);
-        self.residency.under_way.push_back((batch, std::mem::take(&mut self.residency.leaving)));
+        let (bytes, keys) = (self.residency.gathering.bytes(), std::mem::take(&mut self.residency.leaving));
+        self.residency.under_way.push_back(UnderWay { batch, bytes, keys });
         self.cold.hand_over(std::mem::take(&mut self.residency.gathering))
     }
 
@@ -233,9 +249,9 @@ impl<C: Cold> Backend<C> {
     fn forget_taken_in(&mut self, taken_in: Batch, most: usize) {
         let mut left = most;
         while left > 0
-            && let Some((_, keys)) = self.residency.under_way.front_mut().filter(|(batch, _)| *batch <= taken_in)
+            && let Some(front) = self.residency.under_way.front_mut().filter(|front| front.batch <= taken_in)
         {
-            match keys.pop() {
+            match front.keys.pop() {
                 Some(key) => self.evict(key, taken_in),
                 None => drop(self.residency.under_way.pop_front()),
             }
@@ -244,15 +260,15 @@ impl<C: Cold> Backend<C> {
     }
 
     /// Drains changes ahead of the freeze, nothing being gathered. False if there are none.
-    fn drain_early(&mut self) -> bool {
-        let mut early = Gathered::default();
+    fn drain_ahead(&mut self, budget: Budget) -> Result<bool, StateError> {
+        let mut part = Gathered::default();
         for (index, state) in self.states.iter_mut().enumerate() {
-            state.table.drain(Log::Active, StateIndex(index as u32), EARLY_CHANGES, &mut self.keys, &mut early);
+            state.table.drain(Log::Active, StateIndex(index as u32), CHANGES_AHEAD, &mut self.keys, &mut part);
         }
-        let any = early.changes() > 0;
-        if any {
-            self.early.push(early);
+        if part.changes() == 0 {
+            return Ok(false);
         }
-        any
+        self.ahead.push(part, budget.batch, self.cold.scratch(), &self.written)?;
+        Ok(true)
     }
 }

@@ -12,8 +12,8 @@ use gristmill_types::StateIndex;
 use super::{codec, options};
 use crate::changes::Batch;
 use crate::file::{Change, Entry};
-use crate::frozen::{Ordered, WriterStates};
 use crate::gathered::Gathered;
+use crate::ordered::{Ordered, WriterStates};
 use crate::priority::stand_back;
 
 /// The database's side of a cold store: batches in, their numbers out.
@@ -107,7 +107,7 @@ impl Worker {
         let mut emptied = WriteBatch::default();
         let mut any_emptied = false;
         let mut out = SstFile::new(&self.options, &path);
-        Ordered { gathered: batch, written: &self.written }.each(|entry| {
+        Ordered { gathered: batch, states: &self.written }.each(|entry| {
             if let Change::ClearMap = entry.change {
                 let map = codec::map_of(StateIndex(entry.state), entry.group, entry.key);
                 emptied.delete_range(map.clone(), codec::end_of_map(map));

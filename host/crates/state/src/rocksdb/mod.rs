@@ -21,9 +21,9 @@ use self::clock::{Clock, Expired};
 use self::intake::Intake;
 use crate::changes::Batch;
 use crate::cold::{Budget, Cold, ColdEntry, Name};
-use crate::frozen::WriterStates;
 use crate::gathered::Gathered;
 use crate::hot::Backend;
+use crate::ordered::WriterStates;
 
 /// The part of the budget that is the database's: its cache of blocks.
 const CACHE_SHARE: usize = 8;
@@ -31,8 +31,7 @@ const CACHE_SHARE: usize = 8;
 /// Keyed state in memory and, beyond a budget, on local disk. See
 /// [`StateBackend`](gristmill_ports::StateBackend).
 ///
-/// A list, and a value, must fit into memory; a map need not. What changed since the last checkpoint is held in
-/// memory, packed if need be.
+/// A list, and a value, must fit into memory; a map need not, nor what changed since the last checkpoint.
 pub type RocksDbBackend = Backend<LocalDatabase>;
 
 /// The database below the tables.
