@@ -96,27 +96,37 @@ pub(crate) struct Running {
 pub(crate) fn start(bytes: &[u8], options: &PrepareOptions) -> Result<Running, CallFailure> {
     let registry = Registry::new();
     let prepared = registry.modules.prepare(bytes, options).expect("the module is admitted");
-    let (heard, clock) = (Arc::new(Heard::default()), Arc::new(ManualClock::default()));
+    let (heard, clock, interrupt) = (Arc::new(Heard::default()), Arc::new(ManualClock::default()), Signal::default());
+    let context = context(&prepared.parameters, &heard, &clock, &interrupt);
+    let groups = context.key_groups;
+    let state = Box::new(MemoryBackend::new(prepared.factory.descriptor(), groups, context.max_parallelism));
+    let operator = prepared.factory.open(context)?;
+    Ok(Running { operator, state, heard, clock, interrupt, _registry: registry })
+}
+
+/// What subtask 0 of 2 is told.
+pub(crate) fn context(
+    parameters: &str,
+    heard: &Arc<Heard>,
+    clock: &Arc<ManualClock>,
+    interrupt: &Signal,
+) -> OperatorContext {
     let parallelism = Parallelism(NonZeroU32::new(2).expect("not zero"));
     let max_parallelism = MaxParallelism::DEFAULT;
-    let (interrupt, groups) = (Signal::default(), max_parallelism.owned_by(SubtaskIndex(0), parallelism));
-    let context = OperatorContext {
+    OperatorContext {
         job: "orders".parse().expect("an id"),
         operator: "guest".parse().expect("an id"),
         subtask: SubtaskIndex(0),
         parallelism,
         max_parallelism,
-        key_groups: groups,
+        key_groups: max_parallelism.owned_by(SubtaskIndex(0), parallelism),
         keys_in_place: true,
-        parameters: prepared.parameters,
+        parameters: parameters.to_owned(),
         log: heard.clone(),
         clock: clock.clone(),
         seed: 7,
         interrupt: interrupt.clone(),
-    };
-    let state = Box::new(MemoryBackend::new(prepared.factory.descriptor(), groups, max_parallelism));
-    let operator = prepared.factory.open(context)?;
-    Ok(Running { operator, state, heard, clock, interrupt, _registry: registry })
+    }
 }
 
 impl Running {

@@ -48,6 +48,15 @@ impl Image {
         self.put(&le(&[0, emitted, emissions.len() as u32, rejected, rejections.len() as u32]))
     }
 
+    /// The address of `ok(entries)`, where columns are ends, data and nulls.
+    pub(crate) fn entries(&mut self, keys: Raw<'_>, owners: &[u32], map_keys: Raw<'_>, values: Raw<'_>) -> u32 {
+        let column = |image: &mut Self, (ends, data, nulls): Raw<'_>| image.column(ends, data, nulls);
+        let keys = column(self, keys);
+        let owners = self.words(owners);
+        let (map_keys, values) = (column(self, map_keys), column(self, values));
+        self.put(&le(&[&[0], &keys[..], &owners, &map_keys, &values].concat()))
+    }
+
     /// The address of `err(failure)`: 0 bad record, 1 transient, 2 fatal.
     pub(crate) fn failure(&mut self, kind: u32, message: &str) -> u32 {
         let [at, length] = self.bytes(message.as_bytes());
@@ -77,6 +86,9 @@ impl Image {
         self.column(column.ends(), column.data(), column.nulls())
     }
 }
+
+/// Ends, data and nulls of a column.
+pub(crate) type Raw<'a> = (&'a [u32], &'a [u8], &'a [u32]);
 
 /// Events that a guest emits.
 pub(crate) enum Out<'a> {
@@ -215,6 +227,13 @@ impl Guest {
         let parameters = "(param $time i64) (param $keyed i32) (param $key i32) (param $key-length i32) \
                           (param $valued i32) (param $value i32) (param $length i32) (result i32)";
         self.function("event-handler@0.1.0#on-event", "on-event", parameters, body)
+    }
+
+    /// Makes it one that also rewrites entries. Where its arguments lie: the state's name at 0, the version and the kind
+    /// that they come from at 8 and 12, the version that they are to have at 16, the page at 20.
+    pub(crate) fn migrate(mut self, body: &str) -> Self {
+        self.exports = "guest processor migration";
+        self.function("migration@0.1.0#migrate", "migrate", "(param $asked i32) (result i32)", body)
     }
 
     /// Adds a function; a later one of the same name takes the place of the earlier.

@@ -15,5 +15,7 @@ mod scans;
 mod limits;
 mod bounds;
 mod life;
+mod migration;
+mod migrated;
 mod wasip1;
 mod events;
