@@ -162,7 +162,7 @@ impl Entry {
     /// What a slot holds; `page` finds what a page says.
     pub(super) fn new(entry: ChainEntry, mut page: impl FnMut(&NodeId, &FileRef) -> Option<NodeSnapshot>) -> Self {
         match entry {
-            ChainEntry::Claim(Claim { job: _, run: _, attempt, host, at_ms, restored, numbers_above }) => {
+            ChainEntry::Claim(Claim { job: _, run: _, attempt, host, at_ms, restored, numbers_above, before: _ }) => {
                 Self::Claim { attempt, host, at: time(at_ms), restored, numbers_above }
             }
             ChainEntry::Checkpoint(manifest) => {

@@ -71,6 +71,7 @@ fn claim() -> ChainEntry {
         at_ms: 0,
         restored: None,
         numbers_above: CheckpointId(0),
+        before: None,
     })
 }
 

@@ -14,7 +14,12 @@ use crate::manifest::Manifest;
 use crate::permit::CommitPermit;
 
 const MAGIC: Magic = *b"GMCK";
-const VERSION: u16 = 1;
+/// The newest version of an entry that is read here.
+const KNOWN: u16 = 2;
+/// The version in which manifests are written.
+const MANIFEST_VERSION: u16 = 1;
+/// The version in which claims are written: those of version 1 do not say what stands before them.
+const CLAIM_VERSION: u16 = 2;
 
 /// A place in the chain, counted from zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,6 +58,17 @@ pub struct Claim {
     pub restored: Option<CheckpointId>,
     /// Checkpoints of this attempt have higher numbers than this.
     pub numbers_above: CheckpointId,
+    /// What the chain had when it was put; `None` in a claim of version 1.
+    pub before: Option<Before>,
+}
+
+/// What a claim says of the chain before it, so that nobody reads further than to the newest claim.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// Slots that may hold a checkpoint. What is not named here is a claim, or was given up long ago.
+    pub checkpoints: Vec<Slot>,
+    /// Attempts that may have left something staged, oldest first.
+    pub attempts: Vec<AttemptId>,
 }
 
 /// What fills a slot.
@@ -68,7 +84,11 @@ impl ChainEntry {
     /// The entry as it is stored.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        framed::encode(MAGIC, VERSION, self)
+        let version = match self {
+            Self::Claim(_) => CLAIM_VERSION,
+            Self::Checkpoint(_) => MANIFEST_VERSION,
+        };
+        framed::encode(MAGIC, version, self)
     }
 
     /// Reads an entry.
@@ -76,7 +96,11 @@ impl ChainEntry {
     /// # Errors
     /// If it is damaged, or written by a newer host.
     pub fn decode(record: &[u8]) -> Result<Self, Damaged> {
-        framed::decode(MAGIC, VERSION, record)
+        let framed = framed::open(MAGIC, KNOWN, record)?;
+        match framed.version {
+            0 | 1 => framed.content::<EntryV1>().map(Self::from),
+            _ => framed.content(),
+        }
     }
 
     /// Who wrote it.
@@ -85,6 +109,35 @@ impl ChainEntry {
         match self {
             Self::Claim(claim) => claim.attempt,
             Self::Checkpoint(manifest) => manifest.attempt,
+        }
+    }
+}
+
+/// An entry of version 1: a law, never edited.
+#[derive(Deserialize)]
+enum EntryV1 {
+    Claim(ClaimV1),
+    Checkpoint(Manifest),
+}
+
+#[derive(Deserialize)]
+struct ClaimV1 {
+    job: JobId,
+    run: RunId,
+    attempt: AttemptId,
+    host: String,
+    at_ms: i64,
+    restored: Option<CheckpointId>,
+    numbers_above: CheckpointId,
+}
+
+impl From<EntryV1> for ChainEntry {
+    fn from(entry: EntryV1) -> Self {
+        match entry {
+            EntryV1::Claim(ClaimV1 { job, run, attempt, host, at_ms, restored, numbers_above }) => {
+                Self::Claim(Claim { job, run, attempt, host, at_ms, restored, numbers_above, before: None })
+            }
+            EntryV1::Checkpoint(manifest) => Self::Checkpoint(manifest),
         }
     }
 }

@@ -63,13 +63,29 @@ pub fn encode<T: Serialize>(magic: Magic, version: u16, value: &T) -> Vec<u8> {
     record
 }
 
-/// The value of a record.
+/// The value of a record whose shape is that of all versions known here.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode<T: DeserializeOwned>(magic: Magic, known: u16, record: &[u8]) -> Result<T, Damaged> {
+    open(magic, known, record)?.content()
+}
+
+/// A record whose frame is whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Framed<'a> {
+    /// The version that it was written in.
+    pub version: u16,
+    payload: &'a [u8],
+}
+
+/// Opens a record.
 ///
 /// The version is looked at behind the checksum: flipped bits must not pass for a newer host's record.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn decode<T: DeserializeOwned>(magic: Magic, known: u16, record: &[u8]) -> Result<T, Damaged> {
+pub fn open(magic: Magic, known: u16, record: &[u8]) -> Result<Framed<'_>, Damaged> {
     let (header, rest) = record
         .split_at_checked(HEADER)
         .ok_or(Damaged::Length { found: record.len(), expected: (HEADER + CHECKSUM) as u64 })?;
@@ -89,10 +105,20 @@ pub fn decode<T: DeserializeOwned>(magic: Magic, known: u16, record: &[u8]) -> R
     if version > known {
         return Err(Damaged::Newer { found: version, known });
     }
-    match bincode::serde::decode_from_slice(payload, config::standard()) {
-        Ok((value, read)) if read == payload.len() => Ok(value),
-        Ok((_, read)) => Err(Damaged::Content(format!("{} bytes are left over", payload.len() - read))),
-        Err(error) => Err(Damaged::Content(error.to_string())),
+    Ok(Framed { version, payload })
+}
+
+impl Framed<'_> {
+    /// The value, in the shape that its version has.
+    ///
+    /// # Errors
+    /// [`Damaged::Content`].
+    pub fn content<T: DeserializeOwned>(self) -> Result<T, Damaged> {
+        match bincode::serde::decode_from_slice(self.payload, config::standard()) {
+            Ok((value, read)) if read == self.payload.len() => Ok(value),
+            Ok((_, read)) => Err(Damaged::Content(format!("{} bytes are left over", self.payload.len() - read))),
+            Err(error) => Err(Damaged::Content(error.to_string())),
+        }
     }
 }
 

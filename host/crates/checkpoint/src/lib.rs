@@ -17,10 +17,11 @@ pub mod savepoint;
 pub mod layout;
 pub mod fit;
 pub mod recovery;
+pub mod lineage;
 pub mod retention;
 pub mod coordinator;
 
-pub use chain::{ChainEntry, Claim, Slot};
+pub use chain::{Before, ChainEntry, Claim, Slot};
 pub use committable::{Committable, CommittableId};
 pub use coordinator::{Action, Coordinator, Event};
 pub use file::{FileHash, FileRef};

@@ -4,12 +4,17 @@
 //! the running attempt, nothing in flight. Slots go before files, so that a crash in between leaves garbage and never
 //! a checkpoint with holes.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gristmill_types::CheckpointId;
+use gristmill_types::{CheckpointId, NodeId};
 
 use crate::chain::Slot;
 use crate::file::FileRef;
+use crate::layout::RunFolder;
+use crate::snapshot::SplitPosition;
+
+/// Where the splits of each source stood at a checkpoint.
+pub type Splits = BTreeMap<NodeId, Vec<SplitPosition>>;
 
 /// A decided checkpoint that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub struct Retained {
     pub checkpoint: CheckpointId,
     /// Everything that it names, pages and what they name included.
     pub files: BTreeSet<FileRef>,
+    /// Where the splits of each source stood.
+    pub splits: Splits,
 }
 
 /// What may be deleted, in this order.
@@ -54,15 +61,19 @@ pub fn retire(decided: &mut VecDeque<Retained>, keep: usize, pinned: &BTreeSet<F
     garbage
 }
 
-/// What a crash has left behind: files that earlier attempts wrote and nothing names. `listed` are all files of the run,
-/// **listed before the claim was put**, `kept` what the claim found.
+/// What a crash has left behind: paths of files that earlier attempts wrote and nothing names. `listed` are all files of
+/// the run, **listed before the claim was put**, `named` all checkpoints that somebody may yet go on from.
 ///
 /// Before: a host may be stopped between its claim and this. When it goes on, its successor's files are there too, and
 /// named by checkpoints of which it knows nothing. They are not in a list that is older than the claim.
-#[must_use]
-pub fn left_behind(listed: impl IntoIterator<Item = FileRef>, kept: &VecDeque<Retained>) -> Vec<FileRef> {
-    let is_named = |file: &FileRef| kept.iter().any(|kept| kept.files.contains(file));
-    listed.into_iter().filter(|file| !is_named(file)).collect()
+pub fn left_behind<'a>(
+    folder: &RunFolder,
+    listed: impl IntoIterator<Item = String>,
+    named: impl IntoIterator<Item = &'a Retained>,
+) -> Vec<String> {
+    let named = named.into_iter().flat_map(|one| &one.files);
+    let named: BTreeSet<String> = named.map(|file| folder.file(file)).collect();
+    listed.into_iter().filter(|path| !named.contains(path)).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The storage format, version 1, as bytes under `tests/fixtures/checkpoints`: read for ever, and written as it was.
+//! The storage format as bytes under `tests/fixtures/checkpoints`: read for ever, and written as it was. Claims are
+//! written in version 2, manifests and pages in version 1.
 //!
 //! A failure here means that checkpoints of hosts that are out there cannot be restored any more. Then the version goes up
 //! and the old shape stays; the files of version 1 are never written again. `UPDATE_GOLDEN=1 cargo test -p
@@ -10,8 +11,8 @@ use std::path::PathBuf;
 
 use gristmill_checkpoint::snapshot::SubtaskSnapshot;
 use gristmill_checkpoint::{
-    ChainEntry, Claim, Committable, CommittableId, FileHash, FileRef, Manifest, NodeSnapshot, PageRef, SplitPosition,
-    StateFile,
+    Before, ChainEntry, Claim, Committable, CommittableId, FileHash, FileRef, Manifest, NodeSnapshot, PageRef, Slot,
+    SplitPosition, StateFile,
 };
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
 use gristmill_types::{
@@ -23,7 +24,8 @@ fn file(number: u64) -> FileRef {
     FileRef { attempt: AttemptId(0xfedc_ba98_7654_3210), number, hash, bytes: 300 * number }
 }
 
-fn claim() -> ChainEntry {
+/// Claims of version 1 do not say what stands before them.
+fn claim(before: Option<Before>) -> ChainEntry {
     ChainEntry::Claim(Claim {
         job: "orders".parse().unwrap(),
         run: RunId(0x0123_4567_89ab_cdef),
@@ -32,7 +34,12 @@ fn claim() -> ChainEntry {
         at_ms: 1_767_225_600_123,
         restored: Some(CheckpointId(41)),
         numbers_above: CheckpointId(70_000),
+        before,
     })
+}
+
+fn before() -> Before {
+    Before { checkpoints: vec![Slot(3), Slot(70_000)], attempts: vec![AttemptId(5), AttemptId(u64::MAX)] }
 }
 
 fn manifest() -> ChainEntry {
@@ -93,8 +100,8 @@ fn page() -> NodeSnapshot {
 
 #[expect(clippy::disallowed_methods, reason = "golden files are files")]
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../../tests/fixtures/checkpoints/v1", name].iter().collect();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../../tests/fixtures/checkpoints", name].iter().collect();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() && !path.exists() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, written).unwrap();
     }
@@ -103,7 +110,7 @@ fn golden(name: &str, written: &[u8]) -> Vec<u8> {
 
 #[test]
 fn entries_of_the_chain_are_read_for_ever_and_written_as_they_were() {
-    for (name, entry) in [("claim", claim()), ("manifest", manifest())] {
+    for (name, entry) in [("v2/claim", claim(Some(before()))), ("v1/manifest", manifest())] {
         let stored = golden(name, &entry.encode());
         assert_eq!(ChainEntry::decode(&stored).as_ref(), Ok(&entry), "{name}");
         assert_eq!(entry.encode(), stored, "{name}: the same value makes other bytes");
@@ -111,15 +118,20 @@ fn entries_of_the_chain_are_read_for_ever_and_written_as_they_were() {
 }
 
 #[test]
+fn claims_of_version_1_are_read_for_ever() {
+    assert_eq!(ChainEntry::decode(&golden("v1/claim", &[])), Ok(claim(None)));
+}
+
+#[test]
 fn pages_are_read_for_ever_and_written_as_they_were() {
-    let stored = golden("page", &page().encode());
+    let stored = golden("v1/page", &page().encode());
     assert_eq!(NodeSnapshot::decode(&stored), Ok(page()));
     assert_eq!(page().encode(), stored, "the same value makes other bytes");
 }
 
 #[test]
 fn a_claim_is_no_page() {
-    assert!(NodeSnapshot::decode(&claim().encode()).is_err());
+    assert!(NodeSnapshot::decode(&claim(None).encode()).is_err());
 }
 
 #[test]

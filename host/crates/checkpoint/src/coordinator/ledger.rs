@@ -10,7 +10,7 @@ use crate::committable::{Committable, CommittableId};
 use crate::file::FileRef;
 use crate::manifest::{Manifest, PageRef};
 use crate::permit::CommitPermit;
-use crate::retention::{Garbage, Retained, retire};
+use crate::retention::{Garbage, Retained, Splits, retire};
 use crate::snapshot::{NodeSnapshot, StateFile, SubtaskSnapshot};
 
 /// The books of one attempt.
@@ -24,6 +24,8 @@ pub(super) struct Ledger {
     next_slot: Slot,
     parent: Option<CheckpointId>,
     retained: VecDeque<Retained>,
+    /// Go once another checkpoint is decided.
+    given_up: Vec<Retained>,
     /// Not known to be committed, oldest first.
     uncommitted: Vec<Committable>,
     /// Those of them that were handed to the committer.
@@ -46,6 +48,7 @@ impl Ledger {
             next_slot: setup.next_slot,
             parent: setup.parent,
             retained: setup.retained,
+            given_up: setup.given_up,
             uncommitted: Vec::new(),
             handed_over: BTreeSet::new(),
             next_committable: 0,
@@ -129,7 +132,7 @@ impl Ledger {
             ack.nodes.into_iter().for_each(|part| parts.entry(part.node).or_default().push(part.snapshot));
         }
         let (mut pages, mut refs, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let mut splits = BTreeMap::new();
+        let mut splits = Splits::new();
         for (node, mut subtasks) in parts {
             subtasks.sort_by_key(|part| part.subtask);
             let setup = self.nodes.iter().find(|one| one.node == node).expect("only nodes of the plan acknowledge");
@@ -182,8 +185,12 @@ impl Ledger {
         self.next_slot = stored.slot.next();
         self.parent = Some(manifest.checkpoint);
         self.stored_pages.clone_from(&manifest.pages);
-        let retained = Retained { slot: stored.slot, checkpoint: manifest.checkpoint, files: stored.named.clone() };
-        self.retained.push_back(retained);
+        self.retained.push_back(Retained {
+            slot: stored.slot,
+            checkpoint: manifest.checkpoint,
+            files: stored.named.clone(),
+            splits: stored.splits.clone(),
+        });
         // Not those of which it was heard, while the manifest was on its way, that an earlier permit has committed them.
         let open: BTreeSet<_> = self.uncommitted.iter().map(|one| one.id).collect();
         let is_new = |one: &&Committable| open.contains(&one.id) && self.handed_over.insert(one.id);
@@ -191,7 +198,12 @@ impl Ledger {
         (CommitPermit::of_decided(manifest), new)
     }
 
-    /// What need not be kept any more.
+    /// Where the sources stood at the oldest checkpoint that is kept.
+    pub(super) fn oldest_splits(&self) -> Splits {
+        self.retained.front().map(|oldest| oldest.splits.clone()).unwrap_or_default()
+    }
+
+    /// What need not be kept any more, now that another checkpoint is decided.
     pub(super) fn retire(&mut self, keep: usize) -> Garbage {
         // The newest checkpoint names all of these. They are looked at once more, for what is deleted is gone.
         let in_lists = self.nodes.iter().flat_map(|node| node.files.iter().flatten()).map(|file| file.file);
@@ -199,9 +211,12 @@ impl Ledger {
         let pages = self.stored_pages.iter().map(|page| page.file);
         let pinned: BTreeSet<_> = in_lists.chain(to_commit).chain(pages).collect();
         let mut garbage = retire(&mut self.retained, keep, &pinned);
+        let given_up = std::mem::take(&mut self.given_up);
+        garbage.slots.extend(given_up.iter().map(|one| one.slot));
         // What a retained checkpoint still names goes with it.
         let is_named = |file: &FileRef| self.retained.iter().any(|kept| kept.files.contains(file));
-        let orphans = std::mem::take(&mut self.dropped).into_iter();
+        let orphans =
+            std::mem::take(&mut self.dropped).into_iter().chain(given_up.into_iter().flat_map(|one| one.files));
         garbage.files.extend(orphans.filter(|file| !is_named(file) && !pinned.contains(file)));
         garbage.files.sort_unstable();
         garbage.files.dedup();

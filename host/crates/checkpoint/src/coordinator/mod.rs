@@ -272,6 +272,7 @@ impl Coordinator {
         if !garbage.is_empty() {
             actions.push(Action::Delete(garbage));
         }
+        actions.push(Action::Forget(self.ledger.oldest_splits()));
     }
 
     fn fail(&mut self, now: Now, failure: Failure, actions: &mut Vec<Action>) {

@@ -1,6 +1,6 @@
 //! What the coordinator is told, and what it says.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{
@@ -13,8 +13,8 @@ use crate::committable::{Committable, CommittableId};
 use crate::file::FileRef;
 use crate::manifest::Manifest;
 use crate::permit::CommitPermit;
-use crate::retention::{Garbage, Retained};
-use crate::snapshot::{SplitPosition, StateFile, SubtaskSnapshot};
+use crate::retention::{Garbage, Retained, Splits};
+use crate::snapshot::{StateFile, SubtaskSnapshot};
 
 /// A moment, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub struct Setup {
     pub parent: Option<CheckpointId>,
     /// Decided checkpoints that are kept, oldest first; the one that was restored is among them.
     pub retained: VecDeque<Retained>,
+    /// Checkpoints that a person has given up with this attempt: they go once another one is decided.
+    pub given_up: Vec<Retained>,
 }
 
 /// A node as it begins.
@@ -192,6 +194,8 @@ pub enum Action {
     /// Behind all that was stored so far: delete slots, then files. What is not deleted stays as garbage; nothing depends
     /// on it.
     Delete(Garbage),
+    /// Sources need not keep what lies before these positions: even the oldest checkpoint that is kept has it behind it.
+    Forget(Splits),
     /// For people.
     Report(Report),
     /// Everything is committed; all may leave.
@@ -212,7 +216,7 @@ pub struct ToStore {
     /// All files that the pages name.
     pub named: BTreeSet<FileRef>,
     /// Where the splits of each source stand.
-    pub splits: BTreeMap<NodeId, Vec<SplitPosition>>,
+    pub splits: Splits,
     /// When its barriers went out.
     pub started: Now,
     /// For reports.

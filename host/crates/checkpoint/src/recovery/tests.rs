@@ -16,6 +16,7 @@ fn claim(restored: Option<u64>, numbers_above: u64) -> Fact {
         at_ms: 0,
         restored: restored.map(CheckpointId),
         numbers_above: CheckpointId(numbers_above),
+        before: None,
     })
 }
 

@@ -19,6 +19,7 @@ fn decided(all: &[(u64, &[u64])]) -> VecDeque<Retained> {
         slot: Slot(10 * checkpoint),
         checkpoint: CheckpointId(checkpoint),
         files: files(named),
+        splits: Splits::new(),
     };
     all.iter().map(retained).collect()
 }
@@ -50,5 +51,7 @@ fn nothing_is_deleted_where_nothing_was_decided() {
 #[test]
 fn what_a_crash_left_behind_is_what_nothing_names() {
     let kept = decided(&[(1, &[1, 2]), (2, &[2, 3])]);
-    assert_eq!(left_behind([0, 1, 2, 3, 4].map(file), &kept), [file(0), file(4)]);
+    let folder = RunFolder::new(&"orders".parse().unwrap(), gristmill_types::RunId(1));
+    let path = |number| folder.file(&file(number));
+    assert_eq!(left_behind(&folder, [0, 1, 2, 3, 4].map(path), &kept), [path(0), path(4)]);
 }

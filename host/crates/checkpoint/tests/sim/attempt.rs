@@ -113,6 +113,7 @@ impl Running {
             numbers_above: CheckpointId(taken.numbers_above),
             parent: taken.restored.map(|(_, manifest)| manifest.checkpoint),
             retained: taken.retained,
+            given_up: taken.given_up,
         };
         Some(Self {
             id,
@@ -225,6 +226,8 @@ impl Running {
                     self.told.push_front(Event::Committed(ids));
                 }
             }
+            // Its sources can be read from the beginning.
+            Action::Forget(_) => {}
             Action::Report(Report::Completed { .. }) => world.meet(Met::Decided),
             Action::Finish(end) => {
                 if end == End::Suspended {

@@ -1,11 +1,12 @@
 //! How an attempt begins: read the chain, decide, claim, look whether the claim holds, commit what was decided, sweep.
 //! Each step by itself, so that anything may happen in between.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use gristmill_checkpoint::chain::{Found, read_back};
+use gristmill_checkpoint::lineage::{Lineage, Scan};
 use gristmill_checkpoint::recovery::{Decision, Fact, Facts, Refusal, claim_holds, decide};
-use gristmill_checkpoint::retention::Retained;
+use gristmill_checkpoint::retention::{Retained, Splits, left_behind};
 use gristmill_checkpoint::{ChainEntry, Claim, Committable, Manifest, NodeSnapshot, Slot};
 use gristmill_types::{AttemptId, CheckpointId, RunId};
 
@@ -18,6 +19,7 @@ pub(crate) struct TakenOver {
     pub(crate) restored: Option<(Slot, Manifest)>,
     pub(crate) pages: Vec<NodeSnapshot>,
     pub(crate) retained: VecDeque<Retained>,
+    pub(crate) given_up: Vec<Retained>,
     pub(crate) next_slot: u64,
     pub(crate) numbers_above: u64,
     /// Paths of what earlier attempts left behind, if all that names files could be read.
@@ -65,7 +67,8 @@ impl Takeover {
                 None => {
                     if world.plays(Obvious::SweepsWhatItFindsLater) && taken.left_behind.is_some() {
                         let own = format!("{}/{me}/", world.folder.files());
-                        let mut found = left_behind(&taken.retained, world);
+                        let listed = world.list(&world.folder.files());
+                        let mut found = left_behind(&world.folder, listed, &taken.retained);
                         found.retain(|path| !path.starts_with(&own));
                         taken.left_behind = Some(found);
                     }
@@ -79,7 +82,8 @@ impl Takeover {
 
 fn read(me: AttemptId, world: &mut World) -> Takeover {
     let (mut facts, mut pages_of) = (Facts::default(), BTreeMap::new());
-    for slot in world.slots() {
+    let mut scan = Scan::of(world.slots());
+    while let Some(slot) = scan.next() {
         let path = world.folder.slot(slot);
         let Some(record) = world.get(&path) else { continue };
         let fact = match read_back(&record) {
@@ -93,7 +97,8 @@ fn read(me: AttemptId, world: &mut World) -> Takeover {
             },
             Err(damaged) => Fact::Damaged(damaged),
         };
-        facts.slots.push((slot, fact));
+        scan.found(&fact);
+        facts.slots.insert(0, (slot, fact));
     }
     let mut decision = decide(&facts);
     if let Decision::Refuse(Refusal::Unusable { fallback, .. }) = &decision
@@ -107,6 +112,7 @@ fn read(me: AttemptId, world: &mut World) -> Takeover {
         Decision::Restore { slot, manifest, claim, numbers_above } => (Some((slot, *manifest)), claim, numbers_above),
         Decision::Refuse(_) => return Takeover::Refused,
     };
+    let lineage = Lineage::of(&facts, restored.as_ref().map(|(slot, _)| *slot), world.keep);
     let claim = Claim {
         job: "orders".parse().unwrap(),
         run: RunId(1),
@@ -115,16 +121,22 @@ fn read(me: AttemptId, world: &mut World) -> Takeover {
         at_ms: 0,
         restored: restored.as_ref().map(|(_, manifest)| manifest.checkpoint),
         numbers_above,
+        before: Some(lineage.before(&facts)),
     };
     let pages = restored.as_ref().map(|(slot, _)| pages_of[slot].clone()).unwrap_or_default();
-    let retained = retained(&facts, &pages_of);
+    let named = |slots: &[Slot]| slots.iter().map(|slot| named(*slot, &facts, &pages_of)).collect::<Vec<_>>();
+    let (retained, given_up) = (named(&lineage.kept), named(&lineage.given_up));
     // What cannot be read now may be readable later, and what it names is not known: nothing is swept.
-    let all_read = facts.slots.iter().all(|(_, fact)| matches!(fact, Fact::Claim(_) | Fact::Checkpoint(_)));
-    let left_behind = all_read.then(|| left_behind(&retained, world));
+    let left_behind = lineage.unclear.is_empty().then(|| {
+        let slots = lineage.settled.iter().map(|slot| world.folder.slot(*slot));
+        let files = world.list(&world.folder.files());
+        slots.chain(left_behind(&world.folder, files, retained.iter().chain(&given_up))).collect()
+    });
     let taken = TakenOver {
         restored,
         pages,
-        retained,
+        retained: retained.into(),
+        given_up,
         next_slot: claim_slot.0 + 1,
         numbers_above: numbers_above.0,
         left_behind,
@@ -157,20 +169,11 @@ fn read_pages(manifest: &Manifest, world: &mut World) -> Option<Vec<NodeSnapshot
     paths.iter().map(|path| NodeSnapshot::decode(&world.get(path)?).ok()).collect()
 }
 
-fn retained(facts: &Facts, pages_of: &BTreeMap<Slot, Vec<NodeSnapshot>>) -> VecDeque<Retained> {
-    let of = |(slot, fact): &(Slot, Fact)| match fact {
-        Fact::Checkpoint(manifest) => {
-            let mut files = manifest.files();
-            files.extend(pages_of[slot].iter().flat_map(NodeSnapshot::files));
-            Some(Retained { slot: *slot, checkpoint: manifest.checkpoint, files })
-        }
-        Fact::Claim(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
-    };
-    facts.slots.iter().filter_map(of).collect()
-}
-
-/// Files of the run that none of these names.
-fn left_behind(retained: &VecDeque<Retained>, world: &World) -> Vec<String> {
-    let named: BTreeSet<_> = retained.iter().flat_map(|kept| &kept.files).map(|file| world.folder.file(file)).collect();
-    world.list(&world.folder.files()).into_iter().filter(|path| !named.contains(path)).collect()
+/// A checkpoint that is whole, with all that it names.
+fn named(slot: Slot, facts: &Facts, pages_of: &BTreeMap<Slot, Vec<NodeSnapshot>>) -> Retained {
+    let (_, fact) = facts.slots.iter().find(|(at, _)| *at == slot).expect("the lineage is made of these facts");
+    let Fact::Checkpoint(manifest) = fact else { unreachable!("only what is whole is kept") };
+    let mut files = manifest.files();
+    files.extend(pages_of[&slot].iter().flat_map(NodeSnapshot::files));
+    Retained { slot, checkpoint: manifest.checkpoint, files, splits: Splits::new() }
 }

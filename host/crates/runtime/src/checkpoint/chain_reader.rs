@@ -1,14 +1,12 @@
 //! What an attempt finds in the chain of its run, and how it claims the run: the I/O around `recovery::decide`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use gristmill_checkpoint::chain::read_back;
-use gristmill_checkpoint::recovery::{Decision, Fact, Facts, claim_holds, decide};
-use gristmill_checkpoint::retention::Retained;
-use gristmill_checkpoint::{
-    ChainEntry, Claim, CommitPermit, FileRef, Manifest, NodeSnapshot, RunFolder, Slot, SplitPosition,
-};
-use gristmill_ports::checkpoint_store::StoredFile;
+use gristmill_checkpoint::lineage::{Lineage, Scan, earlier};
+use gristmill_checkpoint::recovery::{Decision, Fact, Facts, Refusal, claim_holds, decide};
+use gristmill_checkpoint::retention::{Retained, left_behind};
+use gristmill_checkpoint::{ChainEntry, Claim, CommitPermit, Manifest, NodeSnapshot, RunFolder, Slot};
 use gristmill_ports::{CheckpointStore, ErrorKind, FileStore, PortError};
 use gristmill_types::{AttemptId, CheckpointId, JobId, NodeId, RunId};
 
@@ -16,9 +14,6 @@ use crate::checkpoint::storer::{SlotOwner, put_into_slot};
 
 /// So often the chain may have gone on while it was read, before it is given up for now.
 const MOST_CLAIMS: u32 = 8;
-
-/// So many slots are read behind the checkpoints that are kept: claims, and what a longer retention has left.
-const READ_BEHIND: usize = 64;
 
 /// A checkpoint that was read whole.
 #[derive(Debug, Clone)]
@@ -29,23 +24,20 @@ pub(crate) struct WholeCheckpoint {
 }
 
 impl WholeCheckpoint {
-    /// Everything that it names.
-    fn files(&self) -> BTreeSet<FileRef> {
-        let mut files = self.manifest.files();
-        files.extend(self.pages.values().flat_map(NodeSnapshot::files));
-        files
-    }
-
     /// Whether all input was read to its end: there is nothing to go on with. One that was stopped goes on.
     pub(crate) fn is_complete<'a>(&self, mut sources: impl Iterator<Item = &'a NodeId>) -> bool {
         let ended = |source| self.pages.get(source).is_some_and(|page| page.subtasks.iter().all(|part| part.ended));
         self.manifest.is_final && sources.all(ended)
     }
 
-    /// Where the splits of each source stand.
-    pub(crate) fn splits(&self) -> BTreeMap<NodeId, Vec<SplitPosition>> {
-        let of = |page: &NodeSnapshot| page.subtasks.iter().flat_map(|part| part.splits.iter().cloned()).collect();
-        self.pages.iter().map(|(node, page)| (node.clone(), of(page))).collect()
+    /// It as one that is kept in this slot, with all that it names.
+    fn retained(&self, slot: Slot) -> Retained {
+        let mut files = self.manifest.files();
+        files.extend(self.pages.values().flat_map(NodeSnapshot::files));
+        let stand = |page: &NodeSnapshot| page.subtasks.iter().flat_map(|part| part.splits.iter().cloned()).collect();
+        let splits = self.pages.iter().map(|(node, page)| (node.clone(), stand(page)));
+        let splits = splits.filter(|(_, stand): &(NodeId, Vec<_>)| !stand.is_empty()).collect();
+        Retained { slot, checkpoint: self.manifest.checkpoint, files, splits }
     }
 }
 
@@ -59,10 +51,12 @@ pub(crate) struct Claimed {
     pub(crate) restored: Option<WholeCheckpoint>,
     /// Attempts that were there before, as far as they can have left anything staged.
     pub(crate) earlier: Vec<AttemptId>,
-    /// Paths of files that nothing names: a crash has left them behind. Nobody wrote them behind the claim.
+    /// Paths of slots and files that nobody needs: a crash has left them behind. Nobody wrote them behind the claim.
     pub(crate) left_behind: Vec<String>,
     /// The decided checkpoints that are kept, oldest first, `restored` among them.
-    pub(crate) retained: VecDeque<(Retained, BTreeMap<NodeId, Vec<SplitPosition>>)>,
+    pub(crate) retained: Vec<Retained>,
+    /// Checkpoints that a person has given up, until another one is decided.
+    pub(crate) given_up: Vec<Retained>,
 }
 
 /// Who claims.
@@ -89,37 +83,26 @@ impl Claimant<'_> {
     /// `Retry` if the store cannot be reached; `Fatal` if a person must decide.
     pub(crate) fn claim(&self) -> Result<Claimed, PortError> {
         let folder = RunFolder::new(self.job, self.run);
-        let mut refused_before = false;
+        // Where the chain ended when it was refused.
+        let mut refused_at = None;
         for _ in 0..MOST_CLAIMS {
             let mut found = self.read(&folder)?;
-            // Claims are never deleted, so this is another storage, or one that is not mounted.
-            if self.goes_on && found.facts.slots.is_empty() && self.accepted.is_none() {
-                return Err(PortError::fatal(format!(
-                    "nothing of this job is in {}, where its checkpoints were: is it the right storage, and is it mounted? \
-                     Then: gristmill job restart {job}. To begin anew, in place of all that it has committed: \
-                     gristmill job restart {job} --accept 0",
-                    self.store.describe(),
-                    job = self.job,
-                )));
+            let end = found.facts.slots.last().map(|(slot, _)| *slot);
+            if self.goes_on && end.is_none() && self.accepted.is_none() {
+                return Err(self.nothing_is_there());
             }
-            let (restored, claim, numbers_above) = loop {
-                match decide(&found.facts) {
-                    Decision::Begin { claim, numbers_above } => break (None, claim, numbers_above),
-                    Decision::Refuse(refusal) if refused_before => return Err(PortError::fatal(refusal.to_string())),
-                    Decision::Refuse(_) => {
-                        // A predecessor that still runs may have retired what was just read.
-                        refused_before = true;
-                        found = self.read(&folder)?;
-                    }
-                    Decision::Restore { slot, manifest, claim, numbers_above } => match self.whole(&found, &manifest) {
-                        Ok(whole) => break (Some((slot, whole)), claim, numbers_above),
-                        Err(error) if error.kind == ErrorKind::Retry => return Err(error),
-                        Err(error) => found.mark_incomplete(slot, manifest, error.message),
-                    },
+            let Standing { restored, claim, numbers_above } = match self.stand(&mut found)? {
+                Ok(standing) => standing,
+                Err(refusal) if refused_at == Some(end) => return Err(PortError::fatal(refusal.to_string())),
+                Err(_) => {
+                    // A predecessor that still runs may have retired what was just read. Then the chain has gone on.
+                    refused_at = Some(end);
+                    continue;
                 }
             };
+            let kept = self.sort_out(&mut found, restored.as_ref().map(|(slot, _)| *slot))?;
             // Before the claim: what is listed later may be a successor's.
-            let files = self.store.list(&folder.files())?;
+            let files = self.store.list(&folder.files())?.into_iter().map(|stored| stored.path);
             let entry = ChainEntry::Claim(Claim {
                 job: self.job.clone(),
                 run: self.run,
@@ -128,6 +111,7 @@ impl Claimant<'_> {
                 at_ms: self.now_ms,
                 restored: restored.as_ref().map(|(_, whole)| whole.manifest.checkpoint),
                 numbers_above,
+                before: Some(kept.lineage.before(&found.facts)),
             });
             fail::fail_point!("claim-begins");
             // Another attempt was quicker, or the chain went on and has free slots by now: all is looked at anew.
@@ -136,18 +120,45 @@ impl Claimant<'_> {
             if !claim_holds(claim, restored.as_ref().map(|(slot, _)| *slot), &self.slots(&folder)?) {
                 continue;
             }
-            let kept = self.retained(&found, restored.as_ref())?;
-            let left_behind = if found.is_whole && kept.is_whole { kept.unnamed(&folder, files) } else { Vec::new() };
             return Ok(Claimed {
                 next_slot: claim.next(),
                 numbers_above,
                 restored: restored.map(|(_, whole)| whole),
-                earlier: found.attempts(),
-                left_behind,
-                retained: kept.checkpoints,
+                earlier: earlier(&found.facts),
+                left_behind: kept.left_behind(&folder, files),
+                retained: kept.retained,
+                given_up: kept.given_up,
             });
         }
         Err(PortError::retry(format!("other hosts claim `{}` again and again", folder.prefix())))
+    }
+
+    /// Claims are never deleted, so this is another storage, or one that is not mounted.
+    fn nothing_is_there(&self) -> PortError {
+        PortError::fatal(format!(
+            "nothing of this job is in {}, where its checkpoints were: is it the right storage, and is it mounted? \
+             Then: gristmill job restart {job}. To begin anew, in place of all that it has committed: \
+             gristmill job restart {job} --accept 0",
+            self.store.describe(),
+            job = self.job,
+        ))
+    }
+
+    /// What is to be gone on from, read whole.
+    fn stand(&self, found: &mut Found) -> Result<Result<Standing, Refusal>, PortError> {
+        loop {
+            match decide(&found.facts) {
+                Decision::Begin { claim, numbers_above } => {
+                    return Ok(Ok(Standing { restored: None, claim, numbers_above }));
+                }
+                Decision::Refuse(refusal) => return Ok(Err(refusal)),
+                Decision::Restore { slot, manifest, claim, numbers_above } => match self.whole(found, &manifest) {
+                    Ok(whole) => return Ok(Ok(Standing { restored: Some((slot, whole)), claim, numbers_above })),
+                    Err(error) if error.kind == ErrorKind::Retry => return Err(error),
+                    Err(error) => found.mark_incomplete(slot, manifest, error.message),
+                },
+            }
+        }
     }
 
     /// All filled slots, ascending.
@@ -158,40 +169,21 @@ impl Claimant<'_> {
         Ok(slots)
     }
 
-    /// Reads the chain from its end back until enough checkpoints were seen.
+    /// Reads the chain from its end back, as far as it bears on anything.
     fn read(&self, folder: &RunFolder) -> Result<Found, PortError> {
-        let slots = self.slots(folder)?;
-        let mut found = Found { is_whole: true, ..Found::default() };
-        let (mut checkpoints, mut behind) = (0, 0);
-        // Where the newest claim went on from, until it is seen; what stands between was given up.
-        let (mut wanted, mut claim_seen) = (None, false);
-        for slot in slots.into_iter().rev() {
-            if checkpoints >= self.keep.max(1) && self.accepted.is_none() && wanted.is_none() {
-                behind += 1;
-                if behind > READ_BEHIND {
-                    found.is_whole = false;
-                    break;
-                }
-            }
+        let mut found = Found::default();
+        let mut scan = Scan::of(self.slots(folder)?);
+        while let Some(slot) = scan.next() {
             let Some(record) = self.store.get(&folder.slot(slot))? else { continue };
             let fact = match read_back(&record) {
-                Ok(gristmill_checkpoint::chain::Found { entry: ChainEntry::Claim(claim), .. }) => {
-                    if checkpoints == 0 && !std::mem::replace(&mut claim_seen, true) {
-                        wanted = claim.restored;
-                    }
-                    Fact::Claim(claim)
-                }
+                Ok(gristmill_checkpoint::chain::Found { entry: ChainEntry::Claim(claim), .. }) => Fact::Claim(claim),
                 Ok(gristmill_checkpoint::chain::Found { entry: ChainEntry::Checkpoint(manifest), permit }) => {
-                    checkpoints += 1;
-                    wanted = wanted.filter(|wanted| *wanted != manifest.checkpoint);
                     found.permits.extend(permit.map(|permit| (manifest.checkpoint, permit)));
                     Fact::Checkpoint(Box::new(manifest))
                 }
-                Err(damaged) => {
-                    found.is_whole = false;
-                    Fact::Damaged(damaged)
-                }
+                Err(damaged) => Fact::Damaged(damaged),
             };
+            scan.found(&fact);
             found.facts.slots.push((slot, fact));
         }
         found.facts.slots.reverse();
@@ -228,52 +220,52 @@ impl Claimant<'_> {
         Ok(WholeCheckpoint { manifest: manifest.clone(), permit, pages })
     }
 
-    /// The checkpoints that are kept: the one gone on from, and older ones that can be read. Younger ones were given up.
-    fn retained(&self, found: &Found, restored: Option<&(Slot, WholeCheckpoint)>) -> Result<Kept, PortError> {
-        let mut kept = Kept { checkpoints: VecDeque::new(), is_whole: true };
-        for (slot, fact) in &found.facts.slots {
-            let manifest = match fact {
-                Fact::Claim(_) => continue,
-                Fact::Damaged(_) | Fact::Incomplete(..) => {
-                    kept.is_whole = false;
-                    continue;
+    /// Tells the checkpoints apart and reads what they name.
+    fn sort_out(&self, found: &mut Found, restored: Option<Slot>) -> Result<Kept, PortError> {
+        let whole = |found: &mut Found, slots: Vec<Slot>| -> Result<Vec<Retained>, PortError> {
+            let mut retained = Vec::new();
+            for slot in slots {
+                let manifest = found.manifest(slot);
+                match self.pages(found, &manifest) {
+                    Ok(whole) => retained.push(whole.retained(slot)),
+                    Err(error) if error.kind == ErrorKind::Retry => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(checkpoint = %manifest.checkpoint, %error, "an old checkpoint cannot be used");
+                        found.mark_incomplete(slot, manifest, error.message);
+                    }
                 }
-                Fact::Checkpoint(manifest) => manifest,
-            };
-            if restored.is_none_or(|(newest, _)| slot > newest) {
-                // Given up by a person, who may yet want it.
-                kept.is_whole = false;
-                continue;
             }
-            let whole = match self.pages(found, manifest) {
-                Ok(whole) => whole,
-                Err(error) if error.kind == ErrorKind::Retry => return Err(error),
-                Err(error) => {
-                    tracing::warn!(checkpoint = %manifest.checkpoint, %error, "an old checkpoint cannot be used");
-                    kept.is_whole = false;
-                    continue;
-                }
-            };
-            let retained = Retained { slot: *slot, checkpoint: manifest.checkpoint, files: whole.files() };
-            kept.checkpoints.push_back((retained, whole.splits()));
-        }
-        Ok(kept)
+            Ok(retained)
+        };
+        let Lineage { kept, given_up, .. } = Lineage::of(&found.facts, restored, self.keep);
+        let (retained, given_up) = (whole(found, kept)?, whole(found, given_up)?);
+        // Once more: what is not whole is unclear.
+        Ok(Kept { lineage: Lineage::of(&found.facts, restored, self.keep), retained, given_up })
     }
 }
 
-/// The checkpoints that an attempt keeps.
+/// What an attempt goes on from, and how.
+struct Standing {
+    restored: Option<(Slot, WholeCheckpoint)>,
+    claim: Slot,
+    numbers_above: CheckpointId,
+}
+
+/// The checkpoints of a chain, with all that those name which somebody may yet go on from.
 struct Kept {
-    checkpoints: VecDeque<(Retained, BTreeMap<NodeId, Vec<SplitPosition>>)>,
-    /// All that the chain has could be read: what these do not name is nobody's.
-    is_whole: bool,
+    lineage: Lineage,
+    retained: Vec<Retained>,
+    given_up: Vec<Retained>,
 }
 
 impl Kept {
-    /// Those of these files that no checkpoint names; see `retention::left_behind`.
-    fn unnamed(&self, folder: &RunFolder, files: Vec<StoredFile>) -> Vec<String> {
-        let named = self.checkpoints.iter().flat_map(|(retained, _)| &retained.files);
-        let named: BTreeSet<String> = named.map(|file| folder.file(file)).collect();
-        files.into_iter().map(|stored| stored.path).filter(|path| !named.contains(path)).collect()
+    /// What nobody needs, slots before files. While it is not known what all of the checkpoints name, no file.
+    fn left_behind(&self, folder: &RunFolder, files: impl Iterator<Item = String>) -> Vec<String> {
+        let mut paths: Vec<String> = self.lineage.settled.iter().map(|slot| folder.slot(*slot)).collect();
+        if self.lineage.unclear.is_empty() {
+            paths.extend(left_behind(folder, files, self.retained.iter().chain(&self.given_up)));
+        }
+        paths
     }
 }
 
@@ -281,19 +273,16 @@ impl Kept {
 struct Found {
     facts: Facts,
     permits: BTreeMap<CheckpointId, CommitPermit>,
-    /// Every slot was read, and could be.
-    is_whole: bool,
 }
 
 impl Found {
-    fn attempts(&self) -> Vec<AttemptId> {
-        let attempt = |fact: &Fact| match fact {
-            Fact::Claim(claim) => Some(claim.attempt),
-            Fact::Checkpoint(manifest) | Fact::Incomplete(manifest, _) => Some(manifest.attempt),
-            Fact::Damaged(_) => None,
-        };
-        let attempts: BTreeSet<_> = self.facts.slots.iter().filter_map(|(_, fact)| attempt(fact)).collect();
-        attempts.into_iter().collect()
+    /// The manifest that stands in this slot.
+    fn manifest(&self, slot: Slot) -> Box<Manifest> {
+        let manifest = self.facts.slots.iter().find_map(|(at, fact)| match fact {
+            Fact::Checkpoint(manifest) if *at == slot => Some(manifest.clone()),
+            Fact::Claim(_) | Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
+        });
+        manifest.expect("what is kept or given up is a checkpoint")
     }
 
     fn mark_incomplete(&mut self, slot: Slot, manifest: Box<Manifest>, why: String) {

@@ -1,12 +1,12 @@
 //! The beginning of an attempt: what it goes on from is found, the run is claimed, decided output is committed, parts
 //! are opened. Nothing flows before all of this is done.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError};
 
 use gristmill_checkpoint::coordinator::{Coordinator, NodeSetup, Now, Participant, Policy, Setup};
-use gristmill_checkpoint::{RunFolder, SplitPosition, StateFile};
+use gristmill_checkpoint::{RunFolder, StateFile};
 use gristmill_dataflow::document::CheckpointSpec;
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::parts::PartContext;
@@ -27,15 +27,10 @@ use crate::job::spec::{JobSpec, StartError, unheard_of};
 /// A failed checkpoint is not tried again before this.
 const PAUSE_AFTER_FAILURE_MS: u64 = 1000;
 
-/// Where the splits of each source stood at a checkpoint.
-pub(crate) type Splits = BTreeMap<NodeId, Vec<SplitPosition>>;
-
 /// An attempt that may run.
 pub(crate) struct Begun {
     pub(crate) assembled: Assembled,
     pub(crate) coordinator: Coordinator,
-    /// Of the checkpoints that are kept, oldest first.
-    pub(crate) splits: VecDeque<Splits>,
     pub(crate) storer: Storer,
     pub(crate) storer_work: (Sender<StorerWork>, Receiver<StorerWork>),
     pub(crate) committers: HashMap<NodeId, SinkCommitter>,
@@ -102,7 +97,6 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     let folder = RunFolder::new(&job.id, spec.run);
     let sweep = StorerWork::Sweep(claimed.left_behind.clone());
     storer_work.0.send(sweep).expect("the receiver is in the same hands");
-    let splits = claimed.retained.iter().map(|(_, splits)| splits.clone()).collect();
     let setup = setup(job, spec, attempt, claimed, &restored);
     let coordinator = Coordinator::new(setup, now(&*clock));
     let storer = Storer {
@@ -115,7 +109,7 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
         over: over.clone(),
     };
     job.history.began(restored_number);
-    Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, splits, storer, storer_work, committers, files, told })))
+    Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, storer, storer_work, committers, files, told })))
 }
 
 /// The moment, on both clocks.
@@ -231,6 +225,7 @@ fn setup(job: &JobShared, spec: &JobSpec, attempt: AttemptId, claimed: Claimed, 
         next_slot: claimed.next_slot,
         numbers_above: claimed.numbers_above,
         parent: claimed.restored.as_ref().map(|whole| whole.manifest.checkpoint),
-        retained: claimed.retained.into_iter().map(|(retained, _)| retained).collect(),
+        retained: claimed.retained.into(),
+        given_up: claimed.given_up,
     }
 }

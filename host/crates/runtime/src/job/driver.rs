@@ -1,12 +1,13 @@
 //! Drives one attempt: hears its threads, asks the coordinator, and has done what it says. Decides nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gristmill_checkpoint::coordinator::{Action, Coordinator, End, Event, GiveUp, Report};
+use gristmill_checkpoint::retention::Splits;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::Urgency;
 use gristmill_ports::state::{StateMerger, StateTime};
@@ -20,7 +21,7 @@ use crate::control::Control;
 use crate::ending::{Failure, TaskEnd};
 use crate::event::JobEventKind;
 use crate::job::attempt::Attempt;
-use crate::job::begin::{Begun, Splits, now};
+use crate::job::begin::{Begun, now};
 use crate::job::crew::spawn_subtasks;
 use crate::job::shared::JobShared;
 use crate::job::state::AttemptEnd;
@@ -42,19 +43,14 @@ struct Driver<'a> {
     coordinator: Coordinator,
     helpers: Helpers,
     chooser: Arc<dyn StateMerger>,
-    /// Of the checkpoints that are kept, oldest first.
-    splits: VecDeque<Splits>,
-    /// Of the checkpoint whose manifest is on its way.
-    storing: Option<Splits>,
-    keep: usize,
     merging: bool,
     running: usize,
     end: Option<AttemptEnd>,
 }
 
 /// Runs an attempt to its end.
-pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun, keep: usize) -> AttemptEnd {
-    let Begun { assembled, coordinator, splits, storer, storer_work, committers, files, told } = begun;
+pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
+    let Begun { assembled, coordinator, storer, storer_work, committers, files, told } = begun;
     let attempt = Arc::clone(&assembled.attempt);
     let chooser = job.parts.state_merger();
     let mut helpers =
@@ -83,19 +79,7 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun, keep: usize) -> AttemptE
     });
     let running = assembled.subtasks.len();
     spawn_subtasks(job, &attempt, assembled.subtasks, &files);
-    let driver = Driver {
-        job,
-        attempt,
-        coordinator,
-        helpers,
-        chooser,
-        splits,
-        storing: None,
-        keep,
-        merging: false,
-        running,
-        end: None,
-    };
+    let driver = Driver { job, attempt, coordinator, helpers, chooser, merging: false, running, end: None };
     let end = driver.run(&told);
     *job.current() = None;
     end
@@ -220,10 +204,7 @@ impl Driver<'_> {
     fn act(&mut self, action: Action) {
         match action {
             Action::Inject(barrier) => self.attempt.tell_sources(|| Control::Barrier(barrier)),
-            Action::Store(to_store) => {
-                self.storing = Some(to_store.splits.clone());
-                self.order(StorerWork::Manifest(to_store));
-            }
+            Action::Store(to_store) => self.order(StorerWork::Manifest(to_store)),
             Action::Delete(garbage) => self.order(StorerWork::Garbage(garbage)),
             Action::Commit { permit, committables } => {
                 let mut by_sink: HashMap<NodeId, Vec<_>> = HashMap::new();
@@ -239,6 +220,7 @@ impl Driver<'_> {
                     }
                 }
             }
+            Action::Forget(oldest) => self.forget(oldest),
             Action::Report(report) => self.report(report),
             Action::Finish(End::Input) => self.attempt.tell_all(|| Control::Leave),
             Action::Finish(End::Suspended) => self.finish(AttemptEnd::Suspended),
@@ -257,24 +239,15 @@ impl Driver<'_> {
     }
 
     fn stored(&mut self, checkpoint: CheckpointId) {
-        if let Some(splits) = self.storing.take() {
-            self.splits.push_back(splits);
-            while self.splits.len() > self.keep {
-                self.splits.pop_front();
-            }
-            self.forget();
-        }
         self.attempt.tell_all(|| Control::Decided(checkpoint));
         self.tell(Event::Stored(checkpoint));
         self.merge_if_worth_it();
     }
 
-    /// Sources need not keep what even the oldest checkpoint has behind it.
-    fn forget(&self) {
-        let Some(oldest) = self.splits.front() else { return };
+    fn forget(&self, oldest: Splits) {
         for (source, splits) in oldest {
-            let Some(seat) = self.job.nodes.iter().find(|seat| seat.id == *source) else { continue };
-            let splits = Arc::new(splits.clone());
+            let Some(seat) = self.job.nodes.iter().find(|seat| seat.id == source) else { continue };
+            let splits = Arc::new(splits);
             let inboxes = &self.attempt.inboxes[seat.task];
             inboxes.iter().for_each(|inbox| inbox.tell(Control::Forget(Arc::clone(&splits))));
         }

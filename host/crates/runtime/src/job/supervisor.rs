@@ -26,7 +26,7 @@ pub(crate) fn supervise(job: &Arc<JobShared>, mut spec: JobSpec, first: Option<B
             begin(job, &spec, &over)
         });
         spec.goes_on |= beginning.is_ok();
-        let end = run(job, &spec, beginning);
+        let end = run(job, beginning);
         // It was accepted once; from now on the chain says it.
         spec.accepted = None;
         let state = job.status.borrow().state;
@@ -58,11 +58,11 @@ pub(crate) fn supervise(job: &Arc<JobShared>, mut spec: JobSpec, first: Option<B
     }
 }
 
-fn run(job: &Arc<JobShared>, spec: &JobSpec, beginning: Result<Beginning, StartError>) -> AttemptEnd {
+fn run(job: &Arc<JobShared>, beginning: Result<Beginning, StartError>) -> AttemptEnd {
     match beginning {
         Ok(Beginning::Run(begun)) => {
             job.runs(&begun.assembled.attempt);
-            drive(job, *begun, spec.document.checkpoint.keep.max(1) as usize)
+            drive(job, *begun)
         }
         Ok(Beginning::Over(checkpoint)) => {
             tracing::info!(job = %job.id, %checkpoint, "all was read already; what was decided is committed");

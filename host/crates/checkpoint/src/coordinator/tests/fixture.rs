@@ -9,9 +9,9 @@ use super::super::*;
 use crate::committable::Committable;
 use crate::file::{FileHash, FileRef};
 use crate::manifest::Manifest;
-use crate::retention::{Garbage, Retained};
+use crate::retention::{Garbage, Retained, Splits};
 use crate::snapshot::{StateFile, SubtaskSnapshot};
-use crate::{CommittableId, NodeSnapshot, Slot};
+use crate::{CommittableId, NodeSnapshot, Slot, SplitPosition};
 
 pub(super) const ME: AttemptId = AttemptId(7);
 
@@ -41,6 +41,16 @@ pub(super) fn state_file(number: u64) -> StateFile {
     StateFile { file: file(number), entries: 1, groups: KeyGroupRange { start: 0, end: 128 } }
 }
 
+/// A checkpoint that an earlier attempt left, with its source as far as its number says.
+pub(super) fn retained(slot: u64, checkpoint: u64, files: BTreeSet<FileRef>) -> Retained {
+    Retained { slot: Slot(slot), checkpoint: CheckpointId(checkpoint), files, splits: splits(checkpoint) }
+}
+
+pub(super) fn splits(position: u64) -> Splits {
+    let split = SplitPosition { split: "a".to_owned(), position: vec![position as u8] };
+    [(node("in"), vec![split])].into()
+}
+
 /// A committable of this attempt.
 pub(super) fn id(number: u64) -> CommittableId {
     CommittableId { attempt: ME, number }
@@ -59,6 +69,20 @@ impl Desk {
 
     /// A desk of an attempt that restored the newest of these, with these files in its first subtask.
     pub(super) fn restored(policy: Policy, retained: VecDeque<Retained>, files: Vec<StateFile>) -> Self {
+        Self::taken_over(policy, retained, Vec::new(), files)
+    }
+
+    /// A desk of an attempt that begins anew, since somebody gave these up.
+    pub(super) fn having_given_up(policy: Policy, given_up: Vec<Retained>) -> Self {
+        Self::taken_over(policy, VecDeque::new(), given_up, Vec::new())
+    }
+
+    fn taken_over(
+        policy: Policy,
+        retained: VecDeque<Retained>,
+        given_up: Vec<Retained>,
+        files: Vec<StateFile>,
+    ) -> Self {
         let last = retained.back().map(|last| last.checkpoint);
         let of = |name, files| NodeSetup { node: node(name), module: None, states: Vec::new(), files };
         let setup = Setup {
@@ -73,6 +97,7 @@ impl Desk {
             numbers_above: last.unwrap_or(CheckpointId(0)),
             parent: last,
             retained,
+            given_up,
         };
         let now = Now { monotonic_ms: 0, wall_ms: 0 };
         Self { coordinator: Coordinator::new(setup, now), now_ms: 0 }
@@ -165,6 +190,14 @@ pub(super) fn garbage(actions: &[Action]) -> Garbage {
         _ => None,
     });
     found.unwrap_or_default()
+}
+
+/// Before which positions sources need keep nothing.
+pub(super) fn forgotten(actions: &[Action]) -> Option<Splits> {
+    actions.iter().find_map(|action| match action {
+        Action::Forget(splits) => Some(splits.clone()),
+        _ => None,
+    })
 }
 
 pub(super) fn finished(actions: &[Action]) -> Option<End> {

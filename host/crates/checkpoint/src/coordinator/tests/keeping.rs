@@ -6,7 +6,6 @@ use super::super::*;
 use super::fixture::*;
 use crate::Slot;
 use crate::file::FileRef;
-use crate::retention::Retained;
 use crate::snapshot::StateFile;
 
 fn merged(replaced: &[u64], by: Option<u64>) -> Event {
@@ -126,8 +125,26 @@ fn failed_checkpoints_neither_count_nor_delete() {
 fn files_of_an_earlier_attempt_are_kept_while_a_list_has_them() {
     let old = |number| FileRef { attempt: AttemptId(3), ..file(number) };
     let in_list = StateFile { file: old(1), ..state_file(1) };
-    let retained = Retained { slot: Slot(0), checkpoint: CheckpointId(5), files: [old(1), old(2)].into() };
+    let retained = retained(0, 5, [old(1), old(2)].into());
     let mut desk = Desk::restored(POLICY, [retained].into(), vec![in_list]);
     let gone = garbage(&desk.decide_next());
     assert_eq!((gone.slots, gone.files), (vec![Slot(0)], vec![old(2)]));
+}
+
+#[test]
+fn sources_keep_all_from_the_oldest_kept_checkpoint_on() {
+    let kept = [retained(0, 5, [].into()), retained(3, 6, [].into())];
+    let mut desk = Desk::restored(Policy { keep: 2, ..POLICY }, kept.into(), Vec::new());
+    assert_eq!(forgotten(&desk.decide_next()), Some(splits(6)), "5 is not kept any more, and 6 is");
+    assert_eq!(forgotten(&desk.decide_next()), Some([].into()), "the checkpoints of this test have no source");
+}
+
+#[test]
+fn what_a_person_gave_up_goes_with_the_next_decided_checkpoint() {
+    let mut desk = Desk::having_given_up(Policy { keep: 3, ..POLICY }, vec![retained(1, 8, [file(1)].into())]);
+    desk.after(1_000);
+    desk.after(500);
+    let gone = garbage(&desk.decide_next());
+    assert_eq!((gone.slots, small(&gone.files)), (vec![Slot(1)], vec![1]));
+    assert!(garbage(&desk.decide_next()).slots.is_empty(), "once");
 }

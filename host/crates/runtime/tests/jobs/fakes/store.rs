@@ -18,6 +18,8 @@ pub(crate) struct MemoryStore(Arc<Shared>);
 struct Shared {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     out_of_reach: Mutex<bool>,
+    /// Records and files that were read.
+    reads: AtomicU64,
 }
 
 impl MemoryStore {
@@ -27,6 +29,15 @@ impl MemoryStore {
 
     pub(crate) fn paths(&self) -> Vec<String> {
         self.0.files.lock().unwrap().keys().cloned().collect()
+    }
+
+    pub(crate) fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::SeqCst)
+    }
+
+    /// Puts a file there that nobody knows of.
+    pub(crate) fn leave(&self, path: &str) {
+        self.0.files.lock().unwrap().insert(path.to_owned(), Vec::new());
     }
 
     /// Changes what stands at a path.
@@ -65,6 +76,7 @@ impl CheckpointStore for MemoryStore {
     }
 
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.0.reads.fetch_add(1, Ordering::SeqCst);
         self.with(|files| files.get(path).cloned())
     }
 

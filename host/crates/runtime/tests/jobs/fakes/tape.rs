@@ -21,12 +21,18 @@ struct Played {
     until: usize,
     /// The highest number that any reader has come to.
     reached: usize,
+    /// Events before this cannot be read any more.
+    forgotten: usize,
     wakers: Vec<Waker>,
+}
+
+fn position(split: &SplitPosition) -> usize {
+    u64::from_le_bytes(split.position[..].try_into().unwrap()) as usize
 }
 
 impl Tape {
     pub(crate) fn new(length: usize, keys: usize) -> Self {
-        let played = Played { length, keys, until: 0, reached: 0, wakers: Vec::new() };
+        let played = Played { length, keys, until: 0, reached: 0, forgotten: 0, wakers: Vec::new() };
         Self(Arc::new((Mutex::new(played), Condvar::new())))
     }
 
@@ -37,11 +43,29 @@ impl Tape {
         played.wakers.drain(..).for_each(Waker::wake);
     }
 
-    pub(crate) fn wait_reached(&self, number: usize) {
+    /// Lets readers that begin from now on come no further than this.
+    pub(crate) fn hold(&self, until: usize) {
+        let mut played = self.0.0.lock().unwrap();
+        (played.until, played.reached) = (until, 0);
+    }
+
+    /// Events before this cannot be read any more: the source was told that nobody goes back to them.
+    pub(crate) fn forgotten(&self) -> usize {
+        self.0.0.lock().unwrap().forgotten
+    }
+
+    pub(crate) fn wait_forgotten(&self, number: usize) {
+        self.wait(|played| played.forgotten >= number, "the tape was not told to forget so much");
+    }
+
+    fn wait(&self, until: impl Fn(&Played) -> bool, otherwise: &str) {
         let (lock, moved) = &*self.0;
-        let played = lock.lock().unwrap();
-        let waited = moved.wait_timeout_while(played, PATIENCE, |played| played.reached < number).unwrap();
-        assert!(!waited.1.timed_out(), "the tape was not read to {number}");
+        let waited = moved.wait_timeout_while(lock.lock().unwrap(), PATIENCE, |played| !until(played)).unwrap();
+        assert!(!waited.1.timed_out(), "{otherwise}");
+    }
+
+    pub(crate) fn wait_reached(&self, number: usize) {
+        self.wait(|played| played.reached >= number, "the tape was not read so far");
     }
 
     /// What a job must make of it that counts by key: for each key `key=1`, `key=2` and so on.
@@ -54,10 +78,17 @@ impl Tape {
         counts
     }
 
-    pub(crate) fn reader(&self, resume: Option<&[SplitPosition]>) -> Box<dyn SourceReader> {
-        let position = |split: &SplitPosition| u64::from_le_bytes(split.position[..].try_into().unwrap()) as usize;
+    /// # Errors
+    /// If what is to be read again was forgotten.
+    pub(crate) fn reader(&self, resume: Option<&[SplitPosition]>) -> Result<Box<dyn SourceReader>, PortError> {
         let next = resume.and_then(|splits| splits.first()).map_or(0, position);
-        Box::new(TapeReader { tape: self.clone(), next })
+        let forgotten = self.forgotten();
+        if next < forgotten {
+            return Err(PortError::fatal(format!(
+                "the tape begins with event {forgotten}, and the job goes on with event {next}"
+            )));
+        }
+        Ok(Box::new(TapeReader { tape: self.clone(), next }))
     }
 }
 
@@ -95,6 +126,12 @@ impl SourceReader for TapeReader {
 
     fn positions(&self) -> Vec<SplitPosition> {
         vec![SplitPosition { split: "tape".to_owned(), position: (self.next as u64).to_le_bytes().to_vec() }]
+    }
+
+    fn forget_before(&mut self, oldest: &[SplitPosition]) {
+        let mut played = self.tape.0.0.lock().unwrap();
+        played.forgotten = played.forgotten.max(oldest.first().map_or(0, position));
+        self.tape.0.1.notify_all();
     }
 
     fn decode_again(&mut self, _: &[u8], _: &str) -> SourceBatch {

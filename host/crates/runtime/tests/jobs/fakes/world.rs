@@ -75,7 +75,7 @@ impl World {
     /// A source that can be read again, in one subtask.
     pub(crate) fn tape(mut self, id: &str, tape: &Tape) -> Self {
         let tape = tape.clone();
-        self.sources.insert(id.to_owned(), Box::new(move |_, resume| Ok(tape.reader(resume))));
+        self.sources.insert(id.to_owned(), Box::new(move |_, resume| tape.reader(resume)));
         self
     }
 
