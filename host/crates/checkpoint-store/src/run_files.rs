@@ -1,4 +1,5 @@
-//! The files of one run as one attempt sees them: counted and named by content, verified before anybody reads them.
+//! The files of one run, or of one savepoint, as one attempt sees them: counted and named by content, verified before
+//! anybody reads them.
 //!
 //! Uploads need no reading back: a folder syncs them, and object storage refuses bytes whose hash is not the one sent
 //! with them.
@@ -13,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fail::fail_point;
-use gristmill_checkpoint::{FileRef, RunFolder};
+use gristmill_checkpoint::layout::file_in;
+use gristmill_checkpoint::{FileRef, RunFolder, SavepointFolder};
 use gristmill_ports::checkpoint_store::{Content, StoredFile};
 use gristmill_ports::{CheckpointStore, FileStore, PortError};
 use gristmill_types::{AttemptId, JobId, RunId};
@@ -31,10 +33,12 @@ const MOST_VERIFIED: usize = 1 << 16;
 /// What arrives damaged is fetched once more: it may have been the way.
 const FETCHES: u32 = 2;
 
-/// The files of a run in any store.
+/// The files of a run, or of a savepoint, in any store.
 pub struct RunFiles {
-    job: JobId,
-    folder: RunFolder,
+    /// Whose files they are, for people.
+    owner: String,
+    /// The folder that holds them.
+    folder: String,
     attempt: AttemptId,
     store: Arc<dyn CheckpointStore>,
     scratch: PathBuf,
@@ -61,6 +65,30 @@ impl RunFiles {
         attempt: AttemptId,
         scratch: &Path,
     ) -> Result<Arc<dyn FileStore>, PortError> {
+        let of = (format!("job `{job}`"), RunFolder::new(job, run).files());
+        Ok(Arc::new(Self::open_folder(store, of, attempt, scratch)?))
+    }
+
+    /// The files of a savepoint, for whoever writes it or starts from it. As [`Self::open`].
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn of_savepoint(
+        store: Arc<dyn CheckpointStore>,
+        folder: &SavepointFolder,
+        attempt: AttemptId,
+        scratch: &Path,
+    ) -> Result<Arc<dyn FileStore>, PortError> {
+        let of = (format!("savepoint `{}`", folder.prefix()), folder.files());
+        Ok(Arc::new(Self::open_folder(store, of, attempt, scratch)?))
+    }
+
+    fn open_folder(
+        store: Arc<dyn CheckpointStore>,
+        (owner, folder): (String, String),
+        attempt: AttemptId,
+        scratch: &Path,
+    ) -> Result<Self, PortError> {
         let beside = scratch.parent().ok_or_else(|| {
             PortError::fatal(format!("`{}` cannot be a scratch folder; choose one below another", scratch.display()))
         })?;
@@ -73,9 +101,9 @@ impl RunFiles {
         let copies = beside.join("copies");
         let copies = Copies::open(copies.clone(), MOST_BYTES_OF_COPIES, COPIES_STAY)
             .map_err(cannot("make the folder", &copies))?;
-        Ok(Arc::new(Self {
-            job: job.clone(),
-            folder: RunFolder::new(job, run),
+        Ok(Self {
+            owner,
+            folder,
             attempt,
             store,
             scratch: scratch.to_owned(),
@@ -85,7 +113,11 @@ impl RunFiles {
             copies,
             verified: Mutex::default(),
             stored: Mutex::default(),
-        }))
+        })
+    }
+
+    fn place_of(&self, file: &FileRef) -> String {
+        file_in(&self.folder, file)
     }
 
     fn passing(&self) -> PathBuf {
@@ -143,7 +175,7 @@ impl RunFiles {
         if self.is_stored(file) {
             return Ok(Some(copy));
         }
-        self.store_link_to(&self.folder.file(file), &copy)?;
+        self.store_link_to(&self.place_of(file), &copy)?;
         Ok(Some(copy))
     }
 
@@ -157,16 +189,16 @@ impl RunFiles {
         let stored = match stored.entry(file.attempt) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let folder = format!("{}/{}", self.folder.files(), file.attempt);
+                let folder = format!("{}/{}", self.folder, file.attempt);
                 let Ok(found) = self.store.list(&folder) else { return true };
                 unknown.insert(found.into_iter().collect())
             }
         };
-        stored.contains(&StoredFile { path: self.folder.file(file), bytes: file.bytes })
+        stored.contains(&StoredFile { path: self.place_of(file), bytes: file.bytes })
     }
 
     fn fetch(&self, file: &FileRef) -> Result<PathBuf, PortError> {
-        let path = self.folder.file(file);
+        let path = self.place_of(file);
         let mut found = Condition::Missing;
         for _ in 0..FETCHES {
             let passing = self.passing();
@@ -189,9 +221,9 @@ impl RunFiles {
             Condition::Good => unreachable!("a good file is used"),
         };
         PortError::fatal(format!(
-            "a file of job `{}`, `{path}` in {}, {what}; put it back from a backup of that storage, or let the job go on \
+            "a file of {}, `{path}` in {}, {what}; put it back from a backup of that storage, or let the job go on \
              from an older checkpoint",
-            self.job,
+            self.owner,
             self.store.describe()
         ))
     }
@@ -202,7 +234,7 @@ impl FileStore for RunFiles {
         let (hash, bytes) = measure(content)?;
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let file = FileRef { attempt: self.attempt, number, hash, bytes };
-        let path = self.folder.file(&file);
+        let path = self.place_of(&file);
         fail_point!("run-file-hashed");
         match content {
             Content::Bytes(_) => self.store.put(&path, content)?,
@@ -220,7 +252,7 @@ impl FileStore for RunFiles {
     }
 
     fn open(&self, file: &FileRef) -> Result<PathBuf, PortError> {
-        let path = self.folder.file(file);
+        let path = self.place_of(file);
         if let Some(local) = self.store.local_path(&path) {
             return match self.verify(file, &local)? {
                 Condition::Good => Ok(local),

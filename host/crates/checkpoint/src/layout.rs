@@ -67,8 +67,14 @@ impl RunFolder {
     /// A file.
     #[must_use]
     pub fn file(&self, file: &FileRef) -> String {
-        format!("{}/files/{file}", self.prefix)
+        file_in(&self.files(), file)
     }
+}
+
+/// A file in the folder that holds those of a run or a savepoint.
+#[must_use]
+pub fn file_in(files: &str, file: &FileRef) -> String {
+    format!("{files}/{file}")
 }
 
 /// The folder of one savepoint.
@@ -102,10 +108,16 @@ impl SavepointFolder {
         format!("{}/{RECORD}", self.prefix)
     }
 
+    /// The folder of all files.
+    #[must_use]
+    pub fn files(&self) -> String {
+        format!("{}/files", self.prefix)
+    }
+
     /// A file.
     #[must_use]
     pub fn file(&self, file: &FileRef) -> String {
-        format!("{}/files/{file}", self.prefix)
+        file_in(&self.files(), file)
     }
 }
 
