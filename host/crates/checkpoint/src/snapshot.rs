@@ -28,7 +28,7 @@ pub struct StateFile {
     pub file: FileRef,
     /// Entries, deletions included.
     pub entries: u64,
-    /// Key groups that occur in it.
+    /// Key groups for which it counts in its list. Others may occur in it, which went elsewhere.
     pub groups: KeyGroupRange,
 }
 

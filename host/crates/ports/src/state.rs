@@ -217,10 +217,12 @@ pub trait StateBackend: Send {
     fn drain_frozen(&mut self, max_entries: usize) -> Drained;
 
     /// Fills the state, which is empty, with what is in these files; each changes what the files before it say. Takes
-    /// only the key groups given.
+    /// only the key groups given, and of each file those for which it counts.
     ///
     /// `states` are the states of the writer, by the places that the files name. They map to this operator's by their
-    /// names; one that is not declared any more is left out.
+    /// names; one that is not declared any more is left out. If they are not this operator's, in any way, the next
+    /// freeze has all of the state: its files stand in the place of these, and do not follow them. An entry whose time
+    /// to live goes by another clock now counts as written now.
     ///
     /// # Errors
     /// `Retry` if the store cannot be reached; `Fatal` if a file is missing, damaged or makes no sense.
@@ -284,8 +286,8 @@ pub trait StateMerger: Send + Sync {
     /// Which neighbours of a list, oldest first, are worth merging now, if any.
     fn choose(&self, files: &[StateFile]) -> Option<std::ops::Range<usize>>;
 
-    /// Merges neighbours into one file that says what they say one after the other. `is_oldest`: nothing stands before
-    /// them, so that deletions need not be kept. `None` if nothing is left.
+    /// Merges neighbours into one file that says what they say one after the other, each of the key groups for which it
+    /// counts. `is_oldest`: nothing stands before them, so that deletions need not be kept. `None` if nothing is left.
     ///
     /// # Errors
     /// As for [`StateBackend::restore`].

@@ -193,6 +193,13 @@ impl<U: Clone, S> Changes<U, S> {
         copy
     }
 
+    /// The life of an entry that is there from the beginning, and that no snapshot has as it is: the next one tells it.
+    pub(crate) fn begin(&mut self, entry: U) -> Life {
+        let at = index_u32(self.active.len());
+        self.active.push(Change { entry, copy: None });
+        Life { at, log: Some(self.active_side), present: true, captured: false, cold: false }
+    }
+
     /// An entry was written and is gone again. If no snapshot ever had it, its deletion need not be told: it is taken
     /// out of the log, so that what comes and goes between two freezes costs nothing. Another entry may then stand in
     /// its place of the log: the caller tells that one by [`Life::moved_to`].

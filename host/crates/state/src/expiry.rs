@@ -7,7 +7,7 @@
 use gristmill_ports::state::StateTime;
 use gristmill_types::descriptor::{ClockKind, StateSpec};
 
-use crate::file::Stored;
+use crate::file::{BEFORE_TIME, Stored};
 use crate::inline::{InlineBytes, overwrite};
 
 /// Bytes of a time before a stored value.
@@ -21,20 +21,26 @@ pub(crate) struct Expiry {
     ttl_ms: i64,
     clock: ClockKind,
     now: i64,
+    /// The first time that was known; far away while there is none.
+    began: i64,
 }
 
 impl Expiry {
     pub(crate) fn of(spec: &StateSpec) -> Self {
         let stamp = if spec.ttl_ms.is_some() { STAMP_BYTES } else { 0 };
         let ttl_ms = spec.ttl_ms.map_or(i64::MAX, |ttl| i64::try_from(ttl).unwrap_or(i64::MAX));
-        Self { stamp, ttl_ms, clock: spec.ttl_clock, now: i64::MIN }
+        Self { stamp, ttl_ms, clock: spec.ttl_clock, now: BEFORE_TIME, began: i64::MAX }
     }
 
     pub(crate) fn set_time(&mut self, time: StateTime) {
-        self.now = match self.clock {
+        let now = match self.clock {
             ClockKind::EventTime => time.event_ms,
             ClockKind::ProcessingTime => time.processing_ms,
         };
+        let before = std::mem::replace(&mut self.now, now);
+        if before == BEFORE_TIME && self.now != BEFORE_TIME {
+            self.began = self.now;
+        }
     }
 
     /// Whether entries expire at all.
@@ -56,8 +62,12 @@ impl Expiry {
     }
 
     pub(crate) fn has_expired(&self, stored: &[u8]) -> bool {
-        let written = stored.first_chunk().map(|stamp| i64::from_le_bytes(*stamp));
-        self.stamp > 0 && written.is_some_and(|written| written.saturating_add(self.ttl_ms) <= self.now)
+        let Some(stamp) = stored.first_chunk().filter(|_| self.stamp > 0) else { return false };
+        let written = match i64::from_le_bytes(*stamp) {
+            BEFORE_TIME => self.began,
+            written => written,
+        };
+        written.saturating_add(self.ttl_ms) <= self.now
     }
 
     /// Overwrites what is stored with a value written now.
@@ -76,7 +86,8 @@ impl Expiry {
     pub(crate) fn restored(&self, value: Stored<'_>) -> InlineBytes {
         let mut stored = InlineBytes::new();
         if self.stamp > 0 {
-            stored.extend_from_slice(&value.written.unwrap_or(self.now).to_le_bytes());
+            let written = value.written.filter(|written| *written != BEFORE_TIME).unwrap_or(self.now);
+            stored.extend_from_slice(&written.to_le_bytes());
         }
         stored.extend_from_slice(value.bytes);
         stored

@@ -200,19 +200,16 @@ fn setup(job: &JobShared, spec: &JobSpec, attempt: AttemptId, claimed: Claimed, 
         .collect();
     let node = |seat: &crate::job::shared::NodeSeat| {
         let operator = spec.operators.get(&seat.id);
+        let states = operator.map(|parts| parts.prepared.factory.descriptor().states.clone()).unwrap_or_default();
         let files = |subtask| -> Vec<StateFile> {
             let groups = job.max_parallelism.owned_by(subtask, seat.parallelism);
-            restored.state(&seat.id, groups).map(|state| state.files).unwrap_or_default()
+            restored.files(&seat.id, &states, groups)
         };
-        NodeSetup {
-            node: seat.id.clone(),
-            module: operator.map(|parts| parts.module),
-            states: operator.map(|parts| parts.prepared.factory.descriptor().states.clone()).unwrap_or_default(),
-            files: match seat.kind {
-                NodeKind::Operator => seat.parallelism.subtasks().map(files).collect(),
-                NodeKind::Source | NodeKind::Sink => Vec::new(),
-            },
-        }
+        let files = match seat.kind {
+            NodeKind::Operator => seat.parallelism.subtasks().map(files).collect(),
+            NodeKind::Source | NodeKind::Sink => Vec::new(),
+        };
+        NodeSetup { node: seat.id.clone(), module: operator.map(|parts| parts.module), states, files }
     };
     Setup {
         job: job.id.clone(),

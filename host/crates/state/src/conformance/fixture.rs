@@ -169,6 +169,11 @@ impl History {
         Self { folder: Folder { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) }, files: Vec::new() }
     }
 
+    /// A backend with other states was restored: it tells everything anew, and what was stored before counts no more.
+    pub(crate) fn begin_anew(&mut self) {
+        self.files.clear();
+    }
+
     /// Freezes and stores; tells how many entries there were.
     pub(crate) fn checkpoint(&mut self, backend: &mut dyn StateBackend) -> u64 {
         assert!(backend.freeze(CheckpointId(1)));

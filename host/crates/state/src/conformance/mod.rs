@@ -84,6 +84,9 @@ macro_rules! promises_without_room {
             what_has_expired_is_never_returned,
             a_write_begins_another_life,
             a_time_to_live_can_be_switched_on_and_off,
+            the_clock_of_a_time_to_live_can_be_switched,
+            what_is_restored_before_the_first_watermark_lives_on_behind_it,
+            a_file_in_two_lists_counts_for_the_groups_of_each,
             merging_drops_what_has_expired_and_lets_nothing_older_rise,
         }
     };

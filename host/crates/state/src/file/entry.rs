@@ -2,6 +2,10 @@
 
 use gristmill_types::KeyGroup;
 
+/// When something was written while there was no event time yet: before the first watermark. It counts as written when
+/// time began; as older than anything it would be gone with the first watermark.
+pub(crate) const BEFORE_TIME: i64 = i64::MIN;
+
 /// A value as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stored<'a> {
@@ -51,6 +55,17 @@ impl<'a> Change<'a> {
             Self::PutValue(stored) | Self::Item(_, stored) | Self::PutEntry(_, stored) => Some(stored),
             Self::DeleteValue | Self::ClearList | Self::ClearMap | Self::DeleteEntry(_) => None,
         }
+    }
+}
+
+impl Change<'_> {
+    /// The same, as if nobody had noted when it was written.
+    pub(crate) fn without_time(mut self) -> Self {
+        match &mut self {
+            Self::PutValue(stored) | Self::Item(_, stored) | Self::PutEntry(_, stored) => stored.written = None,
+            Self::DeleteValue | Self::ClearList | Self::ClearMap | Self::DeleteEntry(_) => {}
+        }
+        self
     }
 }
 

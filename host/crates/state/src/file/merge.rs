@@ -6,8 +6,13 @@ use gristmill_ports::{FileStore, PortError};
 use gristmill_types::descriptor::{ClockKind, StateSpec};
 use gristmill_types::{KeyGroup, KeyGroupRange};
 
-use super::entry::{Change, Entry};
+use super::entry::{BEFORE_TIME, Change, Entry};
 use super::reader::FileReader;
+
+/// The key groups that are in both ranges.
+pub(crate) fn common(one: KeyGroupRange, other: KeyGroupRange) -> KeyGroupRange {
+    KeyGroupRange { start: one.start.max(other.start), end: one.end.min(other.end) }
+}
 
 /// What has become of the entries of a state meanwhile.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +32,7 @@ impl Rule {
     }
 
     fn has_expired(self, change: &Change<'_>) -> bool {
-        let written = change.stored().and_then(|stored| stored.written);
+        let written = change.stored().and_then(|stored| stored.written).filter(|written| *written != BEFORE_TIME);
         self.ttl_ms.zip(written).is_some_and(|(ttl, written)| written.saturating_add(ttl) <= self.now)
     }
 }
@@ -67,7 +72,11 @@ impl Merged {
         is_oldest: bool,
         files: &dyn FileStore,
     ) -> Result<Self, PortError> {
-        let open = |file: &StateFile| FileReader::open(&files.open(&file.file)?, file.file.to_string(), groups);
+        // A file that two lists took over counts in each for the groups that went there, whatever else is in it.
+        let open = |file: &StateFile| {
+            let groups = common(file.groups, groups);
+            FileReader::open(&files.open(&file.file)?, file.file.to_string(), groups)
+        };
         let readers = neighbours.iter().map(open).collect::<Result<Vec<_>, PortError>>()?;
         let order = Vec::with_capacity(readers.len());
         let mut merged = Self { readers, order, rules, is_oldest, cleared: None, used: false };

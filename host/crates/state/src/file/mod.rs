@@ -9,7 +9,7 @@ mod reader;
 mod merge;
 mod merger;
 
-pub(crate) use entry::{Change, Entry, Stored};
-pub(crate) use merge::{Merged, Rule};
+pub(crate) use entry::{BEFORE_TIME, Change, Entry, Stored};
+pub(crate) use merge::{Merged, Rule, common};
 pub use merger::Merger;
 pub(crate) use writer::FileWriter;

@@ -194,13 +194,14 @@ impl ListTable {
         page.last()
     }
 
-    /// Appends an item that a snapshot has, with the index that it has there.
-    pub(super) fn restore(&mut self, key: KeyId, index: u64, item: Stored<'_>, keys: &mut Directory) {
+    /// Appends an item that a snapshot has, with the index that it has there. `anew`: the next snapshot tells it again.
+    pub(super) fn restore(&mut self, key: KeyId, index: u64, item: Stored<'_>, anew: bool, keys: &mut Directory) {
         self.cells.reach(key.at());
         let cell = &mut self.cells[key.at()];
         if !cell.life.present {
             cell.first = index;
-            cell.life = RESTORED;
+            cell.life = if anew { self.changes.begin(key) } else { RESTORED };
+            cell.news = News { cleared: anew, from: index };
             keys.enter_table(key);
             keys.hold(key);
         }

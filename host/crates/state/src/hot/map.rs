@@ -326,8 +326,8 @@ impl MapTable {
         lived
     }
 
-    /// Sets an entry that a snapshot has, in place of none.
-    pub(super) fn restore(&mut self, owner: KeyId, key: &[u8], value: Stored<'_>, keys: &mut Directory) {
+    /// Sets an entry that a snapshot has, in place of none. `anew`: the next snapshot tells it again.
+    pub(super) fn restore(&mut self, owner: KeyId, key: &[u8], value: Stored<'_>, anew: bool, keys: &mut Directory) {
         self.maps.reach(owner.at());
         let Map { cells, present, .. } = &mut self.maps[owner.at()];
         if *present == 0 {
@@ -336,8 +336,10 @@ impl MapTable {
         }
         *present += 1;
         self.bytes += (key.len() + value.bytes.len()) as u64;
-        let cell = Cell { stored: self.expiry.restored(value), life: RESTORED };
-        cells.insert(InlineBytes::from_slice(key), cell);
+        let name = InlineBytes::from_slice(key);
+        let begin = |changes: &mut Changes<_, _>| changes.begin(Changed { owner, entry: Some(name.clone()) });
+        let life = if anew { begin(&mut self.changes) } else { RESTORED };
+        cells.insert(name, Cell { stored: self.expiry.restored(value), life });
         self.cells += 1;
     }
 

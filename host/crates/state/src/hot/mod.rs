@@ -42,6 +42,7 @@ pub type MemoryBackend = Backend<Nothing>;
 /// Keyed state in tables over a cold store.
 #[derive(Debug)]
 pub struct Backend<C> {
+    specs: Vec<StateSpec>,
     keys: Directory,
     states: Vec<State>,
     call: Call,
@@ -104,6 +105,7 @@ impl<C: Cold> Backend<C> {
             looked_up: Vec::new(),
         };
         Self {
+            specs: descriptor.states.clone(),
             keys: Directory::new(),
             states: descriptor.states.iter().map(state).collect(),
             call: Call::default(),

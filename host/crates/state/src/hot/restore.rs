@@ -3,27 +3,34 @@
 use gristmill_ports::state::RestoredState;
 use gristmill_ports::{FileStore, PortError};
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{KeyGroupRange, StateIndex, key_hash};
+use gristmill_types::{StateIndex, key_hash};
 
 use super::Backend;
 use crate::cold::Cold;
-use crate::file::{Entry, Merged, Rule};
+use crate::file::{Entry, Merged, Rule, common};
 
 /// Keys that are restored between two looks at how much memory they take.
 const ENTRIES_BETWEEN_LOOKS: usize = 256;
+
+/// Where a state of the writer is here.
+#[derive(Debug, Clone, Copy)]
+struct Reader {
+    place: StateIndex,
+    /// Whether times of the writer mean anything here.
+    same_clock: bool,
+}
 
 #[expect(private_bounds, reason = "which cold stores there are is this crate's own affair")]
 impl<C: Cold> Backend<C> {
     /// See [`StateBackend::restore`](gristmill_ports::StateBackend::restore).
     pub(super) fn fill(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError> {
         self.states.iter_mut().for_each(|state| state.table.set_time(from.time));
-        let places: Vec<Option<StateIndex>> = from.states.iter().map(|spec| self.place_of(spec)).collect();
+        let places: Vec<Option<Reader>> = from.states.iter().map(|spec| self.reader_of(spec)).collect();
+        // Files name states by their place, and a file cannot say by which clock it was written: beside these, new ones
+        // would make no sense.
+        let anew = from.states != self.specs;
         let rules = from.states.iter().map(|spec| Rule::of(spec, from.time)).collect();
-        let groups = KeyGroupRange {
-            start: from.groups.start.max(self.groups.start),
-            end: from.groups.end.min(self.groups.end),
-        };
-        let mut merged = Merged::open(from.files, groups, rules, true, files)?;
+        let mut merged = Merged::open(from.files, common(from.groups, self.groups), rules, true, files)?;
         let (mut owner, mut entries) = (None, 0_usize);
         while merged.advance()? {
             let Some(entry) = merged.entry() else { break };
@@ -37,7 +44,7 @@ impl<C: Cold> Backend<C> {
                 }
             }
             match places.get(entry.state as usize) {
-                Some(&Some(place)) => self.restore_entry(place, &entry)?,
+                Some(&Some(reader)) => self.restore_entry(reader, &entry, anew)?,
                 Some(None) => {}
                 None => return Err(unknown_state(entry.state, from.states.len())),
             }
@@ -52,14 +59,15 @@ impl<C: Cold> Backend<C> {
         self.make_room(0).map_err(|error| PortError::fatal(error.to_string()))
     }
 
-    /// Where a state of the writer is here.
-    fn place_of(&self, spec: &StateSpec) -> Option<StateIndex> {
-        let at = self.states.iter().position(|state| state.name == spec.name)?;
-        Some(StateIndex(at as u32))
+    /// Who reads a state of the writer here.
+    fn reader_of(&self, writer: &StateSpec) -> Option<Reader> {
+        let at = self.specs.iter().position(|spec| spec.name == writer.name)?;
+        let same_clock = self.specs[at].ttl_clock == writer.ttl_clock;
+        Some(Reader { place: StateIndex(at as u32), same_clock })
     }
 
-    fn restore_entry(&mut self, place: StateIndex, entry: &Entry<'_>) -> Result<(), PortError> {
-        let state = &mut self.states[place.at()];
+    fn restore_entry(&mut self, reader: Reader, entry: &Entry<'_>, anew: bool) -> Result<(), PortError> {
+        let state = &mut self.states[reader.place.at()];
         if entry.version != state.version {
             return Err(PortError::fatal(format!(
                 "state `{}` was written with schema version {}, the module declares version {}; run the module that \
@@ -68,7 +76,8 @@ impl<C: Cold> Backend<C> {
             )));
         }
         let key = self.keys.id_of(entry.key);
-        if state.table.restore(key, &entry.change, &mut self.keys) {
+        let change = if reader.same_clock { entry.change } else { entry.change.without_time() };
+        if state.table.restore(key, &change, anew, &mut self.keys) {
             return Ok(());
         }
         Err(PortError::fatal(format!(

@@ -64,12 +64,13 @@ impl Table {
         }
     }
 
-    /// Sets what a snapshot has of one key; false if it has something else than this state holds.
-    pub(super) fn restore(&mut self, key: KeyId, change: &Change<'_>, keys: &mut Directory) -> bool {
+    /// Sets what a snapshot has of one key; false if it has something else than this state holds. `anew`: the next
+    /// snapshot tells it again.
+    pub(super) fn restore(&mut self, key: KeyId, change: &Change<'_>, anew: bool, keys: &mut Directory) -> bool {
         match (self, *change) {
-            (Self::Value(table), Change::PutValue(value)) => table.restore(key, value, keys),
-            (Self::List(table), Change::Item(index, item)) => table.restore(key, index, item, keys),
-            (Self::Map(table), Change::PutEntry(name, value)) => table.restore(key, name, value, keys),
+            (Self::Value(table), Change::PutValue(value)) => table.restore(key, value, anew, keys),
+            (Self::List(table), Change::Item(index, item)) => table.restore(key, index, item, anew, keys),
+            (Self::Map(table), Change::PutEntry(name, value)) => table.restore(key, name, value, anew, keys),
             (Self::Value(_) | Self::List(_) | Self::Map(_) | Self::Unaddressable(_), _) => return false,
         }
         true

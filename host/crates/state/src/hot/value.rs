@@ -109,11 +109,12 @@ impl ValueTable {
         }
     }
 
-    /// Sets a value that a snapshot has, in place of none.
-    pub(super) fn restore(&mut self, key: KeyId, value: Stored<'_>, keys: &mut Directory) {
+    /// Sets a value that a snapshot has, in place of none. `anew`: the next snapshot tells it again.
+    pub(super) fn restore(&mut self, key: KeyId, value: Stored<'_>, anew: bool, keys: &mut Directory) {
         self.cells.reach(key.at());
         self.bytes += value.bytes.len() as u64;
-        self.cells[key.at()] = Cell { stored: self.expiry.restored(value), life: RESTORED };
+        let life = if anew { self.changes.begin(key) } else { RESTORED };
+        self.cells[key.at()] = Cell { stored: self.expiry.restored(value), life };
         keys.enter_table(key);
         keys.hold(key);
     }

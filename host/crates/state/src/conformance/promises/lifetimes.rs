@@ -95,6 +95,7 @@ pub(crate) fn a_time_to_live_can_be_switched_on_and_off(open: Open) {
     assert_eq!(read(&mut *on, "a", at(1010)), all("", "", ""));
 
     write(&mut *on, "b", "2", at(1010));
+    history.begin_anew();
     history.checkpoint(&mut *on);
     let mut off = history.restored_as(open, &bounded, &unbounded, at(1019)).unwrap();
     assert_eq!(read(&mut *off, "b", at(5000)), all("2", "2", "2"));
@@ -109,6 +110,8 @@ pub(crate) fn merging_drops_what_has_expired_and_lets_nothing_older_rise(open: O
     write(&mut *backend, "a", "old", at(0));
     history.checkpoint(&mut *backend);
     let mut backend = history.restored_as(open, &unbounded, &bounded, at(0)).unwrap();
+    history.begin_anew();
+    history.checkpoint(&mut *backend);
     for round in 1..3 {
         backend.begin(&keyed(&["a"]), at(round));
         backend.put(VALUE, &[0], &texts(&["new"])).unwrap();
@@ -138,4 +141,48 @@ pub(crate) fn a_frozen_list_keeps_what_expires_after_the_freeze(open: Open) {
     history.store(&mut *drain(&mut *backend, 100));
     let mut restored = history.restored_as(open, &states, &states, at(108)).unwrap();
     assert_eq!(read(&mut *restored, "k", at(108)).1, "xy");
+}
+
+/// The times of one clock mean nothing to the other.
+pub(crate) fn the_clock_of_a_time_to_live_can_be_switched(open: Open) {
+    for (from, to) in [(CLOCKS[0], CLOCKS[1]), (CLOCKS[1], CLOCKS[0])] {
+        let (writer, reader) = (living(Some(10), from), living(Some(10), to));
+        let (mut backend, mut history) = (open(&writer), History::new());
+        let apart = |by_from, by_to| match from {
+            ClockKind::EventTime => StateTime { event_ms: by_from, processing_ms: by_to },
+            ClockKind::ProcessingTime => StateTime { event_ms: by_to, processing_ms: by_from },
+        };
+        write(&mut *backend, "old", "1", apart(100, 5000));
+        write(&mut *backend, "new", "2", apart(105, 5005));
+        history.checkpoint(&mut *backend);
+        let mut switched = history.restored_as(open, &writer, &reader, apart(110, 70)).unwrap();
+        assert_eq!(read(&mut *switched, "old", apart(110, 70)), all("", "", ""), "it had expired by its own clock");
+        assert_eq!(read(&mut *switched, "new", apart(500, 79)), all("2", "2", "2"), "it counts as written now");
+        history.begin_anew();
+        history.checkpoint(&mut *switched);
+        let mut again = history.restored_as(open, &reader, &reader, apart(600, 79)).unwrap();
+        for backend in [&mut switched, &mut again] {
+            assert_eq!(read(&mut **backend, "old", apart(600, 79)), all("", "", ""));
+            assert_eq!(read(&mut **backend, "new", apart(600, 79)), all("2", "2", "2"));
+            assert_eq!(read(&mut **backend, "new", apart(600, 80)), all("", "", ""));
+        }
+    }
+}
+
+pub(crate) fn what_is_restored_before_the_first_watermark_lives_on_behind_it(open: Open) {
+    let (writer, reader) = (living(None, ClockKind::EventTime), living(Some(10), ClockKind::EventTime));
+    let (mut backend, mut history) = (open(&writer), History::new());
+    write(&mut *backend, "a", "1", at(0));
+    history.checkpoint(&mut *backend);
+    let mut backend = history.restored_as(open, &writer, &reader, at(i64::MIN)).unwrap();
+    history.begin_anew();
+    history.checkpoint(&mut *backend);
+    let mut again = history.restored_as(open, &reader, &reader, at(i64::MIN)).unwrap();
+    history.merge(0..history.files.len(), &reader, at(1000));
+    let mut merged = history.restored_as(open, &reader, &reader, at(1000)).unwrap();
+    for backend in [&mut backend, &mut again, &mut merged] {
+        assert_eq!(read(&mut **backend, "a", at(1000)), all("1", "1", "1"));
+        assert_eq!(read(&mut **backend, "a", at(1009)), all("1", "1", "1"));
+        assert_eq!(read(&mut **backend, "a", at(1010)), all("", "", ""));
+    }
 }

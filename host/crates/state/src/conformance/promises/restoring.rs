@@ -1,7 +1,8 @@
 //! What a restore takes, and what it refuses.
 
-use gristmill_ports::ErrorKind;
+use gristmill_checkpoint::StateFile;
 use gristmill_ports::state::RestoredState;
+use gristmill_ports::{ErrorKind, StateBackend};
 use gristmill_types::descriptor::StateKind;
 use gristmill_types::{KeyGroupRange, MaxParallelism, StateIndex, key_hash};
 
@@ -38,13 +39,62 @@ pub(crate) fn restoring_takes_only_the_key_groups_asked_for(open: Open) {
 }
 
 pub(crate) fn states_are_found_again_by_their_names(open: Open) {
-    let history = stored(open, &["a".to_owned(), "b".to_owned()]);
+    let mut history = stored(open, &["a".to_owned(), "b".to_owned()]);
     let mut reader = descriptor();
     reader.states.swap(0, 2);
     reader.states[1].name = "renamed".to_owned();
+    let value_of_a = |backend: &mut dyn StateBackend| {
+        backend.begin(&keyed(&["a"]), NOW);
+        let read = backend.get(StateIndex(2), &[0]).unwrap();
+        backend.roll_back();
+        strings(&read.values)[0].clone()
+    };
     let mut backend = history.restored_as(open, &descriptor(), &reader, NOW).unwrap();
-    backend.begin(&keyed(&["a"]), NOW);
-    assert_eq!(strings(&backend.get(StateIndex(2), &[0]).unwrap().values), [Some("a".to_owned())]);
+    assert_eq!(value_of_a(&mut *backend), Some("a".to_owned()));
+
+    history.begin_anew();
+    history.checkpoint(&mut *backend);
+    backend.begin(&keyed(&["b"]), NOW);
+    backend.put(StateIndex(2), &[0], &texts(&["changed"])).unwrap();
+    backend.commit().unwrap();
+    history.checkpoint(&mut *backend);
+    history.merge(0..history.files.len(), &reader, NOW);
+    let mut again = history.restored_as(open, &reader, &reader, NOW).unwrap();
+    assert_eq!(value_of_a(&mut *again), Some("a".to_owned()), "all of it was told by the reader's places");
+}
+
+/// One subtask becomes two, and one again: what a file says of the groups that went elsewhere counts no more.
+pub(crate) fn a_file_in_two_lists_counts_for_the_groups_of_each(open: Open) {
+    let (low, high) = (KeyGroupRange { start: 0, end: 64 }, KeyGroupRange { start: 64, end: 128 });
+    let keys: Vec<String> = (0..40).map(|key| key.to_string()).collect();
+    let mut history = stored(open, &keys);
+    history.merge(0..2, &descriptor(), NOW);
+    let (base, mut lists) = (history.files[0], Vec::new());
+    for groups in [low, high] {
+        let files = vec![StateFile { groups, ..base }];
+        let mut half = open(&descriptor());
+        let from = RestoredState { states: &descriptor().states, files: &files, groups, time: NOW };
+        half.restore(&from, &history.folder).unwrap();
+        history.files = files;
+        let group_of = |key: &&String| MaxParallelism::DEFAULT.group_of(key_hash(key.as_bytes()));
+        for key in keys.iter().filter(|key| groups.contains(group_of(key))) {
+            set(&mut *half, key, Some("changed"));
+        }
+        history.checkpoint(&mut *half);
+        lists.append(&mut history.files);
+    }
+    history.files = lists;
+    for merged in [false, true] {
+        if merged {
+            let files = history.files.len();
+            history.merge(1..files, &descriptor(), NOW);
+            history.merge(0..history.files.len(), &descriptor(), NOW);
+        }
+        let mut one = history.restored(open);
+        for key in &keys {
+            assert_eq!(value_of(&mut *one, key), Some("changed".to_owned()), "key {key}, merged: {merged}");
+        }
+    }
 }
 
 pub(crate) fn a_state_of_another_schema_or_kind_is_refused_in_words(open: Open) {
