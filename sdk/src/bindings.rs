@@ -10,3 +10,22 @@ wit_bindgen::generate!({
     default_bindings_module: "gristmill_sdk::bindings",
     generate_all,
 });
+
+pub use migrations::exports::gristmill::operator::migration;
+
+/// The export of a module that rewrites state: a world of its own, as only such a module exports it. The linker makes one
+/// of both.
+pub mod migrations {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "
+            package gristmill:sdk;
+            world migrations { export gristmill:operator/migration@0.1.0; }
+        ",
+        world: "gristmill:sdk/migrations",
+        with: { "gristmill:operator/types@0.1.0": crate::bindings::gristmill::operator::types },
+        pub_export_macro: true,
+        export_macro_name: "export_migrations",
+        default_bindings_module: "gristmill_sdk::bindings::migrations",
+    });
+}

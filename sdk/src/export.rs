@@ -53,6 +53,38 @@ macro_rules! export_operator {
     };
 }
 
+/// Exports the migrations of an operator. `#[operator]` calls it where there are some.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_migration {
+    ($operator:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::bindings::gristmill::operator::types;
+            use $crate::bindings::migration;
+
+            struct Migrations;
+
+            impl migration::Guest for Migrations {
+                fn migrate(
+                    state: ::std::string::String,
+                    from_version: u32,
+                    from_kind: types::StateKind,
+                    to_version: u32,
+                    page: migration::Entries,
+                ) -> Result<migration::Entries, types::Failure> {
+                    let asked = $crate::migration::Asked { state: &state, from_version, from_kind, to_version };
+                    Ok(<$operator as $crate::migration::Migrate>::migrate(asked, page)?)
+                }
+            }
+
+            $crate::bindings::migrations::export_migrations!(
+                Migrations with_types_in $crate::bindings::migrations
+            );
+        };
+    };
+}
+
 /// `guest.open`: makes the operator and keeps it.
 ///
 /// # Errors

@@ -69,14 +69,63 @@
 //! | [`Parameters<T>`] | the job's parameters; `T` under [`#[parameters]`](macro@parameters) | – |
 //! | [`Output`] | a port; events keep their key | `#[output(name = "…")]` |
 //! | [`RekeyedOutput`] | a port; events may get another key | `#[output(name = "…")]` |
-//! | [`Value<T>`], [`List<T>`], [`Map<K, V>`] | state of the event's key; types under [`#[data]`](macro@data) | `#[state(name = "…", version = 2)]` |
+//! | [`Value<T>`], [`List<T>`], [`Map<K, V>`] | state of the event's key; types under [`#[data]`](macro@data) | `#[state(name = "…", version = 2)]`, `#[migrate(from = 1, was = …, with = …)]` |
 //! | [`Input`] | one of several inputs; without one there is the input `in` | `#[input(name = "…", keyed = false)]` |
 //! | [`Counter`], [`Histogram`] | metrics | `#[metric(name = "…")]` |
 //! | anything else | memory that may be lost at any time; starts from `Default` | `#[local]` |
 //!
 //! The name of a state is its identity in checkpoints: keep it with `name = "…"` when the field is renamed, and raise
-//! `version` when the type changes. The attribute also takes `ttl = "7d"` and `ttl_clock = "processing-time"`, which the
+//! `version` when the type changes, with a migration (below). The attribute also takes `ttl = "7d"` and `ttl_clock = "processing-time"`, which the
 //! contract has and the host of this version does not serve yet: it refuses such a module. How typed state is written is a law; see the sources of `codec` and [`map_key`].
+//!
+//! # When the type of a state changes
+//!
+//! A module that is to take over from an older one, while the stream flows, says what the state was and how it becomes what
+//! it is: one plain function for each older version, from all that a key had to all that it has from now on.
+//!
+//! ```
+//! use gristmill_sdk::prelude::*;
+//!
+//! #[data]
+//! struct Seen {
+//!     count: u64,
+//!     last: Option<i64>,
+//! }
+//!
+//! #[operator]
+//! struct Popular {
+//!     #[state(version = 2)]
+//!     #[migrate(from = 1, was = Value<u64>, with = counted)]
+//!     #[migrate(to = 1, was = Value<u64>, with = |seen: Seen| seen.count)] // the way back, should this version go wrong
+//!     seen: Value<Seen>,
+//!     out: Output,
+//! }
+//!
+//! /// Version 1 counted, and kept no time.
+//! fn counted(count: u64) -> Seen {
+//!     Seen { count, last: None }
+//! }
+//! # impl PerEvent for Popular {
+//! #     fn on_event(&mut self, event: Event<'_>) -> Result<(), Failure> {
+//! #         self.out.pass(event);
+//! #         Ok(())
+//! #     }
+//! # }
+//!
+//! use gristmill_sdk::testing::Harness;
+//! let mut popular = Harness::<Popular>::new();
+//! popular.migrate::<Value<u64>>("seen", 1, "a", &41).unwrap();
+//! assert_eq!(popular.value("seen", "a"), Some(Seen { count: 41, last: None }));
+//! assert_eq!(popular.migrate_back::<Value<u64>>("seen", 1, "a"), Ok(Some(41)));
+//! ```
+//!
+//! All that a key has is, in a [`Value<T>`], a `T`; in a [`List<T>`], a `Vec<T>`; in a [`Map<K, V>`], a `Vec<(K, V)>`: so
+//! a value becomes a map by `fn(u64) -> Vec<(String, u64)>`. A function may also return an `Option`, where `None` leaves the key
+//! with nothing, or a `Result`; a failure ends the swap. It runs in an instance of its own, before the new module
+//! sees an event of the key, and must depend on nothing but what it is given: no clock, no chance, no `static`.
+//!
+//! Each version has its own way to the newest: with `version = 3` a state is migrated `from = 1` and `from = 2`, each in one
+//! step. A module exports the contract's `migration` only if it has a `#[migrate]`.
 //!
 //! # How an event can go wrong
 //!
@@ -133,6 +182,8 @@ mod output;
 mod metric;
 mod state;
 #[doc(hidden)]
+pub mod migration;
+#[doc(hidden)]
 pub mod operator;
 #[doc(hidden)]
 pub mod export;
@@ -148,7 +199,7 @@ pub use metric::{Counter, Histogram};
 pub use operator::{PerBatch, PerEvent, Rejected};
 pub use output::{Output, RekeyedOutput, ValueWriter};
 pub use parameters::Parameters;
-pub use state::{List, ListItems, Map, MapEntries, Value};
+pub use state::{Kept, List, ListItems, Map, MapEntries, Value};
 
 #[doc(hidden)]
 pub use {schemars, serde};

@@ -1,10 +1,12 @@
-//! What stands in `#[state(…)]`, `#[output(…)]`, `#[input(…)]`, `#[metric(…)]` and `#[local]`.
+//! What stands in `#[state(…)]`, `#[migrate(…)]`, `#[output(…)]`, `#[input(…)]`, `#[metric(…)]` and `#[local]`.
 
 use std::time::Duration;
 
 use proc_macro2::Span;
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Error, Field, LitBool, LitInt, LitStr, Result};
+
+use crate::way::{self, Way};
 
 /// The attributes that a field of an operator may bear.
 const ATTRIBUTES: [&str; 5] = ["state", "output", "input", "metric", "local"];
@@ -24,6 +26,8 @@ pub(crate) struct Told {
     pub(crate) ttl_by_processing_time: bool,
     /// `keyed = …`.
     pub(crate) keyed: Option<LitBool>,
+    /// Each `#[migrate(…)]`.
+    pub(crate) ways: Vec<Way>,
 }
 
 impl Told {
@@ -38,13 +42,24 @@ pub(crate) fn take(field: &mut Field) -> Result<Told> {
     let mut told = Told::default();
     let mut failure = None;
     field.attrs.retain(|attribute| {
+        if attribute.path().is_ident("migrate") {
+            match way::read(attribute) {
+                Ok(way) => told.ways.push(way),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
+            return false;
+        }
         let Some(name) = ATTRIBUTES.into_iter().find(|name| attribute.path().is_ident(name)) else { return true };
         if let Err(error) = read(name, attribute, &mut told) {
             failure.get_or_insert(error);
         }
         false
     });
-    failure.map_or(Ok(told), Err)
+    failure.map_or(Ok(()), Err)?;
+    way::check(&told)?;
+    Ok(told)
 }
 
 fn read(name: &'static str, attribute: &Attribute, told: &mut Told) -> Result<()> {

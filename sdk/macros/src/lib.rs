@@ -4,6 +4,7 @@ use proc_macro::TokenStream;
 use quote::quote;
 use syn::{DeriveInput, ItemStruct, parse_macro_input};
 
+mod way;
 mod attribute;
 mod operator;
 

@@ -1,17 +1,30 @@
 //! `#[operator]`: a struct whose fields are parts becomes an operator.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Fields, ItemStruct, Result, Type};
 
 use crate::attribute::{self, Told};
+use crate::way::Way;
 
 /// A field of the struct.
 struct Member {
     ident: Ident,
     ty: Type,
     told: Told,
+}
+
+impl Member {
+    /// Its name in the descriptor.
+    fn name(&self) -> String {
+        self.told.name.as_ref().map_or_else(|| unraw(&self.ident), syn::LitStr::value)
+    }
+
+    /// The version of its schema.
+    fn version(&self) -> TokenStream {
+        self.told.version.as_ref().map_or_else(|| quote!(1), |version| quote!(#version))
+    }
 }
 
 /// The struct without our attributes, its implementation of `Operator`, and the export.
@@ -25,6 +38,7 @@ pub(crate) fn expand(arguments: &TokenStream, mut item: ItemStruct) -> Result<To
     let checks = parts.iter().filter_map(|part| role_check(part));
     let fields = parts.iter().map(|part| field_static(part, &parts));
     let implementation = implementation(&item.ident, &parts, &locals, per_batch);
+    let migration = migration(&item.ident, &parts);
     let name = &item.ident;
     Ok(quote! {
         #item
@@ -33,6 +47,7 @@ pub(crate) fn expand(arguments: &TokenStream, mut item: ItemStruct) -> Result<To
             #(#checks)*
             #(#fields)*
             #implementation
+            #migration
         };
 
         ::gristmill_sdk::export_operator!(#name);
@@ -67,9 +82,10 @@ fn members(item: &mut ItemStruct) -> Result<Vec<Member>> {
 
 /// Refuses, at compile time, an attribute that does not go with the type of its field.
 fn role_check(part: &Member) -> Option<TokenStream> {
-    let (attribute, span) = part.told.attribute?;
+    let migrated = || part.told.ways.first().map(|way| ("migrate", way.span));
+    let (attribute, span) = part.told.attribute.or_else(migrated)?;
     let role = match attribute {
-        "state" => quote!(State),
+        "state" | "migrate" => quote!(State),
         "output" => quote!(Output),
         "input" => quote!(Input),
         _ => quote!(Metric),
@@ -88,8 +104,7 @@ fn role_check(part: &Member) -> Option<TokenStream> {
 fn field_static(part: &Member, parts: &[&Member]) -> TokenStream {
     let constant = static_name(&part.ident);
     let told = &part.told;
-    let name = told.name.as_ref().map_or_else(|| unraw(&part.ident), syn::LitStr::value);
-    let version = told.version.as_ref().map_or_else(|| quote!(1), |version| quote!(#version));
+    let (name, version) = (part.name(), part.version());
     let ttl_ms = told
         .ttl_ms
         .map_or_else(|| quote!(::core::option::Option::None), |ms| quote!(::core::option::Option::Some(#ms)));
@@ -132,7 +147,7 @@ fn implementation(name: &Ident, parts: &[&Member], locals: &[&Member], per_batch
 /// The expression that adds a part to `descriptor` and gives its index there.
 fn declaration(part: &Member) -> TokenStream {
     let (ty, constant) = (&part.ty, static_name(&part.ident));
-    quote_spanned!(ty.span()=> <#ty as ::gristmill_sdk::part::Part>::declare(&#constant, &mut descriptor))
+    quote_spanned!(shown_at(ty.span())=> <#ty as ::gristmill_sdk::part::Part>::declare(&#constant, &mut descriptor))
 }
 
 fn declare(declares: &[TokenStream]) -> TokenStream {
@@ -213,6 +228,54 @@ fn delegate_to_parts(parts: &[&Member]) -> TokenStream {
             ::core::result::Result::Ok(())
         }
     }
+}
+
+/// The implementation of `Migrate` and its export, if some state has a `#[migrate]`.
+fn migration(name: &Ident, parts: &[&Member]) -> Option<TokenStream> {
+    let ways: Vec<_> = parts.iter().flat_map(|part| part.told.ways.iter().map(move |way| (*part, way))).collect();
+    if ways.is_empty() {
+        return None;
+    }
+    let keys: Vec<_> = ways.iter().map(|(part, way)| way_key(part, way)).collect();
+    let rewrites = ways.iter().map(|(part, way)| rewrite(part, way));
+    let migration = quote!(::gristmill_sdk::migration);
+    Some(quote! {
+        impl #migration::Migrate for #name {
+            const WAYS: &'static [#migration::Way] = &[#(#keys),*];
+
+            fn migrate(
+                asked: #migration::Asked<'_>,
+                page: #migration::Entries,
+            ) -> ::core::result::Result<#migration::Entries, ::gristmill_sdk::Failure> {
+                match (asked.state, asked.from_version, asked.to_version) {
+                    #(#keys => #rewrites,)*
+                    _ => ::core::result::Result::Err(#migration::no_way(asked, Self::WAYS)),
+                }
+            }
+        }
+
+        ::gristmill_sdk::export_migration!(#name);
+    })
+}
+
+/// The state, and the versions between which the way leads.
+fn way_key(part: &Member, way: &Way) -> TokenStream {
+    let (name, there) = (part.name(), &way.version);
+    let here = part.version();
+    if way.is_back { quote!((#name, #here, #there)) } else { quote!((#name, #there, #here)) }
+}
+
+fn rewrite(part: &Member, way: &Way) -> TokenStream {
+    let Way { was, with, is_back, .. } = way;
+    let is = &part.ty;
+    let (old, new) = if *is_back { (is, was) } else { (was, is) };
+    quote_spanned!(shown_at(with.span())=> ::gristmill_sdk::migration::rewrite::<#old, #new, _>(asked, page, #with))
+}
+
+/// A span whose errors are shown at the author's text, but whose names are ours: also where the author's text comes out of
+/// a macro.
+fn shown_at(text: Span) -> Span {
+    text.resolved_at(Span::call_site())
 }
 
 fn static_name(field: &Ident) -> Ident {

@@ -17,6 +17,9 @@ pub(crate) use crate::bindings::gristmill::operator::{
 };
 
 #[cfg(not(target_arch = "wasm32"))]
+pub(crate) use store::Store;
+
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use native::{
     Stage, list_append, list_clear, list_scan, log, map_get, map_put, map_scan, metric_add, metric_observe, state_get,
     state_put,

@@ -45,6 +45,14 @@ impl Store {
         self.states[state as usize].lists.remove(key);
     }
 
+    /// Forgets all that a key has in a state.
+    pub(crate) fn forget(&mut self, state: u32, key: &[u8]) {
+        let State { values, lists, maps } = &mut self.states[state as usize];
+        values.remove(key);
+        lists.remove(key);
+        maps.remove(key);
+    }
+
     pub(crate) fn map(&self, state: u32, key: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         let entries = self.states[state as usize].maps.get(key).into_iter().flatten();
         entries.map(|(map_key, value)| (map_key.as_slice(), value.as_slice()))

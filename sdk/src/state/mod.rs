@@ -7,7 +7,10 @@
 mod value;
 mod list;
 mod map;
+mod content;
 
+pub use content::Kept;
+pub(crate) use content::{Run, Written, empty_page};
 pub use list::{List, ListItems};
 pub use map::{Map, MapEntries};
 pub use value::Value;

@@ -26,6 +26,7 @@
 //! ```
 
 mod given;
+mod migrated;
 mod processed;
 
 use serde::Serialize;
