@@ -1,6 +1,7 @@
 //! The contract on bare bindings, and a well-behaved operator for the guests of this folder to depart from.
 //!
-//! A guest here implements [`Operator`], overrides what it does differently, and ends with `contract::export!(It);`.
+//! A guest here implements [`Operator`], overrides what it does differently, and ends with `contract::export!(It);`. One
+//! that rewrites state implements [`Migration`] too, and ends with `contract::export_migration!(It);` as well.
 //! Made from `wit/` alone; knows neither the SDK nor the host.
 
 #![warn(missing_docs)]
@@ -9,6 +10,8 @@ pub mod bindings;
 
 pub mod column;
 
+pub mod count;
+
 pub use bindings::export;
 pub use bindings::exports::gristmill::operator::{guest, processor};
 pub use bindings::gristmill::operator::types::{
@@ -16,6 +19,8 @@ pub use bindings::gristmill::operator::types::{
     Rejection, Rows, StateKind, StateScope, StateSpec,
 };
 pub use bindings::gristmill::operator::{log, metrics, state};
+pub use bindings::migrations::export_migration;
+pub use bindings::migrations::exports::gristmill::operator::migration::{self, Entries};
 
 /// An operator that does nothing wrong: one un-keyed input `in`, one output `out`, every row let through.
 pub trait Operator {
@@ -33,6 +38,18 @@ pub trait Operator {
     fn process(events: Batch) -> Result<Outcome, Failure> {
         let _ = events;
         Ok(emit(Rows::All))
+    }
+}
+
+/// One that rewrites what another version has stored.
+pub trait Migration {
+    /// Rewrites a page from one version to another.
+    fn migrate(from: u32, to: u32, page: Entries) -> Result<Entries, Failure>;
+}
+
+impl<T: Migration> migration::Guest for T {
+    fn migrate(_state: String, from: u32, _kind: StateKind, to: u32, page: Entries) -> Result<Entries, Failure> {
+        T::migrate(from, to, page)
     }
 }
 
