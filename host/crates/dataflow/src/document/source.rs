@@ -86,8 +86,9 @@ impl Start {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
-    /// A path or a glob such as `data/*.jsonl.gz`. `.gz` and `.zst` are unpacked. Relative to the document for `run`,
-    /// to the working directory of the host that the job was submitted to otherwise, wherever it is restarted.
+    /// A path or a glob such as `data/*.jsonl.gz`, which names hidden files only where it says a dot itself. `.gz` and
+    /// `.zst` are unpacked. Relative to the document for `run`, to the working directory of the host that the job was
+    /// submitted to otherwise, wherever it is restarted.
     pub path: String,
     /// Replays with the gaps between event times divided by this: 1.0 is as it was, 60.0 a minute in a second.
     /// Default: as fast as it goes. Needs `event_time`.

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::{Glob, GlobBuilder, GlobMatcher};
 use gristmill_types::{Parallelism, SubtaskIndex};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -41,7 +41,8 @@ pub(super) fn list(pattern: &str, base: &Path) -> Result<Vec<Listed>, String> {
     let glob = glob.map_err(|error| format!("`{pattern}` is not a glob: {}", error.kind()))?;
     let (root, depth) = root_of(&whole);
     let mut files = Vec::new();
-    walk(&root, depth, &glob.compile_matcher(), &mut files)
+    let wanted = Wanted { glob: glob.compile_matcher(), hidden: hidden(&whole) };
+    walk(&root, depth, &wanted, &mut files)
         .map_err(|error| format!("cannot look for `{pattern}` in `{}`: {error}", root.display()))?;
     files.sort();
     let shown = |path: &Path| match path.strip_prefix(base) {
@@ -78,15 +79,35 @@ fn root_of(pattern: &Path) -> (PathBuf, usize) {
     (if root.as_os_str().is_empty() { PathBuf::from(".") } else { root }, depth)
 }
 
+/// What a glob names.
+struct Wanted {
+    glob: GlobMatcher,
+    /// The components that begin with a dot: only these name what is hidden. What sinks stage beside their files is.
+    hidden: Vec<GlobMatcher>,
+}
+
+fn hidden(pattern: &Path) -> Vec<GlobMatcher> {
+    let names = pattern.iter().map(|component| component.to_string_lossy());
+    // One that is no glob by itself, since its braces hold a slash, names nothing that is hidden.
+    names
+        .filter(|name| name.starts_with('.'))
+        .filter_map(|name| Some(Glob::new(&name).ok()?.compile_matcher()))
+        .collect()
+}
+
 /// Directories that are links are not entered: they may lead back.
-fn walk(directory: &Path, depth: usize, glob: &GlobMatcher, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+fn walk(directory: &Path, depth: usize, wanted: &Wanted, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in directory.read_dir()? {
         let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") && !wanted.hidden.iter().any(|glob| glob.is_match(&name)) {
+            continue;
+        }
         let path = entry.path();
         let kind = entry.file_type()?;
         if kind.is_dir() && depth > 1 {
-            walk(&path, depth - 1, glob, files)?;
-        } else if glob.is_match(&path) && path.is_file() {
+            walk(&path, depth - 1, wanted, files)?;
+        } else if wanted.glob.is_match(&path) && path.is_file() {
             files.push(path);
         }
     }
@@ -127,6 +148,30 @@ mod tests {
         }
         let absolute = tree.path().join("a.jsonl").display().to_string();
         assert_eq!(names(&absolute, Path::new("/elsewhere")), Ok(vec![absolute.clone()]));
+    }
+
+    #[test]
+    fn what_is_hidden_is_named_by_a_dot_only() {
+        let tree = tree(&["a", ".a.0-0.staged", ".a.lock", "sub/b", "sub/.b", ".git/c", ".git/.d"]);
+        let table = [
+            ("*", vec!["a"]),
+            ("?a*", vec![]),
+            ("**", vec!["a", "sub/b"]),
+            ("[.]a*", vec![]),
+            (".*", vec![".a.0-0.staged", ".a.lock"]),
+            (".a.l*", vec![".a.lock"]),
+            ("**/.b*", vec!["sub/.b"]),
+            (".git/*", vec![".git/c"]),
+            (".git/.*", vec![".git/.d"]),
+            ("*/.?", vec!["sub/.b"]),
+            (".g*/*", vec![".git/c"]),
+        ];
+        for (pattern, wanted) in table {
+            match names(pattern, tree.path()) {
+                Ok(found) => assert_eq!(found, wanted, "{pattern}"),
+                Err(reason) => assert!(wanted.is_empty() && reason.contains("no file matches"), "{pattern}: {reason}"),
+            }
+        }
     }
 
     #[test]
