@@ -33,6 +33,11 @@ pub enum IngressAnswer {
         /// A guess at when there will be.
         retry_after_ms: u64,
     },
+    /// There is no room in the source's log: no checkpoint has what is in it yet. Nothing was taken.
+    LogFull {
+        /// A guess at when there will be.
+        retry_after_ms: u64,
+    },
     /// More bytes than the whole buffer holds; trying again will not help.
     TooLarge {
         /// Bytes that the buffer holds.

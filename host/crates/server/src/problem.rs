@@ -75,7 +75,7 @@ impl Code {
             Self::IdempotencyMismatch => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", "the key belongs to another request")
             }
-            Self::Backpressure => (StatusCode::TOO_MANY_REQUESTS, "backpressure", "the job is slower than its input"),
+            Self::Backpressure => (StatusCode::TOO_MANY_REQUESTS, "backpressure", "there is no room for more events now"),
             Self::NotDurable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-durable", "the events could not be made durable")
             }
@@ -154,7 +154,7 @@ impl From<ControlError> for Refused {
             ControlError::JobExists { .. } => Code::JobExists,
             ControlError::CannotStart { .. } => Code::CannotStart,
             ControlError::WrongState { .. } => Code::WrongState,
-            ControlError::Full { .. } => Code::Backpressure,
+            ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
             ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
             ControlError::NotDurable { .. } => Code::NotDurable,
@@ -173,7 +173,9 @@ impl From<ControlError> for Refused {
             ControlError::BadDocument(found) => {
                 problem.problems = found.into_iter().map(DocumentProblem::from).collect();
             }
-            ControlError::Full { retry_after_ms, .. } => problem.retry_after_ms = Some(retry_after_ms),
+            ControlError::Full { retry_after_ms, .. } | ControlError::LogFull { retry_after_ms, .. } => {
+                problem.retry_after_ms = Some(retry_after_ms);
+            }
             ControlError::NotDurable { .. } | ControlError::Busy(_) => problem.retry_after_ms = Some(1000),
             ControlError::Store(error) => tracing::error!(%error, "the catalog failed"),
             ControlError::Bug(what) => tracing::error!(what, "bug: a request failed"),

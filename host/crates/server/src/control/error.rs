@@ -137,6 +137,19 @@ pub enum ControlError {
         /// A guess at when there will be room.
         retry_after_ms: u64,
     },
+    /// The source's log has no room before a checkpoint.
+    #[error(
+        "source `{source_id}` of job `{job}` has no room for these events: its log is full, and no checkpoint has what is in \
+         it yet"
+    )]
+    LogFull {
+        /// The job.
+        job: JobId,
+        /// The source.
+        source_id: NodeId,
+        /// A guess at when there will be room.
+        retry_after_ms: u64,
+    },
     /// More bytes than the source can ever hold.
     #[error("these events have more bytes than source `{source_id}` can hold ({buffer_bytes})")]
     EventsTooLarge {
@@ -255,6 +268,10 @@ impl ControlError {
             Self::WrongState { state, .. } if state.is_final() => "submit the job again to run it once more".to_owned(),
             Self::WrongState { job, .. } => format!("look at its state with GET /v1/jobs/{job}"),
             Self::Full { retry_after_ms, .. } => format!("send the same events again in {retry_after_ms} ms"),
+            Self::LogFull { retry_after_ms, .. } => format!(
+                "send the same events again in {retry_after_ms} ms; let checkpoints come more often, or give the source a \
+                 larger `log`"
+            ),
             Self::EventsTooLarge { .. } => {
                 "send fewer events in a request, or give the source a larger `buffer` in the job document".to_owned()
             }

@@ -37,6 +37,9 @@ impl Control {
             IngressAnswer::Full { retry_after_ms } => {
                 Err(ControlError::Full { job: job.clone(), source_id, retry_after_ms })
             }
+            IngressAnswer::LogFull { retry_after_ms } => {
+                Err(ControlError::LogFull { job: job.clone(), source_id, retry_after_ms })
+            }
             IngressAnswer::TooLarge { buffer_bytes } => Err(ControlError::EventsTooLarge { source_id, buffer_bytes }),
             IngressAnswer::KeyReused => Err(ControlError::KeyReused { source_id }),
             IngressAnswer::NoSuchSource => Err(self.no_such_source(job, source).await),

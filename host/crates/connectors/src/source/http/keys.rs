@@ -1,13 +1,23 @@
 //! Which idempotency keys were used lately, and for which events.
 //!
-//! Remembered are the newest hundred thousand of one source, each for a day. Pure: time is passed in.
+//! Remembered are the newest hundred thousand of one source, fewer if its log is small, each for a day. Pure: time is
+//! passed in.
 
 use std::collections::{HashMap, VecDeque};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// So many keys are remembered.
-const MOST_KEYS: usize = 100_000;
+/// So many keys are remembered at most,
+const MOST_KEYS: u64 = 100_000;
+
+/// as many as take this part of the log, since each segment holds them,
+const PART_OF_LOG: u64 = 16;
+
+/// and so many in the smallest log.
+const FEWEST_KEYS: u64 = 128;
+
+/// Bytes of a key in the log.
+const KEY_BYTES: u64 = 40;
 
 /// So long a key is remembered, in milliseconds.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
@@ -32,6 +42,13 @@ impl KeyHash {
     }
 }
 
+/// A key, and the events that were sent under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UsedKey {
+    pub(super) key: KeyHash,
+    pub(super) events: KeyHash,
+}
+
 /// A key that was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Remembered {
@@ -43,23 +60,30 @@ pub(super) struct Remembered {
 }
 
 /// The keys of one source.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Keys {
+    most: usize,
     /// Oldest first.
     in_order: VecDeque<Remembered>,
     events: HashMap<KeyHash, KeyHash>,
 }
 
 impl Keys {
+    /// None yet, of a log of so many bytes.
+    pub(super) fn of_log(bytes: u64) -> Self {
+        let most = (bytes / PART_OF_LOG / KEY_BYTES).clamp(FEWEST_KEYS, MOST_KEYS) as usize;
+        Self { most, in_order: VecDeque::new(), events: HashMap::new() }
+    }
+
     /// The events under a key.
     pub(super) fn find(&mut self, key: KeyHash, now_ms: i64) -> Option<KeyHash> {
         self.forget_old(now_ms);
         self.events.get(&key).copied()
     }
 
-    /// Whether a key is remembered.
-    pub(super) fn has(&self, key: KeyHash) -> bool {
-        self.events.contains_key(&key)
+    /// Whether a key is remembered for these events.
+    pub(super) fn has(&self, used: UsedKey) -> bool {
+        self.events.get(&used.key) == Some(&used.events)
     }
 
     pub(super) fn remember(&mut self, remembered: Remembered) {
@@ -76,7 +100,7 @@ impl Keys {
 
     fn forget_old(&mut self, now_ms: i64) {
         let is_old = |oldest: &Remembered| oldest.at_ms.saturating_add(WINDOW_MS) <= now_ms;
-        while self.in_order.len() > MOST_KEYS || self.in_order.front().is_some_and(is_old) {
+        while self.in_order.len() > self.most || self.in_order.front().is_some_and(is_old) {
             if let Some(oldest) = self.in_order.pop_front() {
                 self.events.remove(&oldest.key);
             }
@@ -94,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_key_is_remembered_for_a_day() {
-        let mut keys = Keys::default();
+        let mut keys = Keys::of_log(1 << 30);
         keys.remember(remembered(1, 1000));
         keys.remember(remembered(2, 2000));
         assert_eq!(keys.find(KeyHash(1), WINDOW_MS + 999), Some(KeyHash(!1)));
@@ -104,10 +128,12 @@ mod tests {
 
     #[test]
     fn the_newest_keys_are_remembered() {
-        let mut keys = Keys::default();
-        (0..=MOST_KEYS as u128).for_each(|key| keys.remember(remembered(key, 0)));
-        assert_eq!((keys.find(KeyHash(0), 0), keys.find(KeyHash(1), 0)), (None, Some(KeyHash(!1))));
-        assert_eq!(keys.iter().len(), MOST_KEYS);
+        for (log, most) in [(1 << 40, MOST_KEYS), (1 << 20, 1638), (1000, FEWEST_KEYS)] {
+            let mut keys = Keys::of_log(log);
+            (0..=u128::from(most)).for_each(|key| keys.remember(remembered(key, 0)));
+            assert_eq!((keys.find(KeyHash(0), 0), keys.find(KeyHash(1), 0)), (None, Some(KeyHash(!1))));
+            assert_eq!(keys.iter().len() as u64, most);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod keys;
 mod drain_rate;
 mod log;
 mod passage;
+mod queue;
 mod intake;
 mod writer;
 mod reader;

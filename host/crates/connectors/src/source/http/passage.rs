@@ -3,7 +3,7 @@
 use gristmill_ports::PortError;
 use gristmill_ports::ingress::OnDurable;
 
-use super::keys::KeyHash;
+use super::keys::UsedKey;
 use super::log::{Group, LoggedOffer};
 
 /// An event that is in the log.
@@ -25,7 +25,7 @@ pub(super) fn logged(group: Group) -> impl Iterator<Item = Logged> {
 /// An offer on its way into the log.
 pub(super) struct Waiting {
     pub(super) events: Vec<Vec<u8>>,
-    pub(super) key: Option<KeyHash>,
+    pub(super) key: Option<UsedKey>,
     /// The key was given to an earlier offer that waits too: what becomes of that becomes of this one.
     pub(super) follows: bool,
     pub(super) on_durable: OnDurable,
@@ -37,7 +37,7 @@ impl Waiting {
     /// What goes into the log of it; nothing if it is there already, or will be.
     pub(super) fn take_events(&mut self) -> Option<LoggedOffer> {
         let events = std::mem::take(&mut self.events);
-        (!self.follows).then_some(LoggedOffer { key: self.key, events })
+        (!self.follows).then_some(LoggedOffer { key: self.key.map(|used| used.key), events })
     }
 }
 

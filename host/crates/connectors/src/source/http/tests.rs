@@ -219,7 +219,7 @@ fn a_full_log_takes_nothing_until_a_checkpoint_lets_go_of_it() {
     host.post(None, &[&long]);
     host.post(None, &[&long]);
     assert_eq!(opened.values(2).len(), 2);
-    assert!(matches!(host.offer(None, &[&long]).0, IngressAnswer::Full { .. }));
+    assert!(matches!(host.offer(None, &[&long]).0, IngressAnswer::LogFull { .. }));
     opened.reader.forget_before(&opened.reader.positions());
     // The writer trims when it comes to it.
     let mut tries = std::iter::repeat_with(|| {

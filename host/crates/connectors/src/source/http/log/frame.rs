@@ -1,7 +1,6 @@
-//! How a log lies on the disk: segments, and the frames in them.
+//! How a log lies on the disk: the frames of a segment, behind its [header](super::segment_header).
 //!
 //! ```text
-//! segment   "GMIL" | version u16 | 0 u16 | salt u64 | number of its first event u64 | crc32c of all before u32 | frames
 //! frame     "GMFR" | length u32 | crc32c of salt, length and payload u32 | payload
 //! payload   0 | keys u32 | key u128, events u128, time i64, for each          keys that were used before the segment
 //!           1 | number of its first event u64 | time i64 | offers u32         offers that became durable together
@@ -13,25 +12,13 @@
 
 use super::super::keys::{KeyHash, Remembered};
 
-/// Bytes of the beginning of a segment.
-pub(super) const SEGMENT_HEADER: usize = 28;
 /// Bytes of the beginning of a frame.
 pub(super) const FRAME_HEADER: usize = 12;
 /// With what a frame begins.
 pub(super) const FRAME_MARK: &[u8; 4] = b"GMFR";
 
-const SEGMENT_MARK: &[u8; 4] = b"GMIL";
-const VERSION: u16 = 1;
 const KEYS: u8 = 0;
 const GROUP: u8 = 1;
-
-/// What the beginning of a segment says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SegmentHeader {
-    pub(super) salt: u64,
-    /// The number of its first event.
-    pub(super) first: u64,
-}
 
 /// What a frame says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,36 +42,6 @@ pub(in crate::source::http) struct Group {
 pub(in crate::source::http) struct LoggedOffer {
     pub(in crate::source::http) key: Option<KeyHash>,
     pub(in crate::source::http) events: Vec<Vec<u8>>,
-}
-
-impl SegmentHeader {
-    pub(super) fn encode(self) -> [u8; SEGMENT_HEADER] {
-        let mut header = [0; SEGMENT_HEADER];
-        header[..4].copy_from_slice(SEGMENT_MARK);
-        header[4..6].copy_from_slice(&VERSION.to_le_bytes());
-        header[8..16].copy_from_slice(&self.salt.to_le_bytes());
-        header[16..24].copy_from_slice(&self.first.to_le_bytes());
-        let checksum = crc32c::crc32c(&header[..24]);
-        header[24..].copy_from_slice(&checksum.to_le_bytes());
-        header
-    }
-
-    /// # Errors
-    /// Why the bytes are no beginning of a segment.
-    pub(super) fn decode(header: &[u8; SEGMENT_HEADER]) -> Result<Self, String> {
-        let mut rest = Bytes(header);
-        let mark = rest.take::<4>();
-        let version = rest.take().map(u16::from_le_bytes).unwrap_or_default();
-        rest.take::<2>();
-        let (salt, first) = (rest.u64().unwrap_or_default(), rest.u64().unwrap_or_default());
-        if mark.as_ref() != Some(SEGMENT_MARK) || rest.u32() != Some(crc32c::crc32c(&header[..24])) {
-            return Err("its beginning is damaged".to_owned());
-        }
-        if version != VERSION {
-            return Err(format!("it has version {version}, and this host reads version {VERSION}"));
-        }
-        Ok(Self { salt, first })
-    }
 }
 
 /// Appends a frame with these keys.
@@ -149,6 +106,12 @@ pub(super) fn payload_bytes(header: &[u8; FRAME_HEADER]) -> Option<usize> {
     (rest.take()? == *FRAME_MARK).then(|| rest.u32())?.map(|bytes| bytes as usize)
 }
 
+/// Bytes of the frame that begins so, if it holds keys.
+pub(super) fn keys_bytes(frame: &[u8]) -> Option<usize> {
+    let (header, payload) = frame.split_first_chunk()?;
+    (*payload.first()? == KEYS).then(|| payload_bytes(header))?.map(|bytes| FRAME_HEADER + bytes)
+}
+
 /// What a frame says; `None` if it is damaged.
 pub(super) fn read_frame(salt: u64, header: &[u8; FRAME_HEADER], payload: &[u8]) -> Option<Payload> {
     let mut rest = Bytes(&header[4..]);
@@ -166,20 +129,20 @@ pub(super) fn read_frame(salt: u64, header: &[u8; FRAME_HEADER], payload: &[u8])
 }
 
 /// Bytes that are left to read.
-struct Bytes<'a>(&'a [u8]);
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
 
 impl Bytes<'_> {
-    fn take<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
+    pub(super) fn take<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
         let (taken, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*taken)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }
 
@@ -234,10 +197,6 @@ mod tests {
 
     #[test]
     fn golden_bytes() {
-        let header = SegmentHeader { salt: 0x0102, first: 7 };
-        let wanted = b"GMIL\x01\0\0\0\x02\x01\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x05\x8f\x60\x0e";
-        assert_eq!(&header.encode(), wanted);
-        assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
         let offers = vec![
             LoggedOffer { key: Some(KeyHash(9)), events: vec![b"ab".to_vec()] },
             LoggedOffer { key: None, events: vec![Vec::new()] },
@@ -259,16 +218,6 @@ mod tests {
         write_keys(0, &keys, &mut frame);
         assert_eq!(frame.len(), FRAME_HEADER + 5 + 40);
         assert_eq!(read(0, &frame), Some(Payload::Keys(keys.to_vec())));
-    }
-
-    #[test]
-    fn a_newer_segment_is_told_from_a_damaged_one() {
-        let mut header = SegmentHeader { salt: 1, first: 0 }.encode();
-        header[4] = 2;
-        assert!(SegmentHeader::decode(&header).expect_err("flipped").contains("damaged"));
-        let checksum = crc32c::crc32c(&header[..24]);
-        header[24..].copy_from_slice(&checksum.to_le_bytes());
-        assert!(SegmentHeader::decode(&header).expect_err("newer").contains("has version 2"));
     }
 
     proptest! {

@@ -6,7 +6,9 @@
 //! written: it was never acknowledged, and is cut off. Anything else that cannot be read is damage, and is told.
 
 mod frame;
+mod segment_header;
 mod segment;
+mod log_reader;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,9 @@ use gristmill_ports::PortError;
 
 pub(super) use self::frame::{Group, LoggedOffer};
 use self::frame::{Payload, write_group};
-use self::segment::{Next, OpenSegment, SegmentReader, clear_unfinished, first_of, path_of, sync_folder};
+pub(super) use self::log_reader::LogReader;
+use self::log_reader::damaged;
+use self::segment::{Next, OpenSegment, SegmentReader, beginning_of, clear_unfinished, first_of, path_of, sync_folder};
 use super::keys::{Keys, Remembered};
 
 /// Bytes of a segment, about.
@@ -24,7 +28,7 @@ const SEGMENT: u64 = 32 << 20;
 /// A log that is written.
 pub(super) struct Log {
     folder: PathBuf,
-    /// The first event of each segment, and its bytes but for those of the open one. Ascending.
+    /// Ascending.
     segments: Vec<Segment>,
     /// The last of the segments, unless it was given up.
     open: Option<OpenSegment>,
@@ -37,8 +41,10 @@ pub(super) struct Log {
 
 #[derive(Debug, Clone, Copy)]
 struct Segment {
+    /// The number of its first event.
     first: u64,
-    bytes: u64,
+    /// Bytes of its events.
+    events: u64,
 }
 
 impl Log {
@@ -53,14 +59,15 @@ impl Log {
         clear_unfinished(folder).map_err(refused)?;
         let mut segments = list(folder).map_err(refused)?;
         let segment_bytes = SEGMENT.min(most_bytes / 4);
-        let mut keys = Keys::default();
+        let mut keys = Keys::of_log(most_bytes);
         let (mut open, mut next) = (None, 0);
         if let Some(last) = segments.last_mut() {
             let mut reader = SegmentReader::open(folder, last.first)?;
             next = recover(&mut reader, &mut keys)?;
-            last.bytes = reader.bytes;
             let path = path_of(folder, last.first);
-            open = Some(OpenSegment::reopen(&path, reader.header.salt, reader.bytes).map_err(refused)?);
+            let reopened = OpenSegment::reopen(&path, reader.header.salt, reader.bytes).map_err(refused)?;
+            last.events = reopened.events();
+            open = Some(reopened);
         }
         Ok((Self { folder: folder.to_owned(), segments, open, next, segment_bytes, buffer: Vec::new() }, keys))
     }
@@ -80,9 +87,10 @@ impl Log {
         self.next
     }
 
-    /// Bytes on the disk.
+    /// Bytes of the events in it. What else it takes on the disk, keys above all, is no reason to refuse events: no
+    /// checkpoint lets go of it.
     pub(super) fn bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.bytes).sum()
+        self.segments.iter().map(|segment| segment.events).sum()
     }
 
     /// Adds offers; they are durable when this returns. `keys` are those that are in the log; asked for when a segment
@@ -96,7 +104,7 @@ impl Log {
         arrived_ms: i64,
         keys: impl FnOnce() -> Vec<Remembered>,
     ) -> io::Result<Group> {
-        let is_full = self.open.as_ref().is_some_and(|open| open.bytes >= self.segment_bytes);
+        let is_full = self.open.as_ref().is_some_and(|open| open.events() >= self.segment_bytes);
         if is_full || self.open.is_none() {
             self.begin_segment(&keys())?;
         }
@@ -119,7 +127,7 @@ impl Log {
     /// # Errors
     /// If the disk refuses; what was not removed is removed another time.
     pub(super) fn forget_before(&mut self, oldest: u64, keys: impl FnOnce() -> Vec<Remembered>) -> io::Result<()> {
-        let has_grown = self.open.as_ref().is_some_and(|open| open.bytes >= self.segment_bytes / 2);
+        let has_grown = self.open.as_ref().is_some_and(|open| open.events() >= self.segment_bytes / 2);
         if oldest >= self.next && has_grown {
             self.begin_segment(&keys())?;
         }
@@ -136,27 +144,22 @@ impl Log {
         let open = OpenSegment::create(&self.folder, self.next, keys)?;
         // One without events, which was given up, has the same name.
         self.segments.retain(|segment| segment.first != self.next);
-        self.segments.push(Segment { first: self.next, bytes: open.bytes });
+        self.segments.push(Segment { first: self.next, events: open.events() });
         self.open = Some(open);
         Ok(())
     }
 
     fn note_size(&mut self) {
         if let (Some(segment), Some(open)) = (self.segments.last_mut(), &self.open) {
-            segment.bytes = open.bytes;
+            segment.events = open.events();
         }
     }
 
     /// A reader of the events from this number up to those that come later; `None` if there are none.
     pub(super) fn read_from(&self, next: u64) -> Option<LogReader> {
         let at = self.segments.iter().rposition(|segment| segment.first <= next)?;
-        (next < self.next).then(|| LogReader {
-            folder: self.folder.clone(),
-            segments: self.segments[at..].iter().map(|segment| segment.first).collect(),
-            until: self.next,
-            next,
-            current: None,
-        })
+        let firsts = || self.segments[at..].iter().map(|segment| segment.first).collect();
+        (next < self.next).then(|| LogReader::new(&self.folder, firsts(), next..self.next))
     }
 }
 
@@ -172,7 +175,8 @@ fn list(folder: &Path) -> io::Result<Vec<Segment>> {
     for entry in folder.read_dir()? {
         let entry = entry?;
         if let Some(first) = entry.file_name().to_str().and_then(first_of) {
-            segments.push(Segment { first, bytes: entry.metadata()?.len() });
+            let events = entry.metadata()?.len().saturating_sub(beginning_of(&entry.path())?);
+            segments.push(Segment { first, events });
         }
     }
     segments.sort_unstable_by_key(|segment| segment.first);
@@ -197,15 +201,8 @@ fn recover(reader: &mut SegmentReader, keys: &mut Keys) -> Result<u64, PortError
     }
 }
 
-fn damaged(reader: &SegmentReader) -> PortError {
-    PortError::fatal(format!(
-        "the log of posted events cannot be read on: {}; events that were acknowledged would be lost, so put the file back \
-         from a copy, or run the job anew without it",
-        reader.broken_place()
-    ))
-}
-
 impl Group {
+    /// How many events it has.
     fn events(&self) -> u64 {
         self.offers.iter().map(|offer| offer.events.len() as u64).sum()
     }
@@ -216,80 +213,6 @@ impl Group {
             let events = super::keys::KeyHash::of_events(&offer.events);
             Some(Remembered { key: offer.key?, events, at_ms: self.arrived_ms })
         })
-    }
-}
-
-/// Reads a part of a log, while it is written on.
-pub(super) struct LogReader {
-    folder: PathBuf,
-    /// The first event of each segment that is left, the current one first.
-    segments: Vec<u64>,
-    /// The number of the next event, and of the first that is not read.
-    next: u64,
-    until: u64,
-    current: Option<SegmentReader>,
-}
-
-impl LogReader {
-    /// The next group, without its events before the first that was asked for. `None`: there is none.
-    ///
-    /// # Errors
-    /// `Retry` if the disk refuses, `Fatal` if the log is damaged.
-    pub(super) fn next_group(&mut self) -> Result<Option<Group>, PortError> {
-        while self.next < self.until {
-            if self.segments.get(1).is_some_and(|following| *following <= self.next) {
-                self.segments.remove(0);
-                self.current = None;
-            }
-            let reader = match &mut self.current {
-                Some(reader) => reader,
-                None => self.current.insert(SegmentReader::open(&self.folder, self.segments[0])?),
-            };
-            let expected = self.next;
-            let frame = reader.next().and_then(|next| match next {
-                // Numbers are missing.
-                Next::Frame(Payload::Group(group)) if group.first > expected => Err(damaged(reader)),
-                Next::Frame(frame) => Ok(frame),
-                Next::End | Next::Broken => Err(damaged(reader)),
-            });
-            match frame {
-                Ok(Payload::Keys(_)) => {}
-                Ok(Payload::Group(group)) => {
-                    if let Some(group) = self.not_read_of(group) {
-                        return Ok(Some(group));
-                    }
-                }
-                Err(error) => {
-                    // The next try reads the segment anew, and passes over what was read of it.
-                    self.current = None;
-                    return Err(error);
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// The part of a group that was not read yet, if any.
-    fn not_read_of(&mut self, group: Group) -> Option<Group> {
-        let end = group.first + group.events();
-        let read = self.next.saturating_sub(group.first);
-        (end > self.next).then(|| {
-            self.next = end;
-            group.behind(read)
-        })
-    }
-}
-
-impl Group {
-    /// The group without so many of its first events.
-    fn behind(mut self, mut events: u64) -> Self {
-        self.first += events;
-        for offer in &mut self.offers {
-            let gone = events.min(offer.events.len() as u64);
-            offer.events.drain(..gone as usize);
-            events -= gone;
-        }
-        self
     }
 }
 

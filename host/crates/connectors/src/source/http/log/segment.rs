@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use gristmill_ports::PortError;
 
-use super::frame::{
-    FRAME_HEADER, FRAME_MARK, Payload, SEGMENT_HEADER, SegmentHeader, payload_bytes, read_frame, write_keys,
-};
+use super::frame::{FRAME_HEADER, FRAME_MARK, Payload, keys_bytes, payload_bytes, read_frame, write_keys};
+use super::segment_header::{SEGMENT_HEADER, SegmentHeader};
 use crate::source::http::keys::Remembered;
 
 /// A segment that is being made.
@@ -34,6 +33,8 @@ pub(super) struct OpenSegment {
     pub(super) salt: u64,
     /// What is in it for good.
     pub(super) bytes: u64,
+    /// What of it comes before the first event: keys, which take their room in every segment anew.
+    beginning: u64,
 }
 
 impl OpenSegment {
@@ -60,7 +61,8 @@ impl OpenSegment {
             std::fs::remove_file(&unfinished).ok();
         })?;
         fail::fail_point!("ingest-segment-created");
-        Ok(Self { file, salt, bytes: beginning.len() as u64 })
+        let bytes = beginning.len() as u64;
+        Ok(Self { file, salt, bytes, beginning: bytes })
     }
 
     /// Goes on with a segment that holds so many good bytes; what follows them is cut off.
@@ -68,13 +70,22 @@ impl OpenSegment {
     /// # Errors
     /// If the disk refuses.
     pub(super) fn reopen(path: &Path, salt: u64, bytes: u64) -> io::Result<Self> {
+        let beginning = beginning_of(path)?.min(bytes);
         let mut file = File::options().read(true).write(true).open(path)?;
         if file.metadata()?.len() > bytes {
             file.set_len(bytes)?;
-            file.sync_all()?;
         }
+        // The host before this one may have gone down before its last sync: what is whole here need not be on the disk
+        // yet, and is acknowledged to whoever sends it again.
+        file.sync_all()?;
+        fail::fail_point!("ingest-log-reopened");
         file.seek(SeekFrom::Start(bytes))?;
-        Ok(Self { file, salt, bytes })
+        Ok(Self { file, salt, bytes, beginning })
+    }
+
+    /// Bytes of its events.
+    pub(super) fn events(&self) -> u64 {
+        self.bytes - self.beginning
     }
 
     /// Adds frames. They are durable when this returns; after an error the segment is not to be used again.
@@ -96,6 +107,17 @@ impl OpenSegment {
         self.bytes += frames.len() as u64;
         Ok(())
     }
+}
+
+/// Bytes before the first event of a segment. What they say is not checked.
+///
+/// # Errors
+/// If the disk refuses.
+pub(super) fn beginning_of(path: &Path) -> io::Result<u64> {
+    let mut beginning = Vec::new();
+    File::open(path)?.take((SEGMENT_HEADER + FRAME_HEADER + 1) as u64).read_to_end(&mut beginning)?;
+    let keys = beginning.get(SEGMENT_HEADER..).and_then(keys_bytes).unwrap_or(0);
+    Ok((SEGMENT_HEADER + keys) as u64)
 }
 
 /// Makes changes of a folder durable.

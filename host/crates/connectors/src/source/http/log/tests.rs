@@ -74,7 +74,7 @@ fn a_damaged_record_in_the_middle_is_named() {
     let mut disguised = Vec::new();
     write_group(0, &Group { first: 9, arrived_ms: 0, offers: Vec::new() }, &mut disguised);
     let before = log.append(vec![offer(None, &["a"])], 0, Vec::new).expect("room");
-    let place = log.bytes();
+    let place = log.open.as_ref().expect("open").bytes;
     for event in [b"b".to_vec(), disguised] {
         log.append(vec![LoggedOffer { key: None, events: vec![event] }], 0, Vec::new).expect("room");
     }
@@ -144,6 +144,31 @@ fn a_log_that_nobody_needs_shrinks_though_it_has_one_segment() {
     assert!(log.bytes() < 100 && log.first() == 1);
     append(&mut log, "y").expect("room");
     assert_eq!(events(&open(folder.path(), SMALL).0, 1), [(1, "y".to_owned())]);
+}
+
+#[test]
+fn keys_take_no_room_from_events_and_are_no_more_than_a_small_log_bears() {
+    const LOG: u64 = 256 << 10;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut log, mut keys) = open(folder.path(), LOG);
+    for number in 0..1000 {
+        let all = keys.iter().copied().collect::<Vec<_>>();
+        let group = log.append(vec![offer(Some(number), &["x"])], 7, || all).expect("room");
+        group.remembered().for_each(|key| keys.remember(key));
+        if number % 100 == 99 {
+            let all = keys.iter().copied().collect::<Vec<_>>();
+            log.forget_before(log.next(), || all).expect("removed");
+        }
+    }
+    assert!(log.bytes() < LOG / 8, "{} bytes are taken though nothing is needed", log.bytes());
+    assert_eq!(keys.iter().len() as u64, LOG / 16 / 40);
+    let kept: Vec<Remembered> = keys.iter().copied().collect();
+    log.append(vec![offer(None, &[&"x".repeat(LOG as usize / 4)])], 7, Vec::new).expect("room");
+    log.append(vec![offer(None, &["y"])], 7, || kept.clone()).expect("room");
+    let bytes = log.bytes();
+    drop(log);
+    let (log, keys) = open(folder.path(), LOG);
+    assert_eq!((log.bytes(), keys.iter().copied().collect::<Vec<_>>()), (bytes, kept));
 }
 
 #[test]
