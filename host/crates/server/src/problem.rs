@@ -80,7 +80,7 @@ impl Code {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-durable", "the events could not be made durable")
             }
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way"),
-            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the host is starting or ending"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the host takes no requests at present"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "the answer took too long"),
             Self::Storage => (StatusCode::INTERNAL_SERVER_ERROR, "storage", "the host's own storage failed"),
             Self::Bug => (StatusCode::INTERNAL_SERVER_ERROR, "bug", "the host met a bug"),

@@ -64,6 +64,14 @@ impl Control {
         self.ready.load(Ordering::Acquire) && !*self.closing.borrow()
     }
 
+    /// Opens the catalog again if the disk had refused it.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    pub async fn heal(&self) -> Result<(), ControlError> {
+        self.ask(|catalog| catalog.heal()).await
+    }
+
     /// Ends all live streams; the host is no longer ready.
     pub fn close(&self) {
         self.closing.send_replace(true);

@@ -18,19 +18,21 @@ pub(super) async fn healthz() -> Answer<Health> {
     Answer::ok(well())
 }
 
-/// Whether the host is ready: restored, and not on its way out
+/// Whether the host is ready: restored, able to write down what it is told, and not on its way out
 #[utoipa::path(
     get, path = "/readyz", operation_id = "is_ready", tag = "host", security(()),
     responses(
         (status = 200, body = Health, description = "it is ready"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "it is starting or ending"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "it is starting or ending, or its catalog cannot be written"),
     )
 )]
 pub(super) async fn readyz(State(control): State<Arc<Control>>) -> Answered<Health> {
-    if control.is_ready() {
-        Ok(Answer::ok(well()))
-    } else {
-        Err(Refused::new(Code::NotReady, "the host is starting or ending").retry_after_ms(1000))
+    if !control.is_ready() {
+        return Err(Refused::new(Code::NotReady, "the host is starting or ending").retry_after_ms(1000));
+    }
+    match control.heal().await {
+        Ok(()) => Ok(Answer::ok(well())),
+        Err(error) => Err(Refused::new(Code::NotReady, error.to_string()).retry_after_ms(1000)),
     }
 }
 

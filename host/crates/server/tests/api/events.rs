@@ -146,3 +146,13 @@ async fn streams_end_when_the_host_does() {
     live.live_until(None).await;
     host.get("/readyz").await.problem(503, "not-ready");
 }
+
+#[tokio::test]
+async fn a_host_whose_catalog_cannot_be_written_is_not_ready_and_says_why() {
+    let host = Host::with_job().await;
+    host.catalog.set_trouble(Some("no space left on device"));
+    let problem = host.get("/readyz").await.problem(503, "not-ready");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("no space left")), "{problem}");
+    host.catalog.set_trouble(None);
+    host.get("/readyz").await.expect(StatusCode::OK);
+}

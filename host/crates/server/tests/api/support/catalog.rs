@@ -22,6 +22,7 @@ struct Kept {
     letters: BTreeMap<JobId, Vec<Option<(Epoch, DeadLetter)>>>,
     replayed: BTreeMap<(JobId, u64), Epoch>,
     decided: BTreeMap<(JobId, RunId), CheckpointId>,
+    trouble: Option<String>,
 }
 
 impl Kept {
@@ -52,12 +53,21 @@ impl MemoryCatalog {
         self.0.lock().unwrap().letters.values_mut().for_each(|letters| letters[number] = None);
     }
 
+    /// Has it say from now on that it cannot be written, or that it can.
+    pub(crate) fn set_trouble(&self, trouble: Option<&str>) {
+        self.0.lock().unwrap().trouble = trouble.map(str::to_owned);
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Result<T, PortError> {
         Ok(work(&mut self.0.lock().unwrap()))
     }
 }
 
 impl Catalog for MemoryCatalog {
+    fn heal(&self) -> Result<(), PortError> {
+        self.with(|kept| kept.trouble.clone())?.map_or(Ok(()), |trouble| Err(PortError::fatal(trouble)))
+    }
+
     fn put_module(
         &self,
         name: Option<&ModuleName>,
