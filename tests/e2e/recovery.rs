@@ -109,9 +109,19 @@ fn a_bit_flip_in_the_newest_checkpoint_is_named_and_nothing_goes_on_unasked() {
     let slot = Stored::of(&folder).newest_slot();
     flip_a_bit(&slot);
     let (host, cause) = refused(folder);
-    let name = format!("checkpoint in slot {} cannot be used", slot.file_name().unwrap().to_str().unwrap());
+    let number = slot.file_name().unwrap().to_str().unwrap();
+    let name = format!("checkpoint in slot {number}, whose record is `{}`, cannot be used", slot.display());
     assert!(cause.contains(&name) && cause.contains("a bit has flipped"), "{cause}");
-    assert!(cause.contains("gristmill job restart JOB --accept 2"), "{cause}");
+    assert!(cause.contains("gristmill job restart job --accept 2"), "{cause}");
+    goes_on_once_accepted(&host);
+}
+
+#[test]
+fn a_newest_checkpoint_that_is_gone_is_missed_and_nothing_goes_on_unasked() {
+    let folder = killed_after_three_checkpoints();
+    std::fs::remove_file(Stored::of(&folder).newest_slot()).unwrap();
+    let (host, cause) = refused(folder);
+    assert!(cause.contains("checkpoint 3") && cause.contains("its record is gone"), "{cause}");
     goes_on_once_accepted(&host);
 }
 
@@ -123,7 +133,7 @@ fn a_bit_flip_in_a_state_file_is_named_and_nothing_goes_on_unasked() {
     let (host, cause) = refused(folder);
     let name = state.file_name().unwrap().to_str().unwrap();
     assert!(cause.contains("of the state of `it`") && cause.contains(name), "{cause}");
-    assert!(cause.contains("is damaged") && cause.contains("job restart JOB --accept 2"), "{cause}");
+    assert!(cause.contains("is damaged") && cause.contains("job restart job --accept 2"), "{cause}");
     goes_on_once_accepted(&host);
 }
 

@@ -36,6 +36,9 @@ pub enum Damaged {
     /// The bytes are as they were written, and yet make no sense.
     #[error("its content cannot be read: {0}")]
     Content(String),
+    /// It is whole, and was put where it does not belong.
+    #[error("it does not belong here: {0}")]
+    Elsewhere(String),
     /// It was written by a newer host.
     #[error("it has format version {found}; this host reads up to version {known}; start a host that knows it")]
     Newer {

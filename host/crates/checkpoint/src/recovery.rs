@@ -4,7 +4,8 @@
 //! output once more. So a checkpoint that is damaged is never skipped in silence: the job stops and asks. One that was
 //! never decided left only files that nothing names.
 
-use gristmill_types::CheckpointId;
+use gristmill_types::{CheckpointId, JobId};
+use serde::{Deserialize, Serialize};
 
 use crate::chain::{Claim, Slot};
 use crate::framed::Damaged;
@@ -23,13 +24,25 @@ pub enum Fact {
     Damaged(Damaged),
 }
 
+/// A checkpoint that was decided, as somebody beside the chain remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// Its slot in the chain.
+    pub slot: Slot,
+    /// Its number.
+    pub checkpoint: CheckpointId,
+}
+
 /// All that bears on the decision.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Every filled slot, ascending; one that was gone when it was to be read is not filled. The oldest may be left out.
+    /// Every filled slot, ascending; one that was gone when it was to be read is not filled. Left out is what the newest
+    /// claim does not name.
     pub slots: Vec<(Slot, Fact)>,
     /// A checkpoint that somebody accepted to go on from, whatever it repeats.
     pub accepted: Option<CheckpointId>,
+    /// The newest checkpoint that is known to have been decided, if anybody remembers one. There may be newer ones.
+    pub newest: Option<Decided>,
 }
 
 /// What is to be done.
@@ -58,26 +71,20 @@ pub enum Decision {
 }
 
 /// Why nobody but a person can decide.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// The newest checkpoint cannot be used, and its output may be visible.
-    #[error(
-        "checkpoint {name} cannot be used: {why}. Its output may have been committed already, so going back {} \
-         would repeat what it wrote. Restore the file from a backup, or accept that: \
-         gristmill job restart JOB --accept {}",
-        fallback.map_or_else(|| "to the beginning".to_owned(), |checkpoint| format!("to checkpoint {checkpoint}")),
-        fallback.map_or(0, |checkpoint| checkpoint.0)
-    )]
     Unusable {
         /// The checkpoint's number, or its slot if it cannot be read.
         name: String,
+        /// Where its record is, or was, if that is known.
+        slot: Option<Slot>,
         /// What is wrong with it.
         why: String,
         /// The newest usable one; accepting `0` begins at the beginning.
         fallback: Option<CheckpointId>,
     },
     /// A newer host was here.
-    #[error("slot {slot} of the chain: {why}")]
     Newer {
         /// Where.
         slot: Slot,
@@ -85,10 +92,29 @@ pub enum Refusal {
         why: Damaged,
     },
     /// What was accepted is not there.
-    #[error(
-        "checkpoint {0} is not in the chain or cannot be used; `gristmill job checkpoints JOB` lists those that can"
-    )]
     NoSuchCheckpoint(CheckpointId),
+}
+
+impl Refusal {
+    /// The sentence for people. `path` says where the record of a slot lies.
+    #[must_use]
+    pub fn told(&self, job: &JobId, path: impl Fn(Slot) -> String) -> String {
+        match self {
+            Self::Unusable { name, slot, why, fallback } => format!(
+                "checkpoint {name}{} cannot be used: {why}. Its output may have been committed already, so going back {} \
+                 would repeat what it wrote. Restore the file from a backup, or accept that: \
+                 gristmill job restart {job} --accept {}",
+                slot.map(|slot| format!(", whose record is `{}`,", path(slot))).unwrap_or_default(),
+                fallback.map_or_else(|| "to the beginning".to_owned(), |one| format!("to checkpoint {one}")),
+                fallback.map_or(0, |one| one.0),
+            ),
+            Self::Newer { slot, why } => format!("the record `{}` of a checkpoint: {why}", path(*slot)),
+            Self::NoSuchCheckpoint(checkpoint) => format!(
+                "checkpoint {checkpoint} is not in storage or cannot be used; `gristmill job checkpoints {job}` lists those \
+                 that are there"
+            ),
+        }
+    }
 }
 
 /// What cannot be read had a number too. So many are left free for it: at one a second, those of eleven days.
@@ -100,7 +126,9 @@ const ROOM_FOR_UNREADABLE: u64 = 1_000_000;
 /// on from. What stands before a claim and is younger than that was given up by a person, once and for all.
 #[must_use]
 pub fn decide(facts: &Facts) -> Decision {
-    let claim = facts.slots.last().map_or(Slot(0), |(slot, _)| slot.next());
+    let end = facts.slots.last().map(|(slot, _)| *slot);
+    // Behind what is gone from the chain too: whoever still runs and put it there goes on in the slot behind it.
+    let claim = end.max(facts.newest.map(|newest| newest.slot)).map_or(Slot(0), Slot::next);
     let numbers_above = numbers_above(facts);
     let restore = |slot: Slot, manifest: &Manifest| Decision::Restore {
         slot,
@@ -109,32 +137,58 @@ pub fn decide(facts: &Facts) -> Decision {
         numbers_above,
     };
     if let Some(accepted) = facts.accepted {
-        return match usable(facts).find(|(_, manifest)| manifest.checkpoint == accepted) {
+        // The oldest: what has the same number and stands behind it is out of its place.
+        return match usable(facts).filter(|(_, manifest)| manifest.checkpoint == accepted).last() {
             Some((slot, manifest)) => restore(slot, manifest),
             None if accepted == CheckpointId(0) => Decision::Begin { claim, numbers_above },
             None => Decision::Refuse(Refusal::NoSuchCheckpoint(accepted)),
         };
     }
+    if let Some(newest) = facts.newest.filter(|newest| end.is_none_or(|end| end < newest.slot)) {
+        let why = format!("its record is gone: slot {} of the chain, which it filled, is not there", newest.slot);
+        return refuse(facts, newest.slot, Some(newest.slot), newest.checkpoint.to_string(), why);
+    }
+    if let Some((slot, why)) = end.and_then(|end| Some((end, out_of_place(facts, end)?))) {
+        return refuse(facts, slot, Some(slot), format!("in slot {slot}"), why);
+    }
     let standing = match facts.slots.last() {
         None | Some((_, Fact::Claim(Claim { restored: None, .. }))) => return Decision::Begin { claim, numbers_above },
         Some((_, Fact::Claim(Claim { restored: Some(restored), .. }))) => {
-            let Some(standing) = checkpoints(facts).find(|(_, manifest, _)| manifest.checkpoint == *restored) else {
+            let Some(standing) = checkpoints(facts).filter(|(_, manifest, _)| manifest.checkpoint == *restored).last()
+            else {
                 let why = "its record is gone from the chain, or cannot be read";
-                return refuse(facts, claim, restored.to_string(), why.to_owned());
+                let slot = facts.newest.filter(|newest| newest.checkpoint == *restored).map(|newest| newest.slot);
+                return refuse(facts, claim, slot, restored.to_string(), why.to_owned());
             };
             standing
         }
         Some((slot, Fact::Damaged(why @ Damaged::Newer { .. }))) => {
             return Decision::Refuse(Refusal::Newer { slot: *slot, why: why.clone() });
         }
-        Some((slot, Fact::Damaged(why))) => return refuse(facts, *slot, format!("in slot {slot}"), why.to_string()),
+        Some((slot, Fact::Damaged(why))) => {
+            return refuse(facts, *slot, Some(*slot), format!("in slot {slot}"), why.to_string());
+        }
         Some((slot, Fact::Checkpoint(manifest))) => (*slot, &**manifest, None),
         Some((slot, Fact::Incomplete(manifest, why))) => (*slot, &**manifest, Some(why.as_str())),
     };
     match standing {
         (slot, manifest, None) => restore(slot, manifest),
-        (slot, manifest, Some(why)) => refuse(facts, slot, manifest.checkpoint.to_string(), why.to_owned()),
+        (slot, manifest, Some(why)) => refuse(facts, slot, Some(slot), manifest.checkpoint.to_string(), why.to_owned()),
     }
+}
+
+/// Why the checkpoint in this slot cannot be the one that was put there: numbers ascend along a chain.
+#[must_use]
+pub fn out_of_place(facts: &Facts, slot: Slot) -> Option<String> {
+    let numbered =
+        |one: Slot| checkpoints(facts).find(|(at, ..)| *at == one).map(|(_, manifest, _)| manifest.checkpoint);
+    let number = numbered(slot)?;
+    if let Some(newest) = facts.newest.filter(|newest| newest.slot == slot && newest.checkpoint != number) {
+        return Some(format!("it is checkpoint {number}, where checkpoint {} was put", newest.checkpoint));
+    }
+    let (before, manifest, _) =
+        checkpoints(facts).find(|(at, manifest, _)| *at < slot && manifest.checkpoint >= number)?;
+    Some(format!("it is checkpoint {number}, and stands behind checkpoint {} in slot {before}", manifest.checkpoint))
 }
 
 /// Whether a claim that was just put into its slot holds; if not, nothing was claimed, and all is to be read anew.
@@ -149,9 +203,9 @@ pub fn claim_holds(claim: Slot, restored: Option<Slot>, listed: &[Slot]) -> bool
 }
 
 /// `fallback` is older than what is refused: what is younger was refused or given up before.
-fn refuse(facts: &Facts, refused: Slot, name: String, why: String) -> Decision {
+fn refuse(facts: &Facts, refused: Slot, slot: Option<Slot>, name: String, why: String) -> Decision {
     let fallback = usable(facts).find(|(slot, _)| *slot < refused).map(|(_, manifest)| manifest.checkpoint);
-    Decision::Refuse(Refusal::Unusable { name, why, fallback })
+    Decision::Refuse(Refusal::Unusable { name, slot, why, fallback })
 }
 
 /// Checkpoints whose record can be read, newest first, and why they cannot be used.
@@ -176,7 +230,8 @@ fn numbers_above(facts: &Facts) -> CheckpointId {
     });
     let ends_unreadable = matches!(facts.slots.last(), Some((_, Fact::Damaged(_))));
     let room = if ends_unreadable { ROOM_FOR_UNREADABLE } else { 0 };
-    CheckpointId(known.flatten().max().unwrap_or(0) + room)
+    let newest = facts.newest.map(|newest| newest.checkpoint.0);
+    CheckpointId(known.flatten().chain(newest).max().unwrap_or(0) + room)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the host remembers across restarts: modules, jobs, operations.
 
+use gristmill_checkpoint::recovery::Decided;
 use gristmill_types::{JobId, ModuleHash, ModuleName, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,10 @@ pub struct JobRecord {
     /// The life that the job leads, or led last; `None` in records of hosts that knew no checkpoints.
     #[serde(default)]
     pub run: Option<RunId>,
+    /// The newest checkpoint of the run that is known to be decided, so that its absence from storage is noticed. There
+    /// may be newer ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Decided>,
     /// The folder in which relative paths of the document begin: the working directory of the host that the job was
     /// submitted to, absolute. `None` in records of hosts that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

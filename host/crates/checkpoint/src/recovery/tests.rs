@@ -46,7 +46,7 @@ fn holed(checkpoint: u64) -> Fact {
 }
 
 fn facts(slots: Vec<Fact>) -> Facts {
-    Facts { slots: (0..).map(Slot).zip(slots).collect(), accepted: None }
+    Facts { slots: (0..).map(Slot).zip(slots).collect(), accepted: None, newest: None }
 }
 
 fn accepting(checkpoint: u64, slots: Vec<Fact>) -> Facts {
@@ -114,6 +114,40 @@ fn a_decided_checkpoint_is_never_skipped_in_silence() {
     }
 }
 
+fn remembering(slot: u64, checkpoint: u64, facts: Facts) -> Facts {
+    Facts { newest: Some(Decided { slot: Slot(slot), checkpoint: CheckpointId(checkpoint) }), ..facts }
+}
+
+#[test]
+fn a_checkpoint_that_somebody_remembers_is_missed_in_the_chain() {
+    let copied = || vec![whole(3), whole(4), whole(4)];
+    let table = [
+        ("it is there", remembering(1, 5, facts(vec![whole(3), whole(5)])), "restore 5 of slot 1, claim 2, above 5"),
+        (
+            "and a newer one",
+            remembering(0, 3, facts(vec![whole(3), whole(5)])),
+            "restore 5 of slot 1, claim 2, above 5",
+        ),
+        ("it is gone", remembering(2, 7, facts(vec![whole(3), whole(5)])), "refuse 7, or accept 5"),
+        ("with all others", remembering(2, 7, facts(Vec::new())), "refuse 7, or accept 0"),
+        (
+            "and that is accepted, behind where it was",
+            remembering(2, 7, accepting(5, vec![whole(3), whole(5)])),
+            "restore 5 of slot 1, claim 3, above 7",
+        ),
+        (
+            "an older one was copied over it",
+            remembering(2, 5, facts(copied())),
+            "refuse in slot 00000000000000000002, or accept 4",
+        ),
+        ("and nobody remembers it", facts(copied()), "refuse in slot 00000000000000000002, or accept 4"),
+        ("the one that was copied is accepted", accepting(4, copied()), "restore 4 of slot 1, claim 3, above 4"),
+    ];
+    for (chain, facts, decision) in table {
+        assert_eq!(in_words(&facts), decision, "{chain}");
+    }
+}
+
 #[test]
 fn what_a_newer_host_wrote_stops_an_older_one_unless_it_was_left_behind() {
     let newer = || Fact::Damaged(NEWER);
@@ -174,11 +208,13 @@ fn a_claim_in_a_slot_that_was_left_free_does_not_hold() {
 #[test]
 fn a_refusal_says_what_would_be_repeated_and_how_to_accept_it() {
     let sentence = |facts| match decide(&facts) {
-        Decision::Refuse(refusal) => refusal.to_string(),
+        Decision::Refuse(refusal) => refusal.told(&"orders".parse().unwrap(), |slot| format!("/srv/chain/{}", slot.0)),
         Decision::Begin { .. } | Decision::Restore { .. } => panic!("it was not refused"),
     };
     let refused = sentence(facts(vec![whole(3), holed(5)]));
-    for part in ["checkpoint 5", "file x is missing", "back to checkpoint 3", "--accept 3"] {
+    for part in
+        ["checkpoint 5", "file x is missing", "back to checkpoint 3", "job restart orders --accept 3", "`/srv/chain/1`"]
+    {
         assert!(refused.contains(part), "{refused:?} does not say {part:?}");
     }
     assert!(sentence(facts(vec![holed(5)])).contains("to the beginning would repeat"));

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use gristmill_checkpoint::chain::read_back;
+use gristmill_checkpoint::framed::Damaged;
 use gristmill_checkpoint::lineage::{Lineage, Scan, earlier};
-use gristmill_checkpoint::recovery::{Decision, Fact, Facts, Refusal, claim_holds, decide};
+use gristmill_checkpoint::recovery::{Decided, Decision, Fact, Facts, Refusal, claim_holds, decide};
 use gristmill_checkpoint::retention::{Retained, left_behind};
 use gristmill_checkpoint::{ChainEntry, Claim, CommitPermit, Manifest, NodeSnapshot, RunFolder, Slot};
 use gristmill_ports::{CheckpointStore, ErrorKind, FileStore, PortError};
@@ -69,7 +70,9 @@ pub(crate) struct Claimant<'a> {
     /// An attempt has claimed the run before.
     pub(crate) goes_on: bool,
     /// A checkpoint that somebody accepted to go on from.
-    pub(crate) accepted: Option<CheckpointId>,
+    pub(crate) accepted: Option<Accepted>,
+    /// The newest checkpoint that is known to be decided.
+    pub(crate) newest: Option<Decided>,
     /// So many checkpoints are kept.
     pub(crate) keep: usize,
     pub(crate) store: &'a dyn CheckpointStore,
@@ -93,7 +96,7 @@ impl Claimant<'_> {
             }
             let Standing { restored, claim, numbers_above } = match self.stand(&mut found)? {
                 Ok(standing) => standing,
-                Err(refusal) if refused_at == Some(end) => return Err(PortError::fatal(refusal.to_string())),
+                Err(refusal) if refused_at == Some(end) => return Err(self.refused(&refusal, &folder)),
                 Err(_) => {
                     // A predecessor that still runs may have retired what was just read. Then the chain has gone on.
                     refused_at = Some(end);
@@ -144,14 +147,28 @@ impl Claimant<'_> {
         ))
     }
 
-    /// What is to be gone on from, read whole.
+    fn refused(&self, refusal: &Refusal, folder: &RunFolder) -> PortError {
+        let path = |slot| format!("{}/{}", self.store.describe(), folder.slot(slot));
+        PortError::fatal(refusal.told(self.job, path))
+    }
+
+    /// What is to be gone on from, read whole. What is offered in its place is whole too.
     fn stand(&self, found: &mut Found) -> Result<Result<Standing, Refusal>, PortError> {
         loop {
+        let mut is_offer_whole = false;
             match decide(&found.facts) {
                 Decision::Begin { claim, numbers_above } => {
                     return Ok(Ok(Standing { restored: None, claim, numbers_above }));
                 }
                 Decision::Refuse(refusal) => return Ok(Err(refusal)),
+                Decision::Refuse(Refusal::Unusable { fallback: Some(offer), .. }) if !is_offer_whole => {
+                    let (slot, manifest) = found.checkpoint(offer);
+                    match self.whole(found, &manifest) {
+                        Ok(_) => is_offer_whole = true,
+                        Err(error) if error.kind == ErrorKind::Retry => return Err(error),
+                        Err(error) => found.mark_incomplete(slot, manifest, error.message),
+                    }
+                }
                 Decision::Restore { slot, manifest, claim, numbers_above } => match self.whole(found, &manifest) {
                     Ok(whole) => return Ok(Ok(Standing { restored: Some((slot, whole)), claim, numbers_above })),
                     Err(error) if error.kind == ErrorKind::Retry => return Err(error),
@@ -184,14 +201,30 @@ impl Claimant<'_> {
                 Err(damaged) => Fact::Damaged(damaged),
             };
             scan.found(&fact);
+            let fact = self.ours(fact);
             found.facts.slots.push((slot, fact));
         }
         found.facts.slots.reverse();
-        found.facts.accepted = self.accepted;
+        let accepted = self.accepted.filter(|accepted| !is_kept(*accepted, &found.facts));
+        found.facts.accepted = accepted.map(|accepted| accepted.checkpoint);
+        found.facts.newest = self.newest;
         Ok(found)
     }
 
     /// A checkpoint with all that it names: what is damaged is found before anything is claimed, and told with a way out.
+    /// What was put here from another run says nothing about this one.
+    fn ours(&self, fact: Fact) -> Fact {
+        let (job, run) = match &fact {
+            Fact::Claim(claim) => (&claim.job, claim.run),
+            Fact::Checkpoint(manifest) | Fact::Incomplete(manifest, _) => (&manifest.job, manifest.run),
+            Fact::Damaged(_) => return fact,
+        };
+        if job == self.job && run == self.run {
+            return fact;
+        }
+        Fact::Damaged(Damaged::Elsewhere(format!("it is of run {run} of job `{job}`")))
+    }
+
     fn whole(&self, found: &Found, manifest: &Manifest) -> Result<WholeCheckpoint, PortError> {
         let checkpoint = self.pages(found, manifest)?;
         for (node, page) in &checkpoint.pages {
@@ -291,3 +324,12 @@ impl Found {
         }
     }
 }
+    /// The oldest that has this number and could be gone on from, as far as its record says.
+    fn checkpoint(&self, number: CheckpointId) -> (Slot, Box<Manifest>) {
+        let found = self.facts.slots.iter().find_map(|(slot, fact)| match fact {
+            Fact::Checkpoint(manifest) if manifest.checkpoint == number => Some((*slot, manifest.clone())),
+            Fact::Claim(_) | Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
+        });
+        found.expect("what is offered was found")
+    }
+

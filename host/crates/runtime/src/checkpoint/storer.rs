@@ -8,12 +8,14 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use gristmill_checkpoint::chain::read_back;
 use gristmill_checkpoint::coordinator::{Ack, NodePart, SubtaskStats, ToStore};
+use gristmill_checkpoint::recovery::Decided;
 use gristmill_checkpoint::retention::Garbage;
 use gristmill_checkpoint::{ChainEntry, RunFolder, Slot};
 use gristmill_ports::checkpoint_store::{Content, PutNew};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::{CheckpointStore, FileStore, PortError, Signal};
 use gristmill_types::AttemptId;
+use tokio::sync::watch;
 
 use crate::checkpoint::cut::{Cut, NodeCut, StorerWork};
 use crate::checkpoint::patience::{Undone, until_done};
@@ -27,6 +29,8 @@ pub(crate) struct Storer {
     pub(crate) store: Arc<dyn CheckpointStore>,
     pub(crate) files: Arc<dyn FileStore>,
     pub(crate) dead_letters: Arc<dyn DeadLetterStore>,
+    /// Hears of each checkpoint that is decided.
+    pub(crate) newest: watch::Sender<Option<Decided>>,
     pub(crate) told: Sender<Told>,
     pub(crate) over: Signal,
 }
@@ -129,6 +133,7 @@ impl Storer {
     /// Slots before files: a crash in between leaves garbage, never a checkpoint with holes. What cannot be deleted now
     /// stays until an attempt begins.
     fn delete(&self, garbage: &Garbage) {
+        self.newest.send_replace(Some(Decided { slot, checkpoint: manifest.checkpoint }));
         let slots = garbage.slots.iter().map(|slot| self.folder.slot(*slot));
         let files = garbage.files.iter().map(|file| self.folder.file(file));
         self.delete_all(slots.chain(files));

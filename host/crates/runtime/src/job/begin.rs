@@ -68,6 +68,7 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
         accepted: spec.accepted,
         keep,
         store: &*store,
+        newest: *job.newest.borrow(),
         files: &*files,
     };
     let claimed = claimant.claim().map_err(StartError::checkpoints)?;
@@ -110,6 +111,7 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     };
     job.history.began(restored_number);
     Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, storer, storer_work, committers, files, told })))
+        newest: job.newest.clone(),
 }
 
 /// The moment, on both clocks.

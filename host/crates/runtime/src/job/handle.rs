@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use gristmill_checkpoint::recovery::Decided;
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::catalog::JobState;
 use gristmill_types::{
@@ -92,6 +93,12 @@ impl JobHandle {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<JobStatus> {
         self.shared.status.subscribe()
+    }
+
+    /// Follows the newest checkpoint that is known to be decided.
+    #[must_use]
+    pub fn newest(&self) -> watch::Receiver<Option<Decided>> {
+        self.shared.newest.subscribe()
     }
 
     /// Sources hold still; what is inside flows on.

@@ -62,6 +62,7 @@ fn shared(spec: &JobSpec, parts: Arc<dyn Parts>) -> Arc<JobShared> {
         cancelled: Signal::default(),
         suspended: Signal::default(),
         history: History::default(),
+        newest: watch::Sender::new(spec.newest),
         gone: watch::Sender::new(false),
         started: Instant::now(),
         took: OnceLock::new(),

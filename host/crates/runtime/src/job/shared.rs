@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use gristmill_checkpoint::recovery::Decided;
 use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::catalog::JobState;
@@ -40,6 +41,8 @@ pub(crate) struct JobShared {
     /// The host goes down: the job ends here and goes on when the host is back.
     pub(crate) suspended: Signal,
     pub(crate) history: History,
+    /// The newest checkpoint that is known to be decided.
+    pub(crate) newest: watch::Sender<Option<Decided>>,
     /// Turns true when nothing of the job runs any more in this host.
     pub(crate) gone: watch::Sender<bool>,
     pub(crate) started: Instant,

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gristmill_checkpoint::recovery::Decided;
 use gristmill_dataflow::canonical_json;
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::{JobRecord, JobState};
 use gristmill_runtime::{JobStatus, StartError, forget_run};
 use gristmill_types::{CheckpointId, JobId};
+use tokio::sync::watch;
 
 use super::assess::{PreparedJob, ReadJob};
 use super::error::wrong_state;
@@ -114,6 +116,7 @@ impl Control {
             changed_ms: now_ms,
             final_report: None,
             run: Some(spec.run),
+            newest: None,
             base: Some(self.parts.base.clone()),
         };
         self.parts.catalog.put_job(&record)?;
@@ -182,6 +185,7 @@ impl Control {
         drop(permit);
         let was = record.state;
         (spec.run, spec.accepted, spec.paused) = (run, accept, was == JobState::Paused);
+        spec.newest = record.newest;
         // A job is written down as anything else only once an attempt of it has begun, and that stays to be seen.
         spec.goes_on = was != JobState::Starting;
         let state = if spec.goes_on { JobState::Restarting } else { JobState::Starting };
@@ -216,8 +220,9 @@ impl Control {
 
     /// Follows a job to its end and writes each change of state down.
     async fn record(self: Arc<Self>, live: Arc<LiveJob>, mut record: JobRecord) {
-        let mut states = live.handle().watch();
+        let (mut states, mut newest) = (live.handle().watch(), live.handle().newest());
         loop {
+            record.newest = *newest.borrow_and_update();
             let JobStatus { state, cause } = states.borrow_and_update().clone();
             let status = JobStatus { state, cause: cause.map(|cause| live.hide_secrets(&cause)) };
             record.changed_ms = self.now_ms();
@@ -231,21 +236,43 @@ impl Control {
             }
             live.tell(status);
             self.write_down(&record).await;
-            tokio::select! {
-                // An end is seen before it is seen that nothing runs any more.
-                biased;
-                changed = states.changed() => changed.expect("the handle in `live` holds the sender"),
-                () = live.until_gone() => {
-                    // What was said last may have been said in between.
-                    if !states.has_changed().unwrap_or(false) {
-                        tracing::info!(job = %record.id, state = %record.state, "the job goes on when the host is back");
-                        return;
-                    }
-                }
+            if !self.until_next_state(&live, &mut states, &mut newest, &mut record).await {
+                tracing::info!(job = %record.id, state = %record.state, "the job goes on when the host is back");
+                return;
             }
         }
         tracing::info!(job = %record.id, state = %record.state, cause = record.cause, "job ended");
         self.live.ended(&record.id);
+    }
+
+    /// Waits until the job's state has changed, and writes each checkpoint down that is decided meanwhile. `false`: nothing
+    /// of it runs any more, though it is not over.
+    async fn until_next_state(
+        &self,
+        live: &LiveJob,
+        states: &mut watch::Receiver<JobStatus>,
+        newest: &mut watch::Receiver<Option<Decided>>,
+        record: &mut JobRecord,
+    ) -> bool {
+        loop {
+            tokio::select! {
+                // An end is seen before it is seen that nothing runs any more.
+                biased;
+                changed = states.changed() => {
+                    changed.expect("the handle in `live` holds the sender");
+                    return true;
+                }
+                // What was said last may have been said in between.
+                () = live.until_gone() => return states.has_changed().unwrap_or(false),
+                changed = newest.changed() => changed.expect("the handle in `live` holds the sender"),
+            }
+            record.newest = *newest.borrow_and_update();
+            let written = record.clone();
+            // Another one follows: what is remembered may be older than what there is.
+            if let Err(error) = self.ask(move |catalog| catalog.put_job(&written)).await {
+                tracing::warn!(job = %record.id, %error, "the catalog does not learn of a checkpoint");
+            }
+        }
     }
 
     async fn write_down(&self, record: &JobRecord) {

@@ -127,7 +127,7 @@ async fn a_job_whose_newest_checkpoint_is_damaged_goes_on_from_one_that_is_accep
     host.post(RESTART, "").await;
     host.until_recorded("orders", JobState::Failed).await;
     let job = host.get("/v1/jobs/orders").await.expect(StatusCode::OK);
-    assert!(job["cause"].as_str().unwrap().contains("gristmill job restart JOB --accept 1"), "{job:#}");
+    assert!(job["cause"].as_str().unwrap().contains("gristmill job restart orders --accept 1"), "{job:#}");
 
     host.post(RESTART, r#"{"accept": 1}"#).await.expect(StatusCode::OK);
     host.until("/v1/jobs/orders", |job| job["state"] == "RUNNING").await;
