@@ -39,6 +39,9 @@ pub(super) fn checkpoints(answer: &Value) -> String {
         lines.extend(kept.iter().map(kept_in_a_line));
     }
     lines.join("\n")
+    if let Some(why) = answer["kept_unknown"].as_str() {
+        lines.push(format!("in storage: cannot be told: {why}"));
+    }
 }
 
 const COLUMNS: [&str; 7] = ["CHECKPOINT", "STATUS", "AT", "MS", "BYTES", "WRITTEN", "CAUSE"];

@@ -34,22 +34,35 @@ pub struct CheckpointList {
     pub uploaded_bytes: SpreadView,
     /// The last hundred, newest first.
     pub recent: Vec<CheckpointView>,
-    /// What is in checkpoint storage of a job that does not run, newest first: it can go on from any of these.
+    /// What is in checkpoint storage, newest first. A job that does not run can go on from any of these; of one that runs
+    /// they come and go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<KeptView>,
     /// How often the job has started again.
     pub restarts: u64,
     /// When and why it last did.
+    /// Why it cannot be told what is in storage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_unknown: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_restart: Option<RestartView>,
 }
 
 impl CheckpointList {
-    pub(crate) fn new(job: &str, report: CheckpointsReport, kept: Vec<(Slot, Fact)>) -> Self {
+    pub(crate) fn new(
+        job: &str,
+        report: CheckpointsReport,
+        kept: Result<Vec<(Slot, Fact)>, impl std::fmt::Display>,
+    ) -> Self {
+        let (kept, kept_unknown) = match kept {
+            Ok(kept) => (kept, None),
+            Err(why) => (Vec::new(), Some(why.to_string())),
+        };
         Self {
             job: job.to_owned(),
             completed: report.completed,
             failed: report.failed,
+            kept_unknown,
             under_way: report.under_way.map(|one| one.0),
             restored: report.restored.map(|one| one.0),
             duration_ms: report.duration_ms.into(),

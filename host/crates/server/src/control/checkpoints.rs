@@ -1,11 +1,12 @@
 //! Checkpoints of a job: told of, asked for, gone on from.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_checkpoint::recovery::Fact;
-use gristmill_checkpoint::{ChainEntry, RunFolder, Slot};
-use gristmill_ports::catalog::OperationRecord;
+use gristmill_checkpoint::{ChainEntry, FileHash, FileRef, Manifest, NodeSnapshot, RunFolder, Slot};
+use gristmill_ports::catalog::{JobRecord, OperationRecord};
 use gristmill_ports::{CheckpointStore, PortError};
 use gristmill_runtime::{CheckpointOutcome, CheckpointReport, CheckpointsReport, JobStatus};
 use gristmill_types::{CheckpointId, CheckpointKind, JobId, RunId};
@@ -17,6 +18,8 @@ use super::{Control, ControlError, JobView, blocking};
 
 /// Slots of a chain that are read for people: the newest. Claims of attempts fill slots too, and stay for ever.
 const MOST_SLOTS: usize = 256;
+/// How long checkpoint storage may take to tell what it has: whoever asks for a list wants the rest of it anyway.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How soon a job is asked again for a checkpoint while it is between two attempts.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -45,17 +48,38 @@ impl LiveJob {
 }
 
 impl Control {
-    /// The checkpoints in storage that a job may go on from, newest first, and what is there and cannot be read. Empty
-    /// while the job runs, because these come and go then.
+    /// The checkpoints in storage that a job may go on from, newest first, and what is there and cannot be read. Of a job
+    /// that runs these come and go meanwhile.
     ///
     /// # Errors
-    /// If checkpoint storage cannot be read.
+    /// If checkpoint storage cannot be read, or does not answer soon.
     pub async fn kept_checkpoints(&self, job: &JobView) -> Result<Vec<(Slot, Fact)>, ControlError> {
-        let runs = job.live.as_ref().is_some_and(|live| !live.is_gone());
-        let Some(run) = job.record.run.filter(|_| !runs) else { return Ok(Vec::new()) };
+        let Some(run) = job.record.run else { return Ok(Vec::new()) };
         let store = Arc::clone(&self.parts.checkpoints);
         let id = job.record.id.clone();
-        Ok(blocking(move || kept(&*store, &id, run)).await??)
+        let reading = blocking(move || kept(&*store, &id, run, MOST_SLOTS));
+        let late = |_| {
+            let waited = PATIENCE.as_secs();
+            PortError::retry(format!("{} did not answer in {waited} s", self.parts.checkpoints.describe()))
+        };
+        Ok(tokio::time::timeout(PATIENCE, reading).await.map_err(late)???)
+    }
+
+    /// Refuses a checkpoint that a job could not go on from, before anything has changed.
+    ///
+    /// # Errors
+    /// What it lacks, or why that cannot be found out.
+    pub(super) async fn check_accepted(&self, job: &JobRecord, accepted: CheckpointId) -> Result<(), ControlError> {
+        let Some(run) = job.run.filter(|_| accepted != CheckpointId(0)) else { return Ok(()) };
+        let store = Arc::clone(&self.parts.checkpoints);
+        let id = job.id.clone();
+        let lack = blocking(move || lack_of(&*store, &id, run, accepted)).await?;
+        let refused = |message| Err(ControlError::CannotStart { job: job.id.clone(), message });
+        match lack {
+            Ok(None) => Ok(()),
+            Ok(Some(message)) => refused(message),
+            Err(error) => refused(error.message),
+        }
     }
 
     /// Has a checkpoint made now. The operation succeeds with its numbers when one that began after this call is decided,
@@ -104,13 +128,65 @@ impl Control {
 }
 
 /// Reads the newest slots of a chain, leaving claims out.
-fn kept(store: &dyn CheckpointStore, job: &JobId, run: RunId) -> Result<Vec<(Slot, Fact)>, PortError> {
+fn kept(store: &dyn CheckpointStore, job: &JobId, run: RunId, most: usize) -> Result<Vec<(Slot, Fact)>, PortError> {
     let listed = store.list(&RunFolder::new(job, run).chain())?;
+/// Why a job cannot go on from a checkpoint. Lengths of files are compared; their content is, when it is read.
+fn lack_of(
+    store: &dyn CheckpointStore,
+    job: &JobId,
+    run: RunId,
+    accepted: CheckpointId,
+) -> Result<Option<String>, PortError> {
+    let found = kept(store, job, run, usize::MAX)?.into_iter().find_map(|(_, fact)| match fact {
+        Fact::Checkpoint(manifest) if manifest.checkpoint == accepted => Some(manifest),
+        Fact::Claim(_) | Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
+    });
+    let Some(manifest) = found else {
+        return Ok(Some(format!(
+            "checkpoint {accepted} is not in storage; `gristmill job checkpoints {job}` lists those that are"
+        )));
+    };
+    let lack = lack_in(store, &RunFolder::new(job, run), &manifest)?;
+    Ok(lack.map(|why| format!("checkpoint {accepted} cannot be used: {why}")))
+}
+
+/// What a checkpoint names and is not there as it was written.
+fn lack_in(store: &dyn CheckpointStore, folder: &RunFolder, manifest: &Manifest) -> Result<Option<String>, PortError> {
+    let listed = store.list(&folder.files())?.into_iter();
+    let lengths: HashMap<String, u64> = listed.map(|stored| (stored.path, stored.bytes)).collect();
+    let lack = |file: &FileRef| {
+        let path = folder.file(file);
+        let place = format!("`{}/{path}`", store.describe());
+        match lengths.get(&path) {
+            None => Some(format!("{place} is missing")),
+            Some(bytes) if *bytes != file.bytes => {
+                Some(format!("{place} has {bytes} bytes where {} belong", file.bytes))
+            }
+            Some(_) => None,
+        }
+    };
+    if let Some(lacking) = manifest.files().iter().find_map(lack) {
+        return Ok(Some(lacking));
+    }
+    for page in &manifest.pages {
+        let bytes = store.get(&folder.file(&page.file))?.unwrap_or_default();
+        let is_whole = FileHash::of(&bytes) == page.file.hash;
+        let lacking = match NodeSnapshot::decode(&bytes) {
+            Ok(snapshot) if is_whole => snapshot.files().find_map(|file| lack(&file)),
+            Ok(_) | Err(_) => Some(format!("`{}/{}` is damaged", store.describe(), folder.file(&page.file))),
+        };
+        if lacking.is_some() {
+            return Ok(lacking);
+        }
+    }
+    Ok(None)
+}
+
     let mut slots: Vec<_> =
         listed.into_iter().filter_map(|stored| Some((RunFolder::slot_of(&stored.path)?, stored.path))).collect();
     slots.sort_by_key(|(slot, _)| std::cmp::Reverse(*slot));
     let mut found = Vec::new();
-    for (slot, path) in slots.into_iter().take(MOST_SLOTS) {
+    for (slot, path) in slots.into_iter().take(most) {
         // Deleted since it was listed.
         let Some(record) = store.get(&path)? else { continue };
         match ChainEntry::decode(&record) {

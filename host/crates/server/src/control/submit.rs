@@ -160,7 +160,14 @@ impl Control {
         let hashes = job.record.modules.iter().map(|(_, hash)| *hash).collect();
         gate.insert(id.clone(), hashes);
         drop(gate);
-        let outcome = self.relaunch(job.record, accept).await;
+        let outcome = match accept {
+            Some(accepted) => self.check_accepted(&job.record, accepted).await,
+            None => Ok(()),
+        };
+        let outcome = match outcome {
+            Ok(()) => self.relaunch(job.record, accept).await,
+            Err(error) => Err(error),
+        };
         self.gate.lock().await.remove(id);
         outcome
     }

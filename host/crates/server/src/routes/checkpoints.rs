@@ -15,7 +15,7 @@ use crate::problem::{Code, Refused};
 
 /// What became of a job's checkpoints
 ///
-/// Numbers and times are of this host. Of a job that does not run, also those in storage that it can go on from.
+/// Numbers and times are of this host; beside them stands what is in storage, whoever made it.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/checkpoints", operation_id = "list_checkpoints", tag = "checkpoints",
     params(("job" = String, Path, description = "the job's id")),
@@ -26,7 +26,7 @@ use crate::problem::{Code, Refused};
 )]
 pub(super) async fn list(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Answered<CheckpointList> {
     let job = control.job(&job.parse()?).await?;
-    let kept = control.kept_checkpoints(&job).await?;
+    let kept = control.kept_checkpoints(&job).await;
     Ok(Answer::ok(CheckpointList::new(job.record.id.as_str(), job.checkpoints(), kept)))
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn inspect(
     found.map(Answer::ok).ok_or_else(|| {
         let id = &job.record.id;
         Refused::new(Code::NotFound, format!("this host remembers no checkpoint {number} of job `{id}`"))
-            .hint(format!("GET /v1/jobs/{id}/checkpoints lists the last hundred"))
+            .hint(format!("GET /v1/jobs/{id}/checkpoints lists the last hundred, and what is in storage"))
     })
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn make(State(control): State<Arc<Control>>, Path(job): Path<St
         (status = 200, body = JobSummary, description = "the job"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is finished, or runs and shall go back"),
-        (status = 422, body = Problem, content_type = "application/problem+json", description = "it cannot go on"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "it cannot go on, or not from what is accepted; nothing has changed"),
     )
 )]
 pub(super) async fn restart(
