@@ -141,7 +141,11 @@ fn decided(one: &Value) -> Vec<String> {
         first.push_str(&format!(", after {parent}"));
     }
     if one["is_final"].as_bool() == Some(true) {
-        first.push_str("; the last: the input had come to its end");
+        first.push_str(match had_ended(one) {
+            Some(true) => "; the last: the input had come to its end",
+            Some(false) => "; the last before the job was stopped",
+            None => "; the last",
+        });
     }
     let mut lines = vec![first];
     for node in list(one, "nodes") {
@@ -164,6 +168,14 @@ fn decided(one: &Value) -> Vec<String> {
 }
 
 /// What a page says of its node.
+/// Whether all input had been read to its end; `None` if the pages do not say.
+fn had_ended(checkpoint: &Value) -> Option<bool> {
+    let subtasks = list(checkpoint, "nodes").iter().flat_map(|node| list(&node["snapshot"], "subtasks"));
+    let mut sources = subtasks.filter(|part| !list(part, "splits").is_empty()).peekable();
+    sources.peek()?;
+    Some(sources.all(|part| part["ended"].as_bool() == Some(true)))
+}
+
 fn snapshot(page: &Value) -> Vec<String> {
     if page.is_null() {
         return Vec::new();
@@ -247,6 +259,18 @@ mod tests {
     #[test]
     fn one_checkpoint_is_shown_with_the_part_of_each_subtask() {
         let one = json!({
+    #[test]
+    fn the_last_checkpoint_of_a_job_that_was_stopped_is_told_from_that_of_one_that_read_all() {
+        let last = |parts: Value| {
+            let nodes = json!([{"node": "in", "page": {}, "snapshot": {"node": "in", "subtasks": parts}}]);
+            decided(&json!({"reason": "checkpoint", "checkpoint": 2, "is_final": true, "nodes": nodes})).swap_remove(0)
+        };
+        let part = |ended: bool| json!({"subtask": 0, "ended": ended, "splits": [{"split": "a", "position": "1"}]});
+        assert!(last(json!([part(true), part(true)])).ends_with("the last: the input had come to its end"));
+        assert!(last(json!([part(true), part(false)])).ends_with("the last before the job was stopped"));
+        assert!(last(json!([])).ends_with("; the last"));
+    }
+
             "checkpoint": 2, "status": "completed", "at": "T1", "duration_ms": 4, "state_bytes": 100, "uploaded_bytes": 50,
             "subtasks": [{"task": "in", "subtask": 0, "aligned_us": 1, "inline_us": 2, "durable_ms": 3, "entries": 4,
                           "bytes": 5}],

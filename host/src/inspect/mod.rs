@@ -7,16 +7,19 @@ mod examiner;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use gristmill_checkpoint::framed::Damaged;
+use gristmill_checkpoint::recovery::{Fact, Facts, out_of_place};
 use gristmill_checkpoint::{ChainEntry, FileHash, NodeSnapshot, RunFolder, Slot};
+use gristmill_types::{JobId, RunId};
 
 pub(crate) use found::{Found, Inspection};
 
 use examiner::{Examiner, wrong_with};
-use found::{Damage, Filled, Run, Tally};
+use found::{Damage, Entry, Filled, Run, Tally};
 
 /// First bytes of what there is.
 const CHAIN_ENTRY: [u8; 4] = *b"GMCK";
@@ -101,7 +104,7 @@ fn hash_in_name(path: &Path) -> Option<FileHash> {
 
 /// Folders of runs, by path.
 fn runs_below(folder: &Path, depth: u32) -> std::io::Result<Vec<PathBuf>> {
-    if folder.join("chain").is_dir() {
+    if folder.join("chain").is_dir() || (folder.join("files").is_dir() && Place::of(folder).0.is_some()) {
         return Ok(vec![folder.to_owned()]);
     }
     let mut runs = Vec::new();
@@ -122,24 +125,81 @@ fn entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
+/// Whose records belong into a folder, as its path says: `…/JOB/RUN`.
+struct Place(Option<(JobId, RunId)>);
+
+impl Place {
+    fn of(folder: &Path) -> Self {
+        let name = |folder: &Path| Some(folder.file_name()?.to_str()?.to_owned());
+        let run = || name(folder)?.parse().ok();
+        let job = || name(folder.parent()?)?.parse().ok();
+        Self(job().zip(run()))
+    }
+
+    fn fact(&self, entry: ChainEntry) -> Fact {
+        let (job, run, fact) = match entry {
+            ChainEntry::Claim(claim) => (claim.job.clone(), claim.run, Fact::Claim(claim)),
+            ChainEntry::Checkpoint(manifest) => {
+                (manifest.job.clone(), manifest.run, Fact::Checkpoint(Box::new(manifest)))
+            }
+        };
+        match &self.0 {
+            Some((here, this)) if *here != job || *this != run => {
+                Fact::Damaged(Damaged::Elsewhere(format!("it is of run {run} of job `{job}`")))
+            }
+            Some(_) | None => fact,
+        }
+    }
+}
+
 /// A run, and what is wrong with it.
 fn run(folder: &Path) -> anyhow::Result<(Run, Vec<Damage>)> {
     let reading = |path: &Path| format!("reading `{}`", path.display());
     let (chain_folder, files) = (folder.join("chain"), folder.join("files"));
     let mut examiner = Examiner::new(Some(files.clone()));
-    let mut whose = None;
+    let place = Place::of(folder);
+    let (mut whose, mut facts) = (None, Facts::default());
     let mut chain = Vec::new();
-    for path in entries(&chain_folder).with_context(|| reading(&chain_folder))? {
+    let filled = if chain_folder.is_dir() { entries(&chain_folder) } else { Ok(Vec::new()) };
+    for path in filled.with_context(|| reading(&chain_folder))? {
         let Some(slot) = slot_of(&path) else { continue };
-        let record = std::fs::read(&path).with_context(|| reading(&path))?;
+        let record = match std::fs::read(&path) {
+            Ok(record) => record,
+            // Deleted since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => {
+                let why = format!("it cannot be read: {error}");
+                examiner.note(&path, why.clone());
+                chain.push(Filled { slot, entry: Entry::Unreadable { why } });
+                continue;
+            }
+        };
         let (entry, decoded) = examiner.entry(&path, &record);
-        let said = decoded.map(|entry| match entry {
-            ChainEntry::Claim(claim) => (claim.job, claim.run),
-            ChainEntry::Checkpoint(manifest) => (manifest.job, manifest.run),
-        });
-        whose = whose.or(said);
+        if let Some(decoded) = decoded {
+            let fact = place.fact(decoded);
+            let said = match &fact {
+                Fact::Claim(claim) => Some((claim.job.clone(), claim.run)),
+                Fact::Checkpoint(manifest) => Some((manifest.job.clone(), manifest.run)),
+                Fact::Incomplete(..) => None,
+                Fact::Damaged(why) => {
+                    examiner.note(&path, why.to_string());
+                    None
+                }
+            };
+            whose = whose.or(said);
+            facts.slots.push((slot, fact));
+            if let Some(why) = out_of_place(&facts, slot) {
+                examiner.note(&path, format!("it does not belong here: {why}"));
+            }
+        }
         chain.push(Filled { slot, entry });
     }
+    // Claims are never deleted.
+    if !chain.iter().any(|filled| !matches!(filled.entry, Entry::Checkpoint(_))) {
+        examiner
+            .note(&chain_folder, "it has no record of any attempt: records were taken away, and checkpoints with them");
+    }
+    let whose = whose.or(place.0);
     let named: HashSet<_> = examiner.seen.keys().map(|file| files.join(file.to_string())).collect();
     let (files, unnamed) = tally(&files, &named).with_context(|| reading(&files))?;
     let (job, run) = whose.unzip();

@@ -167,11 +167,58 @@ fn what_is_damaged_or_missing_is_named_by_its_path() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_a_record_is_named_and_the_rest_is_told() {
+    let storage = Storage::new();
+    let stray = storage.path(&storage.folder.slot(Slot(9)));
+    fs::create_dir(&stray).expect("a folder");
+    let found = storage.inspected();
+    assert_eq!(found.damaged.len(), 1, "{found:?}");
+    assert_eq!(found.damaged[0].path, stray.display().to_string());
+    let Found::Runs { runs } = found.found else { panic!("it is a storage") };
+    assert_eq!(runs[0].chain.len(), 3);
+}
+
+#[test]
+fn a_chain_that_was_taken_away_is_missed() {
+    let storage = Storage::new();
+    let chain = storage.path(&storage.folder.chain());
+    for slot in [Slot(0), Slot(1)] {
+        fs::remove_file(storage.path(&storage.folder.slot(slot))).expect("it was there");
+    }
+    let check = || {
+        let found = storage.inspected();
+        assert_eq!(found.damaged.len(), 1, "{found:?}");
+        assert_eq!(found.damaged[0].path, chain.display().to_string());
+        let Found::Runs { runs } = found.found else { panic!("it is a storage") };
+        assert_eq!((runs[0].job.clone(), runs[0].run), ("orders".parse().ok(), Some(RunId(0x2a))), "as the path says");
+    };
+    check();
+    fs::remove_dir(&chain).expect("it is empty");
+    check();
+}
+
+#[test]
+fn a_record_in_anothers_place_is_named() {
+    let storage = Storage::new();
+    let slots = [Slot(1), Slot(2)].map(|slot| storage.path(&storage.folder.slot(slot)));
+    fs::copy(&slots[0], &slots[1]).expect("a copy");
+    let damaged = storage.inspected().damaged;
+    assert_eq!((damaged.len(), &damaged[0].path), (1, &slots[1].display().to_string()), "{damaged:?}");
+    assert!(damaged[0].why.contains("it is checkpoint 1, and stands behind checkpoint 1 in slot"), "{damaged:?}");
+
+    let ChainEntry::Claim(claim) = claim() else { panic!("it is a claim") };
+    storage.put_entry(2, &ChainEntry::Claim(Claim { run: RunId(7), ..claim }));
+    let damaged = storage.inspected().damaged;
+    assert_eq!(damaged.len(), 1, "{damaged:?}");
+    assert!(damaged[0].why.contains("it is of run 0000000000000007 of job `orders`"), "{damaged:?}");
+}
+
+#[test]
 fn a_single_file_says_what_it_is() {
     let storage = Storage::new();
     let single = |path: &str| inspect(&storage.path(path)).expect("a file of a checkpoint");
     let slot = single(&storage.folder.slot(Slot(1)));
-    assert!(matches!(&slot.found, Found::ChainEntry { entry: found::Entry::Checkpoint(one) } if one.nodes.len() == 1));
+    assert!(matches!(&slot.found, Found::ChainEntry { entry: Entry::Checkpoint(one) } if one.nodes.len() == 1));
     let page = single(&storage.folder.file(&storage.page));
     assert!(matches!(&page.found, Found::Page { snapshot: Some(snapshot) } if snapshot.node == node("count")));
     let state = single(&storage.folder.file(&storage.state));
