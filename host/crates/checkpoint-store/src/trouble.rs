@@ -26,8 +26,8 @@ enum Remedy {
 /// Anything that is not known to stay may pass: an I/O error of a network mount does.
 fn remedy(kind: ErrorKind) -> Remedy {
     match kind {
-        ErrorKind::StorageFull => Remedy::Passes("free space on that file system; it is tried again"),
-        ErrorKind::QuotaExceeded => Remedy::Passes("raise the quota or free space within it; it is tried again"),
+        ErrorKind::StorageFull => Remedy::Passes("free space on that file system"),
+        ErrorKind::QuotaExceeded => Remedy::Passes("raise the quota or free space within it"),
         ErrorKind::PermissionDenied => {
             Remedy::Stays("let the host's user read and write there, or choose another folder")
         }
@@ -36,7 +36,7 @@ fn remedy(kind: ErrorKind) -> Remedy {
         ErrorKind::IsADirectory => Remedy::Stays("move the folder that is in the way, or choose another one"),
         ErrorKind::InvalidFilename => Remedy::Stays("choose a folder with a shorter path"),
         ErrorKind::FileTooLarge => Remedy::Stays("choose a folder on a file system that takes larger files"),
-        _ => Remedy::Passes("look after the disk or the mount; it is tried again"),
+        _ => Remedy::Passes("look after the disk or the mount"),
     }
 }
 

@@ -40,7 +40,7 @@ impl Attempted<'_> {
             | Error::AlreadyExists { .. }
             | Error::Precondition { .. }
             | Error::NotModified { .. }
-            | Error::JoinError { .. } => PortError::retry(format!("{what}; it is tried again")),
+            | Error::JoinError { .. } => PortError::retry(what),
             // Others, and those that the library adds later.
             _ => match status_of(error) {
                 Some(401 | 403) => self.not_allowed(&what),
@@ -48,7 +48,7 @@ impl Attempted<'_> {
                     PortError::fatal(format!("{what}; look at AWS_ENDPOINT_URL, AWS_REGION and the bucket"))
                 }
                 Some(_) | None => {
-                    PortError::retry(format!("{what}; look after the network and the storage; it is tried again"))
+                    PortError::retry(format!("{what}; look after the network and the storage"))
                 }
             },
         }
