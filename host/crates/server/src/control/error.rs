@@ -265,7 +265,10 @@ impl ControlError {
             Self::JobExists { job, .. } => {
                 format!("stop or cancel job `{job}` first, or give the new one another name under `job:`")
             }
-            Self::WrongState { state, .. } if state.is_final() => "submit the job again to run it once more".to_owned(),
+            Self::WrongState { state: JobState::Finished, .. } => "submit the job again to run it once more".to_owned(),
+            Self::WrongState { job, state, .. } if state.is_final() => {
+                format!("`gristmill job restart {job}` lets it go on; submitted again, it begins anew")
+            }
             Self::WrongState { job, .. } => format!("look at its state with GET /v1/jobs/{job}"),
             Self::Full { retry_after_ms, .. } => format!("send the same events again in {retry_after_ms} ms"),
             Self::LogFull { retry_after_ms, .. } => format!(
