@@ -99,7 +99,8 @@ pub fn open(magic: Magic, known: u16, record: &[u8]) -> Result<Framed<'_>, Damag
     let length = u64::from_le_bytes(header[6..].try_into().expect("eight bytes of the header are left"));
     let expected = length.saturating_add((HEADER + CHECKSUM) as u64);
     if record.len() as u64 != expected {
-        return Err(Damaged::Length { found: record.len(), expected });
+        let damaged = Damaged::Length { found: record.len(), expected };
+        return Err(if is_whole_but_for_its_length(record) { Damaged::Checksum } else { damaged });
     }
     let (payload, checksum) = rest.split_at(rest.len() - CHECKSUM);
     if blake3::hash(&record[..record.len() - CHECKSUM]).as_bytes() != checksum {
@@ -109,6 +110,15 @@ pub fn open(magic: Magic, known: u16, record: &[u8]) -> Result<Framed<'_>, Damag
         return Err(Damaged::Newer { found: version, known });
     }
     Ok(Framed { version, payload })
+}
+
+/// Whether the checksum fits once the length says what there is: then nothing was cut off.
+fn is_whole_but_for_its_length(record: &[u8]) -> bool {
+    let Some(length) = record.len().checked_sub(HEADER + CHECKSUM) else { return false };
+    let (said, checksum) = record.split_at(record.len() - CHECKSUM);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&said[..6]).update(&(length as u64).to_le_bytes()).update(&said[HEADER..]);
+    hasher.finalize().as_bytes() == checksum
 }
 
 impl Framed<'_> {
@@ -140,6 +150,16 @@ mod tests {
         let mut flipped = encode(MAGIC, 1, &7u64);
         flipped[4] = 2;
         assert_eq!(decode::<u64>(MAGIC, 1, &flipped), Err(Damaged::Checksum));
+    }
+
+    #[test]
+    fn a_flipped_length_is_told_from_a_record_that_was_cut_off() {
+        let record = encode(MAGIC, 1, &vec![7u8; 300]);
+        let mut flipped = record.clone();
+        flipped[8] ^= 0x63;
+        assert_eq!(decode::<Vec<u8>>(MAGIC, 1, &flipped), Err(Damaged::Checksum));
+        let cut = decode::<Vec<u8>>(MAGIC, 1, &record[..300]);
+        assert_eq!(cut, Err(Damaged::Length { found: 300, expected: record.len() as u64 }));
     }
 
     proptest! {
