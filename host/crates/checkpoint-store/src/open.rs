@@ -37,7 +37,15 @@ fn read(place: &str) -> Result<Place, PortError> {
     if place.is_empty() {
         return Err(refused("is empty"));
     }
-    let Some((scheme, _)) = place.split_once("://") else { return Ok(Place::Folder(place.into())) };
+    let Some((scheme, _)) = place.split_once("://") else {
+        return match place.split_once(":/") {
+            Some((scheme @ ("s3" | "file"), rest)) => {
+                let slashes = if scheme == "file" { "///" } else { "//" };
+                Err(refused(&format!("lacks a slash: write {scheme}:{slashes}{rest}, or ./{place} for a folder")))
+            }
+            Some(_) | None => Ok(Place::Folder(place.into())),
+        };
+    };
     let url: Url = place.parse().map_err(|error| refused(&format!("is no URL: {error}")))?;
     match scheme {
         "s3" => Ok(Place::Bucket(url)),
@@ -77,3 +85,5 @@ mod tests {
         }
     }
 }
+            ("s3:/bucket/a", "write s3://bucket/a"),
+            ("file:/srv/a", "write file:///srv/a"),

@@ -20,7 +20,7 @@ pub struct CheckpointSpec {
     /// So many may fail in a row; one more, and the job is restarted. Default: 3.
     pub tolerate: u32,
     /// So many are kept. Default: 3.
-    pub keep: u32,
+    pub keep: u64,
     /// What holds the state. Default: memory.
     pub backend: Backend,
     /// Bytes of state that each subtask of an operator holds in memory before it moves entries to disk; for `rocksdb`.

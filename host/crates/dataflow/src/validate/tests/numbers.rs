@@ -51,7 +51,39 @@ fn numbers_out_of_range_are_told() {
                  or never",
                 "line 3, column 35: checkpoint.timeout: no checkpoint is complete in no time; write such as 10m",
                 "line 3, column 45: checkpoint.keep: 0 checkpoints cannot be kept; write 1 to 1000",
-                "line 3, column 74: checkpoint.memory: 1KiB hold no state to speak of; write 1MiB or more",
+                "line 3, column 74: checkpoint.memory: 1KiB hold no state to speak of; write 1MiB to 262144GiB",
+            ],
+        ),
+        (
+            "job: orders",
+            "job: orders\ncheckpoint: {every: 999999999999999h, min_pause: 87601h, timeout: 87600h}\nrestart: {fixed: \
+             {delay: 99999999h}}",
+            &[
+                "line 3, column 21: checkpoint.every: nobody waits for longer than ten years; write at most 87600h, or \
+                 never",
+                "line 3, column 50: checkpoint.min_pause: nobody waits for longer than ten years; write at most 87600h",
+                "line 4, column 26: restart.fixed.delay: nobody waits for longer than ten years; write at most 87600h",
+            ],
+        ),
+        (
+            "job: orders",
+            "job: orders\ncheckpoint: {keep: 99999999999, backend: rocksdb, memory: 0}",
+            &[
+                "line 3, column 20: checkpoint.keep: 99999999999 checkpoints cannot be kept; write 1 to 1000",
+                "line 3, column 59: checkpoint.memory: 0 bytes hold no state to speak of; write 1MiB to 262144GiB",
+            ],
+        ),
+        (
+            "job: orders",
+            "job: orders\ncheckpoint: {memory: 999999TiB}",
+            &["line 3, column 22: checkpoint.memory: no machine has 1023998976GiB; write 1MiB to 262144GiB"],
+        ),
+        (
+            "job: orders",
+            "job: orders\ncheckpoint: {memory: 64MiB}",
+            &[
+                "line 3, column 22: warning: checkpoint.memory: with `backend: memory` all state is in memory, whatever is \
+                 written here; write `backend: rocksdb`, or leave it out",
             ],
         ),
         (
