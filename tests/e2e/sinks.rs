@@ -88,6 +88,20 @@ fn a_server_that_fails_twice_gets_every_event_in_the_end() {
 }
 
 #[test]
+fn a_run_whose_job_starts_again_from_a_checkpoint_goes_on_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, requests) = server([vec![200; 40], vec![503]].concat());
+    let mut document = copied("job", &json!({"generator": {"rate": 300, "events": 900}}), &"raw".into());
+    document["sinks"]["out"]["to"] = json!({"http": {"url": url, "batch": 10, "retry": 0}});
+    document["checkpoint"] = json!({"every": "200ms"});
+    document["restart"] = json!({"fixed": {"delay": "600ms"}});
+    std::fs::write(folder.path().join("job.json"), document.to_string()).unwrap();
+    let output = gristmill().args(["run", "job.json"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(requests.try_iter().count() > 41, "it went on behind the failure");
+}
+
+#[test]
 fn a_server_that_refuses_fails_the_job_with_its_answer() {
     let host = Host::start();
     let (url, _requests) = server(vec![400]);

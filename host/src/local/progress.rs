@@ -34,9 +34,30 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     plain: bool,
     drawn: Instant,
+    rate: Rate,
+}
+
+/// Events a second, as they were counted at the last look.
+#[derive(Debug)]
+struct Rate {
     events_then: u64,
     then: Instant,
-    rate: f64,
+    per_second: f64,
+}
+
+impl Rate {
+    fn of_none() -> Self {
+        Self { events_then: 0, then: Instant::now(), per_second: 0.0 }
+    }
+
+    /// So many were counted until now. A job that starts again from a checkpoint counts what comes behind it once more.
+    fn note(&mut self, events: u64, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.then).as_secs_f64();
+        if elapsed >= 0.2 {
+            self.per_second = events.saturating_sub(self.events_then) as f64 / elapsed;
+            (self.events_then, self.then) = (events, now);
+        }
+    }
 }
 
 impl Progress {
@@ -49,17 +70,12 @@ impl Progress {
         });
         let plain = bar.is_none() && style != ProgressStyle::None;
         pass_on_events(handle, bar.clone(), style != ProgressStyle::None);
-        let now = Instant::now();
-        Self { bar, plain, drawn: now, events_then: 0, then: now, rate: 0.0 }
+        Self { bar, plain, drawn: Instant::now(), rate: Rate::of_none() }
     }
 
     pub(crate) fn draw(&mut self, report: &JobReport) {
         let events = report.events_read();
-        let elapsed = self.then.elapsed().as_secs_f64();
-        if elapsed >= 0.2 {
-            self.rate = (events - self.events_then) as f64 / elapsed;
-            (self.events_then, self.then) = (events, Instant::now());
-        }
+        self.rate.note(events, Instant::now());
         let letters = match report.dead_letters() {
             0 => String::new(),
             letters => format!(", {}", counted(letters, "dead letter")),
@@ -70,7 +86,7 @@ impl Progress {
             report.state,
             counted(events, "event"),
             HumanCount(report.events_written()),
-            HumanCount(self.rate as u64),
+            HumanCount(self.rate.per_second as u64),
         );
         match &self.bar {
             Some(bar) => {
@@ -179,6 +195,18 @@ fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_counts_once_more_from_its_checkpoint_has_a_rate() {
+        let mut rate = Rate::of_none();
+        let after = |seconds| rate.then + Duration::from_secs(seconds);
+        let (first, second, third) = (after(1), after(2), after(4));
+        rate.note(500, first);
+        rate.note(200, second);
+        assert!(rate.per_second.abs() < 1e-9, "{rate:?}");
+        rate.note(800, third);
+        assert!((rate.per_second - 300.0).abs() < 1e-9, "{rate:?}");
+    }
 
     #[test]
     fn a_cause_of_retries_is_told_once_and_another_one_too() {
