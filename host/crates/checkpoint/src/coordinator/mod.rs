@@ -74,7 +74,7 @@ impl Coordinator {
     #[must_use]
     pub fn new(setup: Setup, now: Now) -> Self {
         Self {
-            due_ms: setup.policy.every_ms.map(|every| now.monotonic_ms + every),
+            due_ms: setup.policy.every_ms.map(|every| now.monotonic_ms.saturating_add(every)),
             policy: setup.policy,
             participants: setup.participants.clone(),
             ended: BTreeSet::new(),
@@ -97,7 +97,9 @@ impl Coordinator {
         match &self.phase {
             Phase::Idle if self.over || !self.has_room() => None,
             Phase::Idle => self.begins_at_ms(),
-            Phase::Collecting(collecting) => Some(collecting.started.monotonic_ms + self.policy.timeout_ms),
+            Phase::Collecting(collecting) => {
+                Some(collecting.started.monotonic_ms.saturating_add(self.policy.timeout_ms))
+            }
             Phase::Storing(_) | Phase::Final(_) => None,
         }
     }
@@ -209,7 +211,7 @@ impl Coordinator {
         self.last_number = CheckpointId(self.last_number.0 + 1);
         let (number, requested) = (self.last_number, self.requested.take());
         let kind = requested.unwrap_or(CheckpointKind::Checkpoint);
-        self.due_ms = self.policy.every_ms.map(|every| now.monotonic_ms + every);
+        self.due_ms = self.policy.every_ms.map(|every| now.monotonic_ms.saturating_add(every));
         self.phase = Phase::Collecting(Collecting {
             number,
             kind,
@@ -255,7 +257,7 @@ impl Coordinator {
             }
         };
         self.failures_in_a_row = 0;
-        self.pause_until_ms = now.monotonic_ms + self.policy.min_pause_ms;
+        self.pause_until_ms = now.monotonic_ms.saturating_add(self.policy.min_pause_ms);
         // What all have ended since its barrier does not make it final: there may be output behind it.
         if to_store.manifest.is_final {
             self.phase = Phase::Final(End::Input);
@@ -279,7 +281,8 @@ impl Coordinator {
         let Phase::Collecting(collecting) = std::mem::replace(&mut self.phase, Phase::Idle) else {
             unreachable!("only a checkpoint whose barriers are out fails")
         };
-        self.retry_at_ms = now.monotonic_ms + self.policy.min_pause_ms.max(self.policy.pause_after_failure_ms);
+        let pause_ms = self.policy.min_pause_ms.max(self.policy.pause_after_failure_ms);
+        self.retry_at_ms = now.monotonic_ms.saturating_add(pause_ms);
         let counts = failure.counts();
         actions.push(Action::Report(Report::Failed { checkpoint: collecting.number, failure: failure.clone() }));
         if collecting.requested {

@@ -149,3 +149,18 @@ fn output_that_only_the_next_checkpoint_can_decide_does_not_stop_it() {
     desk.after(500);
     assert_eq!(injected(&desk.after(1_000)), Some(2));
 }
+
+#[test]
+fn lengths_of_time_beyond_the_clock_mean_never() {
+    let policy = Policy { every_ms: Some(u64::MAX), min_pause_ms: u64::MAX, timeout_ms: u64::MAX, ..POLICY };
+    let mut desk = Desk::new(policy);
+    assert_eq!(injected(&desk.after(1_000_000)), None);
+    let begun = desk.tell(Event::Requested(CheckpointKind::Checkpoint));
+    assert_eq!(injected(&begun), Some(1));
+    assert_eq!(desk.coordinator.next_tick_ms(), Some(u64::MAX));
+    desk.ack_all(1);
+    assert_eq!(injected(&desk.stored(1)), None);
+    desk.tell(Event::Requested(CheckpointKind::Checkpoint));
+    assert!(failure(&desk.tell(declined(2, 0))).is_some());
+    assert_eq!(desk.coordinator.next_tick_ms(), Some(u64::MAX));
+}
