@@ -15,6 +15,8 @@ pub struct PortError {
 pub enum ErrorKind {
     /// The world is not ready: try the same again, with backoff.
     Retry,
+    /// It was tried as often as it may be. It may work when the job starts again: its restart strategy decides.
+    GivenUp,
     /// Trying again changes nothing.
     Fatal,
 }
@@ -23,6 +25,11 @@ impl PortError {
     /// An error that may pass.
     pub fn retry(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Retry, message: message.into() }
+    }
+
+    /// An error that may pass, but has not for as long as it may be waited for.
+    pub fn given_up(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::GivenUp, message: message.into() }
     }
 
     /// An error that stays.

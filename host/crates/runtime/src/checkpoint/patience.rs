@@ -31,7 +31,7 @@ pub(crate) fn until_done<T>(
         match act() {
             Ok(done) => return Ok(done),
             Err(PortError { kind: ErrorKind::Fatal, message }) => return Err(Undone::Refused(message)),
-            Err(PortError { kind: ErrorKind::Retry, message }) => {
+            Err(PortError { kind: ErrorKind::Retry | ErrorKind::GivenUp, message }) => {
                 failed(&message);
                 rest(|| over.is_raised(), backoff(failed_before, 0.5));
                 failed_before += 1;

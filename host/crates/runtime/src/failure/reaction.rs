@@ -3,9 +3,10 @@
 //! | failure | what the host does | then, by `on_failure` |
 //! |---|---|---|
 //! | bad record | bisects down to one event | dead letter, skip, or the job fails |
-//! | transient | tries the same batch again, with backoff and jitter | the job fails, or dead letters |
+//! | transient | tries the same batch again, with backoff and jitter | the job's restart strategy decides, or dead letters |
 //! | fatal | never bisects | the job fails |
 //! | fault | tries once more on a new instance, then bisects | dead letter, skip, or the job fails |
+//! | a run of faults | takes the operator for broken | the job's restart strategy decides |
 
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(crate) enum Reaction {
     Skip,
     /// The job fails, with this sentence.
     FailJob(String),
+    /// The job fails, with this sentence, unless its restart strategy has it start again: it may go well then.
+    FailAttempt(String),
 }
 
 /// The facts about a failed call.
@@ -62,12 +65,16 @@ pub(crate) fn react(call: FailedCall<'_>, policy: &FailurePolicy) -> Reaction {
             Reaction::TryLater(backoff(call.failed_before, call.jitter))
         }
         CallFailure::Transient(why) => {
-            verdict(policy.transient.then, &format!("{why} (after {} tries)", call.failed_before + 1))
+            match verdict(policy.transient.then, &format!("{why} (after {} tries)", call.failed_before + 1)) {
+                // The world was not ready for long. It may be when the job starts again.
+                Reaction::FailJob(why) => Reaction::FailAttempt(why),
+                other => other,
+            }
         }
         // One retry alone: a process that was stopped, or a deadline missed by a busy machine, must not cost an event.
         CallFailure::Fault(_) if call.failed_before == 0 && (call.is_whole || call.rows == 1) => Reaction::TryAgain,
         CallFailure::Fault(_) if call.rows > 1 => Reaction::Split,
-        CallFailure::Fault(fault) if call.faulty_run >= policy.broken_after => Reaction::FailJob(format!(
+        CallFailure::Fault(fault) if call.faulty_run >= policy.broken_after => Reaction::FailAttempt(format!(
             "{} events in a row ended in a fault: the operator is broken, not the data; the last: {fault}",
             call.faulty_run
         )),
@@ -133,7 +140,7 @@ mod tests {
         let policy = FailurePolicy::default();
         let at = |faulty_run| react(FailedCall { failed_before: 1, faulty_run, ..call(&fault(), 1) }, &policy);
         assert_eq!(at(19), Reaction::SetAside);
-        assert!(matches!(at(20), Reaction::FailJob(why) if why.contains("the operator is broken")));
+        assert!(matches!(at(20), Reaction::FailAttempt(why) if why.contains("the operator is broken")));
         let bad = bad();
         let many_bad = FailedCall { faulty_run: 1000, ..call(&bad, 1) };
         assert_eq!(react(many_bad, &policy), Reaction::SetAside, "bad records are the data's doing");
@@ -143,10 +150,14 @@ mod tests {
     fn the_author_of_the_job_has_the_last_word() {
         let mut policy = FailurePolicy { bad_record: EventVerdict::Skip, ..FailurePolicy::default() };
         policy.fault = EventVerdict::FailJob;
+        let exhausted =
+            |policy: &FailurePolicy| react(FailedCall { failed_before: 1, ..call(&transient(), 8) }, policy);
+        policy.transient = TransientPolicy { retry: 1, then: EventVerdict::FailJob };
+        assert_eq!(exhausted(&policy), Reaction::FailAttempt("not yet (after 2 tries)".into()));
         policy.transient = TransientPolicy { retry: 1, then: EventVerdict::DeadLetter };
         assert_eq!(react(call(&bad(), 1), &policy), Reaction::Skip);
         assert!(matches!(react(FailedCall { failed_before: 1, ..call(&fault(), 1) }, &policy), Reaction::FailJob(_)));
-        assert_eq!(react(FailedCall { failed_before: 1, ..call(&transient(), 8) }, &policy), Reaction::SetAside);
+        assert_eq!(exhausted(&policy), Reaction::SetAside);
     }
 
     #[test]

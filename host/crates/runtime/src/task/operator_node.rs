@@ -64,7 +64,7 @@ impl OperatorNode {
         self.state.restore(&from, files).map_err(|PortError { kind, message }| {
             let cause = format!("the state of operator `{}` cannot be restored: {message}", self.id);
             match kind {
-                ErrorKind::Retry => TaskEnd::passing(cause),
+                ErrorKind::Retry | ErrorKind::GivenUp => TaskEnd::passing(cause),
                 ErrorKind::Fatal => TaskEnd::lasting(cause),
             }
         })?;
@@ -194,7 +194,8 @@ impl OperatorNode {
                 self.note_faulty(failure);
                 self.counters.skipped.add(events.len() as u64);
             }
-            Reaction::FailJob(why) => return Err(self.job_failure(&why)),
+            Reaction::FailJob(why) => return Err(self.job_failure(&why, true)),
+            Reaction::FailAttempt(why) => return Err(self.job_failure(&why, false)),
         }
         Ok(())
     }
@@ -220,7 +221,7 @@ impl OperatorNode {
         let message = format!("a call with {} events failed: {failure}", part.rows.len());
         tracing::debug!(job = %around.job, operator = %self.id, subtask = %around.subtask, %message, ?reaction);
         // Single rows are reported as dead letters; the halves on the way to them would flood the log.
-        if part.is_whole || matches!(reaction, Reaction::FailJob(_)) {
+        if part.is_whole || matches!(reaction, Reaction::FailJob(_) | Reaction::FailAttempt(_)) {
             around.say(&self.id, JobEventKind::CallFailed { message, reaction: in_words(&reaction) });
         }
         reaction
@@ -233,9 +234,10 @@ impl OperatorNode {
         }
     }
 
-    fn job_failure(&self, why: &str) -> TaskEnd {
+    /// `lasts`: it would come again, unless it came from the state.
+    fn job_failure(&self, why: &str, lasts: bool) -> TaskEnd {
         let cause = format!("operator `{}` (module {}): {why}", self.id, self.module);
-        if self.state_lost { TaskEnd::passing(cause) } else { TaskEnd::lasting(cause) }
+        if lasts && !self.state_lost { TaskEnd::lasting(cause) } else { TaskEnd::passing(cause) }
     }
 
     fn address(&self, input: InputIndex) -> Address<'_> {
@@ -268,7 +270,7 @@ impl OperatorNode {
                 self.counters.skipped.add(rejections.len() as u64);
                 Ok(())
             }
-            EventVerdict::FailJob => Err(self.job_failure(&format!("bad record: {}", rejections[0].reason))),
+            EventVerdict::FailJob => Err(self.job_failure(&format!("bad record: {}", rejections[0].reason), true)),
         }
     }
 
@@ -316,6 +318,7 @@ fn in_words(reaction: &Reaction) -> String {
         Reaction::SetAside => "the events go to the dead letters".to_owned(),
         Reaction::Skip => "the events are skipped".to_owned(),
         Reaction::FailJob(why) => format!("the job fails: {why}"),
+        Reaction::FailAttempt(why) => format!("the job starts again, if its restart strategy allows it: {why}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A sink in a chain: retries what may pass, sets aside what it can never write, fails the job otherwise.
+//! A sink in a chain: retries what may pass, sets aside what it can never write, fails the attempt or the job otherwise.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,7 +88,8 @@ impl SinkNode {
         Ok(())
     }
 
-    /// Does something until it is done: the sink says how often it may be tried by turning `Retry` into `Fatal`.
+    /// Does something until it is done: the sink says how often it may be tried by turning `Retry` into
+    /// `GivenUp`.
     fn persist<T>(
         &mut self,
         around: &mut Surroundings,
@@ -113,6 +114,10 @@ impl SinkNode {
                     // It would be refused again.
                     self.unflushed = false;
                     return Err(TaskEnd::lasting(format!("sink `{}`: {message}", self.id)));
+                }
+                ErrorKind::GivenUp => {
+                    self.unflushed = false;
+                    return Err(TaskEnd::passing(format!("sink `{}`: {message}", self.id)));
                 }
                 ErrorKind::Retry => {
                     // A job that is over retries nothing, and does not say so either.

@@ -214,6 +214,7 @@ impl SourceTask {
     fn endure(&mut self, error: PortError, failed_before: u32) -> Result<(), TaskEnd> {
         match error.kind {
             ErrorKind::Fatal => Err(TaskEnd::lasting(format!("source `{}`: {}", self.id, error.message))),
+            ErrorKind::GivenUp => Err(TaskEnd::passing(format!("source `{}`: {}", self.id, error.message))),
             ErrorKind::Retry => {
                 self.counters.note_retry(&error.message, self.chain.around.clock.now_ms());
                 self.chain.around.say(&self.id, JobEventKind::Retrying { message: error.message });
