@@ -9,6 +9,7 @@ use gristmill_checkpoint::SplitPosition;
 use gristmill_checkpoint_store::{LocalDir, RunFiles};
 use gristmill_connectors::Connectors;
 use gristmill_dataflow::document::{Backend, CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
+use gristmill_ports::catalog::{Catalog, JobRecord, JobState};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::{PartContext, Urgency};
@@ -52,6 +53,7 @@ pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Con
     let clock = Arc::new(SystemClock::default());
     let catalog = Arc::new(FileCatalog::open(data_dir, clock.clone())?);
     let base = working_directory()?;
+    refuse_missing_folder(data_dir, storage, &*catalog)?;
     let parts = HostParts::new(PathBuf::from(&base), data_dir, storage, catalog.clone(), clock.clone())?;
     let connectors = Arc::clone(&parts.connectors);
     Ok(Control::new(ControlParts {
@@ -72,6 +74,29 @@ pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Con
         }),
         environment: Arc::new(|name| std::env::var(name).ok()),
     }))
+}
+
+/// A folder that is gone, though jobs have checkpoints in it, may not be mounted yet: an empty one in its place would hide
+/// that, and take what belongs into the other.
+fn refuse_missing_folder(data_dir: &Path, storage: Option<&str>, catalog: &dyn Catalog) -> anyhow::Result<()> {
+    let own = data_dir.join(CHECKPOINTS);
+    let missing = match storage {
+        Some(storage) => gristmill_checkpoint_store::missing_folder(storage)?,
+        None => matches!(own.try_exists(), Ok(false)).then_some(own),
+    };
+    let Some(folder) = missing else { return Ok(()) };
+    // One that has begun, and may go on: its first attempt has left a claim.
+    let has_begun =
+        |job: &JobRecord| job.run.is_some() && !matches!(job.state, JobState::Starting | JobState::Finished);
+    let jobs: Vec<_> = catalog.jobs()?.iter().filter(|job| has_begun(job)).map(|job| format!("`{}`", job.id)).collect();
+    anyhow::ensure!(
+        jobs.is_empty(),
+        "there is no folder `{}`, where checkpoints were kept of {}: mount it, or name the right one with --checkpoints; if \
+         it is lost for good, make it by hand, and each of these jobs will say how it can begin anew",
+        folder.display(),
+        jobs.join(", ")
+    );
+    Ok(())
 }
 
 /// Where relative paths of the jobs that are submitted now begin. It is kept with each of them, as text.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::documents::{often, posted, through};
 use crate::guests::{example, odd};
-use crate::host::{Host, eventually};
+use crate::host::{Host, eventually, gristmill, text};
 use crate::jobs::done;
 
 /// What stands in storage of the only run of the job `job`.
@@ -332,9 +332,26 @@ fn a_host_that_comes_back_without_its_checkpoint_storage_leaves_committed_output
     host.feed("job", &lines(0..500).join("\n"));
     eventually("all is committed", || (host.lines("job.out").len() == 500).then_some(()));
     let folder = host.kill();
-    std::fs::rename(folder.path().join("data/checkpoints"), folder.path().join("away")).unwrap();
+    let (storage, away) = (folder.path().join("data/checkpoints"), folder.path().join("away"));
+    std::fs::rename(&storage, &away).unwrap();
+    let mut serve = gristmill();
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path().join("data"));
+    let refused = text(&serve.output().unwrap().stderr);
+    assert!(refused.contains("data/checkpoints") && refused.contains("`job`: mount it"), "{refused}");
+    assert!(!storage.exists(), "an empty folder would hide that it is gone");
+    // As the place of a mount is while nothing is mounted there.
+    std::fs::create_dir(&storage).unwrap();
     let host = Host::start_in(folder, &[]);
-    let cause = host.wait_for("job", "FAILED")["cause"].as_str().unwrap().to_owned();
-    assert!(cause.contains("data/checkpoints") && cause.contains("job restart job"), "{cause}");
+    let cause = eventually("it waits for its storage", || {
+        let job = host.json("/v1/jobs/job");
+        (job["state"] == "RESTARTING").then(|| job["cause"].as_str().map(str::to_owned))?
+    });
+    assert!(cause.contains("data/checkpoints") && cause.contains("is it mounted?"), "{cause}");
     assert_eq!(host.lines("job.out"), lines(0..500));
+    std::fs::remove_dir_all(&storage).unwrap();
+    std::fs::rename(&away, &storage).unwrap();
+    host.wait_for("job", "RUNNING");
+    host.feed("job", &lines(500..600).join("\n"));
+    eventually("it goes on where it was", || (host.lines("job.out").len() == 600).then_some(()));
+    assert_eq!(host.lines("job.out"), lines(0..600));
 }

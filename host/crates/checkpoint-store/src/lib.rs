@@ -18,5 +18,5 @@ pub mod faulty;
 
 pub use local_dir::LocalDir;
 pub use object_storage::ObjectStorage;
-pub use open::open;
+pub use open::{missing_folder, open};
 pub use run_files::RunFiles;

@@ -22,6 +22,17 @@ pub fn open(place: &str, runtime: &Handle) -> Result<Arc<dyn CheckpointStore>, P
     }
 }
 
+/// The folder that this place names, if it is not there: to open the place would make it.
+///
+/// # Errors
+/// `Fatal` if the place makes no sense.
+pub fn missing_folder(place: &str) -> Result<Option<PathBuf>, PortError> {
+    Ok(match read(place)? {
+        Place::Folder(path) if matches!(path.try_exists(), Ok(false)) => Some(path),
+        Place::Folder(_) | Place::Bucket(_) => None,
+    })
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     Folder(PathBuf),

@@ -136,12 +136,12 @@ impl Claimant<'_> {
         Err(PortError::retry(format!("other hosts claim `{}` again and again", folder.prefix())))
     }
 
-    /// Claims are never deleted, so this is another storage, or one that is not mounted.
+    /// Claims are never deleted, so this is another storage, or one that is not mounted now, and may be in a minute.
     fn nothing_is_there(&self) -> PortError {
-        PortError::fatal(format!(
+        PortError::retry(format!(
             "nothing of this job is in {}, where its checkpoints were: is it the right storage, and is it mounted? \
-             Then: gristmill job restart {job}. To begin anew, in place of all that it has committed: \
-             gristmill job restart {job} --accept 0",
+             Once it is there, the job goes on as its `restart` says, or by gristmill job restart {job}. To begin anew, \
+             in place of all that it has committed: gristmill job cancel {job}, gristmill job restart {job} --accept 0",
             self.store.describe(),
             job = self.job,
         ))
@@ -155,7 +155,7 @@ impl Claimant<'_> {
     /// What is to be gone on from, read whole. What is offered in its place is whole too.
     fn stand(&self, found: &mut Found) -> Result<Result<Standing, Refusal>, PortError> {
         loop {
-        let mut is_offer_whole = false;
+            let mut is_offer_whole = false;
             match decide(&found.facts) {
                 Decision::Begin { claim, numbers_above } => {
                     return Ok(Ok(Standing { restored: None, claim, numbers_above }));
@@ -324,12 +324,11 @@ impl Found {
         }
     }
 }
-    /// The oldest that has this number and could be gone on from, as far as its record says.
-    fn checkpoint(&self, number: CheckpointId) -> (Slot, Box<Manifest>) {
-        let found = self.facts.slots.iter().find_map(|(slot, fact)| match fact {
-            Fact::Checkpoint(manifest) if manifest.checkpoint == number => Some((*slot, manifest.clone())),
-            Fact::Claim(_) | Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
-        });
-        found.expect("what is offered was found")
-    }
-
+/// The oldest that has this number and could be gone on from, as far as its record says.
+fn checkpoint(&self, number: CheckpointId) -> (Slot, Box<Manifest>) {
+    let found = self.facts.slots.iter().find_map(|(slot, fact)| match fact {
+        Fact::Checkpoint(manifest) if manifest.checkpoint == number => Some((*slot, manifest.clone())),
+        Fact::Claim(_) | Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
+    });
+    found.expect("what is offered was found")
+}
