@@ -23,16 +23,17 @@ enum Remedy {
     Stays(&'static str),
 }
 
-/// Anything that is not known to stay may pass: an I/O error of a network mount does.
+/// Anything that is not known to stay may pass: an I/O error of a network mount does, a mount that came up read-only or
+/// with another owner is mended beside a host that runs.
 fn remedy(kind: ErrorKind) -> Remedy {
     match kind {
         ErrorKind::StorageFull => Remedy::Passes("free space on that file system"),
         ErrorKind::QuotaExceeded => Remedy::Passes("raise the quota or free space within it"),
         ErrorKind::PermissionDenied => {
-            Remedy::Stays("let the host's user read and write there, or choose another folder")
+            Remedy::Passes("let the host's user read and write there, or choose another folder")
         }
-        ErrorKind::ReadOnlyFilesystem => Remedy::Stays("mount it writable, or choose another folder"),
-        ErrorKind::NotADirectory => Remedy::Stays("move the file that is in the way, or choose another folder"),
+        ErrorKind::ReadOnlyFilesystem => Remedy::Passes("mount it writable, or choose another folder"),
+        ErrorKind::NotADirectory => Remedy::Passes("move the file that is in the way, or choose another folder"),
         ErrorKind::IsADirectory => Remedy::Stays("move the folder that is in the way, or choose another one"),
         ErrorKind::InvalidFilename => Remedy::Stays("choose a folder with a shorter path"),
         ErrorKind::FileTooLarge => Remedy::Stays("choose a folder on a file system that takes larger files"),
@@ -52,9 +53,10 @@ mod tests {
             (ErrorKind::StorageFull, Retry, "free space on that file system"),
             (ErrorKind::QuotaExceeded, Retry, "raise the quota"),
             (ErrorKind::Other, Retry, "look after the disk or the mount"),
-            (ErrorKind::PermissionDenied, Fatal, "let the host's user read and write there"),
-            (ErrorKind::ReadOnlyFilesystem, Fatal, "mount it writable"),
-            (ErrorKind::NotADirectory, Fatal, "move the file that is in the way"),
+            (ErrorKind::PermissionDenied, Retry, "let the host's user read and write there"),
+            (ErrorKind::ReadOnlyFilesystem, Retry, "mount it writable"),
+            (ErrorKind::NotADirectory, Retry, "move the file that is in the way"),
+            (ErrorKind::InvalidFilename, Fatal, "choose a folder with a shorter path"),
         ];
         for (kind, expected, words) in cases {
             let error = cannot("write", Path::new("/srv/x"))(kind.into());

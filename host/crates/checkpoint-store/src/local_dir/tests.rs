@@ -84,14 +84,14 @@ fn what_is_in_the_way_is_named() {
     fs::write(&file, "").unwrap();
     for root in [file.clone(), file.join("below")] {
         let error = LocalDir::open(&root).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Fatal);
+        assert_eq!(error.kind, ErrorKind::Retry);
         assert!(error.message.starts_with(&format!("cannot make the folder `{}`: ", root.display())), "{error}");
         assert!(error.message.contains("move the file that is in the way"), "{error}");
     }
     let store = LocalDir::open(&dir.path().join("store")).unwrap();
     store.put("a", Content::Bytes(b"1")).unwrap();
     let error = store.put("a/b", Content::Bytes(b"2")).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Fatal);
+    assert_eq!(error.kind, ErrorKind::Retry);
     assert!(error.message.contains("move the file that is in the way"), "{error}");
 }
 
