@@ -6,7 +6,7 @@
 use gristmill_ports::state::StateError;
 
 /// A key of this backend, while the key is known: an index that is used again once the key is forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct KeyId(pub(crate) u32);
 
 impl KeyId {

@@ -55,6 +55,11 @@ impl Expiry {
         self.stamp
     }
 
+    /// What an entry of a map counts for: its name and its value.
+    pub(crate) fn entry_bytes(&self, name: &[u8], stored: &[u8]) -> u64 {
+        (name.len() + stored.len() - self.stamp) as u64
+    }
+
     /// The value, unless its time is over.
     #[inline]
     pub(crate) fn living<'s>(&self, stored: &'s [u8]) -> Option<&'s [u8]> {

@@ -229,6 +229,60 @@ fn a_map_larger_than_memory_is_scanned_in_pages() {
     assert!(backend.map_scan(MAP, 0, b"", None, 100).unwrap().keys.is_empty());
 }
 
+/// Also as the first state of a module that declares it otherwise: all of it is told anew then.
+#[test]
+fn a_map_larger_than_memory_is_restored_by_halves() {
+    let folder = Folder { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) };
+    let dir = tempfile::tempdir().unwrap();
+    const ENTRIES: u64 = 200_000;
+    let name = |number: u64| format!("entry-{number:08}");
+    let wide = |number: u64| [value(number, 0), vec![b'w'; 900]].concat();
+    let files = {
+        let (mut backend, mut files) = (open(&dir.path().join("first")), Vec::new());
+        for first in (0..ENTRIES).step_by(ROWS as usize) {
+            backend.begin(&batch(std::iter::once(1)), NOW);
+            let (mut names, mut values) = (Column::default(), Column::default());
+            for number in first..first + ROWS {
+                names.push(Some(name(number).as_bytes()));
+                values.push(Some(&wide(number)));
+            }
+            backend.map_put(MAP, &[0; ROWS as usize], &names, &values).unwrap();
+            backend.commit().unwrap();
+            if first % 8000 == 0 {
+                files.extend(checkpoint(&mut backend, &folder));
+            }
+        }
+        files.extend(checkpoint(&mut backend, &folder));
+        files
+    };
+    let bound = resident() + BUDGET + BESIDE_THE_BUDGET;
+    let mut others = descriptor().states;
+    others.swap(0, 2);
+    for (number, states) in [descriptor().states, others].into_iter().enumerate() {
+        let reader = Descriptor { states, ..Descriptor::default() };
+        let map = StateIndex(reader.states.iter().position(|spec| spec.name == "map").unwrap() as u32);
+        let dir = dir.path().join(format!("restored-{number}"));
+        let mut restored = RocksDbBackend::open(&reader, GROUPS, MaxParallelism::DEFAULT, &dir, BUDGET).unwrap();
+        let states = descriptor().states;
+        restored
+            .restore(&RestoredState { states: &states, files: &files, groups: GROUPS, time: NOW }, &folder)
+            .unwrap();
+        let now = resident();
+        assert!(now < bound, "{now} bytes are resident after a restore, of at most {bound}");
+        assert_eq!(restored.size().keys, 1);
+        restored.begin(&batch(std::iter::once(1)), NOW);
+        let names: Vec<String> = (0..ENTRIES).step_by(97).map(name).collect();
+        let column: Column = names.iter().map(|name| Some(name.as_bytes())).collect();
+        let found = restored.map_get(map, &vec![0; names.len()], &column).unwrap();
+        for (at, number) in (0..ENTRIES).step_by(97).enumerate() {
+            assert_eq!(found.get(at), Some(wide(number).as_slice()), "entry {number}");
+        }
+        restored.roll_back();
+        let told: u64 = checkpoint(&mut restored, &folder).iter().map(|file| file.entries).sum();
+        assert_eq!(told, if number == 0 { 0 } else { ENTRIES });
+    }
+}
+
 /// Numbers that look random, the same in each run.
 struct Dice(u64);
 

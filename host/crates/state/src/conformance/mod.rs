@@ -106,6 +106,7 @@ macro_rules! promises_with_room {
             restoring_takes_only_the_key_groups_asked_for,
             every_flipped_byte_of_a_file_is_noticed_and_named,
             what_has_expired_is_deleted_though_nobody_asks,
+            a_large_map_is_swept_slice_by_slice,
             size_counts_what_lives,
         }
     };

@@ -59,6 +59,15 @@ impl<'a> Change<'a> {
 }
 
 impl Change<'_> {
+    /// Bytes of its name and its value.
+    pub(crate) fn bytes(&self) -> usize {
+        let name = match self.place() {
+            Place::Name(name) => name.len(),
+            Place::Head | Place::Item(_) => 0,
+        };
+        name + self.stored().map_or(0, |stored| stored.bytes.len())
+    }
+
     /// The same, as if nobody had noted when it was written.
     pub(crate) fn without_time(mut self) -> Self {
         match &mut self {

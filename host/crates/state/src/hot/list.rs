@@ -8,6 +8,7 @@ use gristmill_ports::state::{ScanPage, StateError, StateTime};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{Column, StateIndex};
 
+use super::restore::Restoring;
 use crate::call::KeyId;
 use crate::changes::{Batch, Changes, CopyAt, Eviction, LOADED, Life, Log, RESTORED};
 use crate::directory::Directory;
@@ -194,14 +195,14 @@ impl ListTable {
         page.last()
     }
 
-    /// Appends an item that a snapshot has, with the index that it has there. `anew`: the next snapshot tells it again.
-    pub(super) fn restore(&mut self, key: KeyId, index: u64, item: Stored<'_>, anew: bool, keys: &mut Directory) {
+    /// Appends an item that a snapshot has, with the index that it has there.
+    pub(super) fn restore(&mut self, key: KeyId, index: u64, item: Stored<'_>, how: Restoring, keys: &mut Directory) {
         self.cells.reach(key.at());
         let cell = &mut self.cells[key.at()];
         if !cell.life.present {
             cell.first = index;
-            cell.life = if anew { self.changes.begin(key) } else { RESTORED };
-            cell.news = News { cleared: anew, from: index };
+            cell.life = if how.anew { self.changes.begin(key) } else { RESTORED };
+            cell.news = News { cleared: how.anew, from: index };
             keys.enter_table(key);
             keys.hold(key);
         }

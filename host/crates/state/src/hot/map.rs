@@ -10,6 +10,8 @@ use gristmill_ports::state::StateTime;
 use gristmill_types::StateIndex;
 use gristmill_types::descriptor::StateSpec;
 
+use super::cursors::StateOf;
+use super::restore::Restoring;
 use crate::call::KeyId;
 use crate::changes::{Batch, Changes, Eviction, LOADED, Life, Log, LogPlace, RESTORED};
 use crate::directory::Directory;
@@ -30,6 +32,10 @@ pub(super) const CELL_BYTES: usize = size_of::<Map>();
 
 /// Bytes that an entry takes, key and value apart: cell and name, in a tree that is three quarters full.
 const ENTRY_BYTES: usize = (size_of::<Cell>() + size_of::<InlineBytes>()) * 4 / 3;
+
+/// What is looked at, and what is handed over, of one map at a time, to make room. Tests have maps of some slices.
+const SLICE_ENTRIES: usize = if cfg!(test) { 2 } else { 256 };
+const SLICE_BYTES: usize = 1 << 20;
 
 /// The map of one key, tombstones included.
 #[derive(Debug, Default)]
@@ -106,28 +112,30 @@ impl MapTable {
             keys.return_to_table(owner);
         }
         map.present += 1;
-        self.evicted -= (key.len() + stored.len() - self.expiry.stamp_bytes()) as u64;
+        self.evicted -= self.expiry.entry_bytes(key, stored);
         map.cells.insert(InlineBytes::from_slice(key), Cell { stored: InlineBytes::from_slice(stored), life: LOADED });
         self.cells += 1;
     }
 
-    /// Makes room: forgets the entries of one map that the cold store has, and hands the others over with this batch.
+    /// Makes room: of a slice of one map, from the name `from` on, forgets the entries that the cold store has, and
+    /// hands the others over with this batch. Gives the name at which the next slice begins, if there is one.
     pub(super) fn evict(
         &mut self,
-        (state, owner): (StateIndex, KeyId),
+        (state, owner): StateOf,
+        from: &[u8],
         (batch, taken_in): (Batch, Batch),
         keys: &mut Directory,
         out: &mut Gathered,
-    ) {
+    ) -> Option<InlineBytes> {
         if !self.maps.get(owner.at()).is_some_and(Map::is_occupied) {
-            return;
+            return None;
         }
         let map = &mut self.maps[owner.at()];
         let had_entries = map.present > 0;
         if map.emptied.is_occupied() {
             match map.emptied.eviction(taken_in) {
                 // Entries written since must not get there before the news that the map was emptied.
-                Eviction::Stay if map.emptied.is_logged() => return,
+                Eviction::Stay if map.emptied.is_logged() => return None,
                 Eviction::Stay => {}
                 Eviction::TakeIn => {
                     out.clear_map(state, keys.bytes_of(owner));
@@ -136,30 +144,38 @@ impl MapTable {
                 Eviction::Drop => map.emptied = Life::default(),
             }
         }
-        let (stamp, mut evicted) = (self.expiry.stamp_bytes(), 0);
-        map.cells.retain(|name, cell| match cell.life.eviction(taken_in) {
-            Eviction::Stay => true,
-            Eviction::TakeIn => {
-                out.entry(state, keys.bytes_of(owner), name, cell.life.present.then_some(cell.stored.as_slice()));
-                cell.life.handed_over(batch);
-                true
+        let (mut dropped, mut next, full) = (Vec::<InlineBytes>::new(), None, out.bytes() + SLICE_BYTES);
+        let slice = map.cells.range_mut::<[u8], _>((Bound::Included(from), Bound::Unbounded));
+        for (looked_at, (name, cell)) in slice.enumerate() {
+            if looked_at == SLICE_ENTRIES || out.bytes() > full {
+                next = Some(name.clone());
+                break;
             }
-            Eviction::Drop => {
-                if cell.life.present {
-                    map.present -= 1;
-                    evicted += (name.len() + cell.stored.len() - stamp) as u64;
+            match cell.life.eviction(taken_in) {
+                Eviction::Stay => {}
+                Eviction::TakeIn => {
+                    let stored = cell.life.present.then_some(cell.stored.as_slice());
+                    out.entry(state, keys.bytes_of(owner), name, stored);
+                    cell.life.handed_over(batch);
                 }
-                self.cells -= 1;
-                false
+                Eviction::Drop => dropped.push(name.clone()),
             }
-        });
-        self.evicted += evicted;
+        }
+        for name in dropped {
+            let cell = map.cells.remove(&name).expect("it was just looked at");
+            self.cells -= 1;
+            if cell.life.present {
+                map.present -= 1;
+                self.evicted += self.expiry.entry_bytes(&name, &cell.stored);
+            }
+        }
         if had_entries && map.present == 0 {
             keys.evict_from_table(owner);
         }
         if !map.is_occupied() {
             keys.release(owner);
         }
+        next
     }
 
     /// Makes void what the cold store has of a map, which is being emptied; `bytes` of it were there alone.
@@ -178,7 +194,7 @@ impl MapTable {
 
     /// What an entry counts for.
     pub(super) fn entry_bytes(&self, name: &[u8], stored: &[u8]) -> u64 {
-        (name.len() + stored.len() - self.expiry.stamp_bytes()) as u64
+        self.expiry.entry_bytes(name, stored)
     }
 
     /// Bytes that are held in memory for entries.
@@ -225,10 +241,9 @@ impl MapTable {
         if self.changes.touch(life, name, || was_present.then(|| stored.clone())).is_some() {
             keys.hold(owner);
         }
-        let stamp = self.expiry.stamp_bytes();
         if was_present {
             map.present -= 1;
-            self.bytes -= (key.len() + stored.len() - stamp) as u64;
+            self.bytes -= self.expiry.entry_bytes(key, stored);
         }
         match value {
             Some(value) => {
@@ -316,7 +331,7 @@ impl MapTable {
         }
         if was_present {
             *present -= 1;
-            self.bytes -= (key.len() + stored.len() - self.expiry.stamp_bytes()) as u64;
+            self.bytes -= self.expiry.entry_bytes(key, stored);
         }
         let lived = *life;
         let moved = self.changes.retract(life);
@@ -326,29 +341,45 @@ impl MapTable {
         lived
     }
 
-    /// Sets an entry that a snapshot has, in place of none. `anew`: the next snapshot tells it again.
-    pub(super) fn restore(&mut self, owner: KeyId, key: &[u8], value: Stored<'_>, anew: bool, keys: &mut Directory) {
+    /// Sets an entry that a snapshot has, in place of none. What was restored of the map before may have left already.
+    pub(super) fn restore(
+        &mut self,
+        owner: KeyId,
+        key: &[u8],
+        value: Stored<'_>,
+        how: Restoring,
+        keys: &mut Directory,
+    ) {
         self.maps.reach(owner.at());
         let Map { cells, present, .. } = &mut self.maps[owner.at()];
         if *present == 0 {
-            keys.enter_table(owner);
+            if how.begun {
+                keys.return_to_table(owner)
+            } else {
+                keys.enter_table(owner)
+            }
             keys.hold(owner);
         }
         *present += 1;
         self.bytes += (key.len() + value.bytes.len()) as u64;
         let name = InlineBytes::from_slice(key);
         let begin = |changes: &mut Changes<_, _>| changes.begin(Changed { owner, entry: Some(name.clone()) });
-        let life = if anew { begin(&mut self.changes) } else { RESTORED };
+        let life = if how.anew { begin(&mut self.changes) } else { RESTORED };
         cells.insert(name, Cell { stored: self.expiry.restored(value), life });
         self.cells += 1;
     }
 
-    /// Deletes up to `max` entries of one map whose time is over.
-    pub(super) fn sweep(&mut self, owner: KeyId, max: usize, keys: &mut Directory) {
-        let Some(map) = self.maps.get(owner.at()) else { return };
-        let expired = map.cells.iter().filter(|(_, cell)| cell.life.present && self.expiry.has_expired(&cell.stored));
-        let names: Vec<InlineBytes> = expired.take(max).map(|(name, _)| name.clone()).collect();
-        names.iter().for_each(|name| self.write(owner, name, None, keys));
+    /// Deletes what is over of a slice of one map: of at most `max` entries from the name `from` on. Gives the name at
+    /// which the next slice begins, if there is one.
+    pub(super) fn sweep(&mut self, owner: KeyId, from: &[u8], max: usize, keys: &mut Directory) -> Option<InlineBytes> {
+        let map = self.maps.get(owner.at())?;
+        let mut slice = map.cells.range::<[u8], _>((Bound::Included(from), Bound::Unbounded));
+        let is_over = |cell: &Cell| cell.life.present && self.expiry.has_expired(&cell.stored);
+        let over = slice.by_ref().take(max).filter(|(_, cell)| is_over(cell));
+        let over: Vec<InlineBytes> = over.map(|(name, _)| name.clone()).collect();
+        let next = slice.next().map(|(name, _)| name.clone());
+        over.iter().for_each(|name| self.write(owner, name, None, keys));
+        next
     }
 
     pub(super) fn is_drained(&self) -> bool {

@@ -3,6 +3,7 @@
 //! Holds calls to the contract, keeps the write set, and sends each access to the table of its state. Knows no
 //! threads: freezing and draining happen on the task's own thread, between calls.
 
+mod cursors;
 mod value;
 mod list;
 mod map;
@@ -18,6 +19,7 @@ use gristmill_ports::{FileStore, PortError, StateBackend};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointId, Column, Descriptor, EventBatch, KeyGroupRange, MaxParallelism, StateIndex};
 
+use self::cursors::Cursors;
 use self::read::{MapOf, Slots, View};
 use self::residency::Residency;
 use self::table::Table;
@@ -61,13 +63,15 @@ pub struct Backend<C> {
     expires: bool,
     /// The key at which looking for what has expired goes on.
     swept: usize,
+    /// Where it goes on in large maps.
+    sweeping: Cursors,
 }
 
 /// Rows of a call for each key that is looked at for what has expired, whether it is used or not.
 const ROWS_PER_SWEPT_KEY: usize = 16;
 
-/// Entries of one map that are deleted at a time because their time is over.
-const SWEPT_ENTRIES: usize = 64;
+/// Entries of one map that are looked at for what has expired at a time.
+const SWEPT_ENTRIES: usize = if cfg!(test) { 2 } else { 64 };
 
 #[derive(Debug)]
 struct State {
@@ -120,6 +124,7 @@ impl<C: Cold> Backend<C> {
             residency: Residency::default(),
             expires: descriptor.states.iter().any(|spec| spec.ttl_ms.is_some()),
             swept: 0,
+            sweeping: Cursors::default(),
         }
     }
 
@@ -132,9 +137,13 @@ impl<C: Cold> Backend<C> {
         for _ in 0..(1 + rows / ROWS_PER_SWEPT_KEY).min(self.keys.end()) {
             self.swept = (self.swept + 1) % self.keys.end();
             let key = KeyId(self.swept as u32);
-            let handed_over = self.residency.handed_over();
-            let sweep = |state: &mut State| state.table.sweep(key, SWEPT_ENTRIES, handed_over, &mut self.keys);
-            self.states.iter_mut().for_each(sweep);
+            for (index, state) in self.states.iter_mut().enumerate() {
+                let place = (StateIndex(index as u32), key);
+                let from = self.sweeping.take(place);
+                let slice = (from.as_slice(), SWEPT_ENTRIES);
+                let next = state.table.sweep(key, slice, self.residency.handed_over(), &mut self.keys);
+                self.sweeping.keep(place, next);
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use gristmill_ports::state::StateError;
 use gristmill_types::{Column, StateIndex};
 
+use super::cursors::{Cursors, StateOf};
 use super::table::Table;
 use super::{Backend, State};
 use crate::call::{KeyId, Place};
@@ -21,6 +22,7 @@ use crate::changes::{Batch, Log};
 use crate::cold::{Budget, Cold, Name};
 use crate::directory::KEY_BYTES;
 use crate::gathered::Gathered;
+use crate::inline::InlineBytes;
 use crate::write_set::{Write, WriteKind};
 
 /// Keys looked at by a commit for each of its rows, to make room.
@@ -41,8 +43,10 @@ pub(super) struct Residency {
     /// Whether state was frozen since the last commit. What leaves from now on belongs into another batch: an entry
     /// that is gathered already may have changed, be drained, and leave once more.
     pub(super) froze: bool,
-    /// The keys of what is gathered.
-    leaving: Vec<KeyId>,
+    /// Where in maps it goes on.
+    cursors: Cursors,
+    /// What is gathered.
+    leaving: Vec<Slice>,
     /// Batches that were handed over, and may not be taken in.
     under_way: VecDeque<UnderWay>,
     handed_over: u32,
@@ -53,13 +57,24 @@ pub(super) struct Residency {
 struct UnderWay {
     batch: Batch,
     bytes: usize,
-    keys: Vec<KeyId>,
+    leaving: Vec<Slice>,
+}
+
+/// Something of one key that leaves; of a map the part that begins with a name.
+#[derive(Debug)]
+struct Slice {
+    place: StateOf,
+    from: InlineBytes,
 }
 
 impl Residency {
     /// Bytes that are on their way to the cold store.
     fn bytes(&self) -> usize {
-        self.gathering.bytes() + self.under_way.iter().map(|one| one.bytes).sum::<usize>()
+        self.gathered_bytes() + self.under_way.iter().map(|one| one.bytes).sum::<usize>()
+    }
+
+    fn gathered_bytes(&self) -> usize {
+        self.gathering.bytes() + self.leaving.len() * size_of::<Slice>()
     }
 
     /// The newest batch that was handed over.
@@ -211,10 +226,15 @@ impl<C: Cold> Backend<C> {
             if self.keys.was_used(key) && !all {
                 continue;
             }
-            self.evict(key, taken_in);
-            if self.residency.gathering.bytes() >= budget.batch {
-                self.hand_over()?;
-                if self.residency.under_way.len() >= BATCHES_UNDER_WAY {
+            loop {
+                let goes_on = self.evict(key, taken_in);
+                if self.residency.gathered_bytes() >= budget.batch {
+                    self.hand_over()?;
+                    if self.residency.under_way.len() >= BATCHES_UNDER_WAY {
+                        return Ok(());
+                    }
+                }
+                if !(all && goes_on) {
                     break;
                 }
             }
@@ -222,16 +242,28 @@ impl<C: Cold> Backend<C> {
         Ok(())
     }
 
-    fn evict(&mut self, key: KeyId, taken_in: Batch) {
-        let batch = Batch(self.residency.handed_over + 1);
-        let before = self.residency.gathering.changes();
-        for (index, state) in self.states.iter_mut().enumerate() {
+    /// Evicts what a key has, of each map the next slice. Says whether a map goes on behind it.
+    fn evict(&mut self, key: KeyId, taken_in: Batch) -> bool {
+        let mut goes_on = false;
+        for index in 0..self.states.len() {
             let place = (StateIndex(index as u32), key);
-            state.table.evict(place, (batch, taken_in), &mut self.keys, &mut self.residency.gathering);
+            let from = self.residency.cursors.take(place);
+            let next = self.evict_slice(Slice { place, from }, taken_in);
+            goes_on |= next.is_some();
+            self.residency.cursors.keep(place, next);
         }
-        if self.residency.gathering.changes() > before {
-            self.residency.leaving.push(key);
+        goes_on
+    }
+
+    fn evict_slice(&mut self, slice: Slice, taken_in: Batch) -> Option<InlineBytes> {
+        let Residency { gathering, leaving, handed_over, .. } = &mut self.residency;
+        let (batches, before) = ((Batch(*handed_over + 1), taken_in), gathering.changes());
+        let table = &mut self.states[slice.place.0.at()].table;
+        let next = table.evict(slice.place, &slice.from, batches, &mut self.keys, gathering);
+        if gathering.changes() > before {
+            leaving.push(slice);
         }
+        next
     }
 
     fn hand_over(&mut self) -> Result<(), StateError> {
@@ -240,19 +272,19 @@ impl<C: Cold> Backend<C> {
         }
         self.residency.handed_over += 1;
         let batch = Batch(self.residency.handed_over);
-        let (bytes, keys) = (self.residency.gathering.bytes(), std::mem::take(&mut self.residency.leaving));
-        self.residency.under_way.push_back(UnderWay { batch, bytes, keys });
+        let (bytes, leaving) = (self.residency.gathered_bytes(), std::mem::take(&mut self.residency.leaving));
+        self.residency.under_way.push_back(UnderWay { batch, bytes, leaving });
         self.cold.hand_over(std::mem::take(&mut self.residency.gathering))
     }
 
-    /// Forgets what the cold store has taken in, of at most so many keys.
+    /// Forgets what the cold store has taken in, of at most so many keys, or slices of maps.
     fn forget_taken_in(&mut self, taken_in: Batch, most: usize) {
         let mut left = most;
         while left > 0
             && let Some(front) = self.residency.under_way.front_mut().filter(|front| front.batch <= taken_in)
         {
-            match front.keys.pop() {
-                Some(key) => self.evict(key, taken_in),
+            match front.leaving.pop() {
+                Some(slice) => drop(self.evict_slice(slice, taken_in)),
                 None => drop(self.residency.under_way.pop_front()),
             }
             left -= 1;

@@ -7,10 +7,20 @@ use gristmill_types::{StateIndex, key_hash};
 
 use super::Backend;
 use crate::cold::Cold;
-use crate::file::{Entry, Merged, Rule, common};
+use crate::file::{Change, Entry, Merged, Rule, common};
 
-/// Keys that are restored between two looks at how much memory they take.
-const ENTRIES_BETWEEN_LOOKS: usize = 256;
+/// What is restored between two looks at how much memory it takes.
+const ENTRIES_BETWEEN_LOOKS: usize = if cfg!(test) { 3 } else { 256 };
+const BYTES_BETWEEN_LOOKS: usize = 256 << 10;
+
+/// How an entry is restored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Restoring {
+    /// The next snapshot tells it again.
+    pub(super) anew: bool,
+    /// Another entry of the same key was restored before it.
+    pub(super) begun: bool,
+}
 
 /// Where a state of the writer is here.
 #[derive(Debug, Clone, Copy)]
@@ -31,20 +41,22 @@ impl<C: Cold> Backend<C> {
         let anew = from.states != self.specs;
         let rules = from.states.iter().map(|spec| Rule::of(spec, from.time)).collect();
         let mut merged = Merged::open(from.files, common(from.groups, self.groups), rules, true, files)?;
-        let (mut owner, mut entries) = (None, 0_usize);
+        let (mut owner, mut entries, mut bytes) = (None, 0, 0);
         while merged.advance()? {
             let Some(entry) = merged.entry() else { break };
             let hash = Some((entry.state, key_hash(entry.key)));
-            if owner != hash {
-                // Only between two keys: a list must not leave while it is half there.
-                owner = hash;
-                entries += 1;
-                if entries.is_multiple_of(ENTRIES_BETWEEN_LOOKS) {
-                    self.make_room_while_restoring()?;
-                }
+            let begun = owner == hash;
+            owner = hash;
+            // A list must not leave while it is half there; a map may, or else it would have to fit into memory.
+            let is_whole = !begun || matches!(entry.change, Change::PutEntry(..));
+            if is_whole && (entries >= ENTRIES_BETWEEN_LOOKS || bytes >= BYTES_BETWEEN_LOOKS) {
+                (entries, bytes) = (0, 0);
+                self.make_room_while_restoring()?;
             }
+            entries += 1;
+            bytes += entry.key.len() + entry.change.bytes();
             match places.get(entry.state as usize) {
-                Some(&Some(reader)) => self.restore_entry(reader, &entry, anew)?,
+                Some(&Some(reader)) => self.restore_entry(reader, &entry, Restoring { anew, begun })?,
                 Some(None) => {}
                 None => return Err(unknown_state(entry.state, from.states.len())),
             }
@@ -66,7 +78,7 @@ impl<C: Cold> Backend<C> {
         Some(Reader { place: StateIndex(at as u32), same_clock })
     }
 
-    fn restore_entry(&mut self, reader: Reader, entry: &Entry<'_>, anew: bool) -> Result<(), PortError> {
+    fn restore_entry(&mut self, reader: Reader, entry: &Entry<'_>, how: Restoring) -> Result<(), PortError> {
         let state = &mut self.states[reader.place.at()];
         if entry.version != state.version {
             return Err(PortError::fatal(format!(
@@ -77,7 +89,7 @@ impl<C: Cold> Backend<C> {
         }
         let key = self.keys.id_of(entry.key);
         let change = if reader.same_clock { entry.change } else { entry.change.without_time() };
-        if state.table.restore(key, &change, anew, &mut self.keys) {
+        if state.table.restore(key, &change, how, &mut self.keys) {
             return Ok(());
         }
         Err(PortError::fatal(format!(

@@ -4,14 +4,17 @@ use gristmill_ports::state::{StateError, StateTime};
 use gristmill_types::StateIndex;
 use gristmill_types::descriptor::{StateKind, StateScope, StateSpec};
 
+use super::cursors::StateOf;
 use super::list::{self, ListTable};
 use super::map::{self, MapTable};
+use super::restore::Restoring;
 use super::value::{self, ValueTable};
 use crate::call::{Call, KeyId};
 use crate::changes::{Batch, Log};
 use crate::directory::Directory;
 use crate::file::Change;
 use crate::gathered::Gathered;
+use crate::inline::InlineBytes;
 use crate::write_set::{Write, WriteKind};
 
 /// The entries of one state, by its kind.
@@ -53,24 +56,30 @@ impl Table {
         }
     }
 
-    /// Deletes what one key has here and whose time is over; of a map at most `max` entries. Batches up to `handed_over`
-    /// are closed.
-    pub(super) fn sweep(&mut self, key: KeyId, max: usize, handed_over: Batch, keys: &mut Directory) {
+    /// Deletes what one key has here and whose time is over; of a map a slice of at most `max` entries from the name
+    /// `from` on. Batches up to `handed_over` are closed. Gives the name at which the map goes on.
+    pub(super) fn sweep(
+        &mut self,
+        key: KeyId,
+        (from, max): (&[u8], usize),
+        handed_over: Batch,
+        keys: &mut Directory,
+    ) -> Option<InlineBytes> {
         match self {
             Self::Value(table) => table.sweep(key, keys),
             Self::List(table) => table.sweep(key, handed_over, keys),
-            Self::Map(table) => table.sweep(key, max, keys),
+            Self::Map(table) => return table.sweep(key, from, max, keys),
             Self::Unaddressable(_) => {}
         }
+        None
     }
 
-    /// Sets what a snapshot has of one key; false if it has something else than this state holds. `anew`: the next
-    /// snapshot tells it again.
-    pub(super) fn restore(&mut self, key: KeyId, change: &Change<'_>, anew: bool, keys: &mut Directory) -> bool {
+    /// Sets what a snapshot has of one key; false if it has something else than this state holds.
+    pub(super) fn restore(&mut self, key: KeyId, change: &Change<'_>, how: Restoring, keys: &mut Directory) -> bool {
         match (self, *change) {
-            (Self::Value(table), Change::PutValue(value)) => table.restore(key, value, anew, keys),
-            (Self::List(table), Change::Item(index, item)) => table.restore(key, index, item, anew, keys),
-            (Self::Map(table), Change::PutEntry(name, value)) => table.restore(key, name, value, anew, keys),
+            (Self::Value(table), Change::PutValue(value)) => table.restore(key, value, how, keys),
+            (Self::List(table), Change::Item(index, item)) => table.restore(key, index, item, how, keys),
+            (Self::Map(table), Change::PutEntry(name, value)) => table.restore(key, name, value, how, keys),
             (Self::Value(_) | Self::List(_) | Self::Map(_) | Self::Unaddressable(_), _) => return false,
         }
         true
@@ -166,20 +175,23 @@ impl Table {
         Ok(())
     }
 
-    /// Forgets what the cold store has of a key as it is here, and hands over what it has not.
+    /// Forgets what the cold store has of a key as it is here, and hands over what it has not; of a map a slice from the
+    /// name `from` on. Gives the name at which the map goes on.
     pub(super) fn evict(
         &mut self,
-        place: (StateIndex, KeyId),
+        place: StateOf,
+        from: &[u8],
         batches: (Batch, Batch),
         keys: &mut Directory,
         out: &mut Gathered,
-    ) {
+    ) -> Option<InlineBytes> {
         match self {
             Self::Value(table) => table.evict(place, batches, keys, out),
             Self::List(table) => table.evict(place, batches, keys, out),
-            Self::Map(table) => table.evict(place, batches, keys, out),
+            Self::Map(table) => return table.evict(place, from, batches, keys, out),
             Self::Unaddressable(_) => {}
         }
+        None
     }
 
     /// Bytes that each key takes here, used or not.

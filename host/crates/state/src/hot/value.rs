@@ -4,6 +4,7 @@ use gristmill_ports::state::StateTime;
 use gristmill_types::StateIndex;
 use gristmill_types::descriptor::StateSpec;
 
+use super::restore::Restoring;
 use crate::call::KeyId;
 use crate::changes::{Batch, Changes, Eviction, LOADED, Life, Log, RESTORED};
 use crate::directory::Directory;
@@ -109,11 +110,11 @@ impl ValueTable {
         }
     }
 
-    /// Sets a value that a snapshot has, in place of none. `anew`: the next snapshot tells it again.
-    pub(super) fn restore(&mut self, key: KeyId, value: Stored<'_>, anew: bool, keys: &mut Directory) {
+    /// Sets a value that a snapshot has, in place of none.
+    pub(super) fn restore(&mut self, key: KeyId, value: Stored<'_>, how: Restoring, keys: &mut Directory) {
         self.cells.reach(key.at());
         self.bytes += value.bytes.len() as u64;
-        let life = if anew { self.changes.begin(key) } else { RESTORED };
+        let life = if how.anew { self.changes.begin(key) } else { RESTORED };
         self.cells[key.at()] = Cell { stored: self.expiry.restored(value), life };
         keys.enter_table(key);
         keys.hold(key);

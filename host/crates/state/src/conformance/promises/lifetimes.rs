@@ -2,8 +2,8 @@
 
 use gristmill_ports::StateBackend;
 use gristmill_ports::state::{StateSize, StateTime};
-use gristmill_types::CheckpointId;
 use gristmill_types::descriptor::ClockKind;
+use gristmill_types::{CheckpointId, Column};
 
 use crate::conformance::Open;
 use crate::conformance::fixture::*;
@@ -185,4 +185,24 @@ pub(crate) fn what_is_restored_before_the_first_watermark_lives_on_behind_it(ope
         assert_eq!(read(&mut **backend, "a", at(1009)), all("1", "1", "1"));
         assert_eq!(read(&mut **backend, "a", at(1010)), all("", "", ""));
     }
+}
+
+/// However large a map is, a call looks at a part of it; it comes round to all of it.
+pub(crate) fn a_large_map_is_swept_slice_by_slice(open: Open) {
+    const ENTRIES: usize = 5000;
+    let mut backend = open(&living(Some(10), ClockKind::EventTime));
+    let names: Vec<String> = (0..ENTRIES).map(|name| format!("{name:05}")).collect();
+    let names: Column = names.iter().map(|name| Some(name.as_bytes())).collect();
+    backend.begin(&keyed(&["k"]), at(0));
+    backend.map_put(MAP, &vec![0; ENTRIES], &names, &names).unwrap();
+    backend.commit().unwrap();
+    let mut sizes = vec![backend.size().bytes];
+    while backend.size().bytes > 0 {
+        backend.begin(&keyed(&["k"]), at(10));
+        backend.commit().unwrap();
+        sizes.push(backend.size().bytes);
+        assert!(sizes.len() < ENTRIES, "it comes round: {sizes:?}");
+    }
+    let most = sizes.windows(2).map(|two| two[0] - two[1]).max();
+    assert!(most < Some(sizes[0] / 20), "at most {most:?} of {} bytes at a time", sizes[0]);
 }
