@@ -125,9 +125,6 @@ fn warnings(descriptor: &Descriptor, surface: &Surface) -> Vec<String> {
         warnings
             .push("the module declares states, but none of its inputs is keyed: they can never be reached".to_owned());
     }
-    if descriptor.states.is_empty() && surface.exports("migration") {
-        warnings.push("the module exports `migration` but declares no state: there is nothing to migrate".to_owned());
-    }
     warnings
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn over_output_limit(limits: &Limits) -> GuestFault {
 /// What became of a call that wasmtime ended with an error.
 pub(crate) fn failure_of(error: &wasmtime::Error, limits: &Limits, footprint: &Footprint) -> CallFailure {
     let (kind, message) = match error.downcast_ref::<Stop>() {
-        Some(Stop::Host(message)) => return CallFailure::Fatal(message.clone()),
+        Some(Stop::Host(message)) => return CallFailure::Host(message.clone()),
         Some(Stop::Contract(message)) => (FaultKind::InvalidResult, message.clone()),
         Some(Stop::Output) => {
             let GuestFault { kind, message, .. } = over_output_limit(limits);

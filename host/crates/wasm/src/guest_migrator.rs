@@ -12,6 +12,10 @@ use crate::log_gate::cut;
 use crate::migrated::Check;
 use crate::seat::Seat;
 
+/// The wall clock of a migration: entries rewritten now or after a crash, at their first touch or before, are to become the
+/// same.
+const NO_TIME_MS: i64 = 0;
+
 /// Such an instance, with its seat. It has the limits of an operator's call, and no state: whatever a guest asks of its
 /// imports of state is outside of a call.
 pub(crate) struct GuestMigrator(Seat);
@@ -26,7 +30,7 @@ impl GuestMigrator {
 impl Migrator for GuestMigrator {
     fn migrate(&mut self, migration: Migration<'_>, page: &Entries) -> Result<Entries, CallFailure> {
         let mut instance = self.0.take()?;
-        let said = call_migrate(&mut instance, self.0.context.clock.now_ms(), migration, page)?;
+        let said = call_migrate(&mut instance, migration, page)?;
         let said = match said {
             Ok(said) => said,
             Err(failure) => {
@@ -43,7 +47,6 @@ impl Migrator for GuestMigrator {
 
 fn call_migrate(
     instance: &mut Instance,
-    now_ms: i64,
     migration: Migration<'_>,
     page: &Entries,
 ) -> Result<Result<EntriesResult, Failure>, CallFailure> {
@@ -55,7 +58,7 @@ fn call_migrate(
         values: borrowed(&page.values),
     };
     instance.start_deadline();
-    instance.call(Phase::Outside, now_ms, |calls, store| {
+    instance.call(Phase::Outside, NO_TIME_MS, |calls, store| {
         let guest = calls.migration.as_ref().expect("modules without `migration` make no migrator");
         guest.call_migrate(store, state, from_version, from_kind.into(), to_version, told)
     })

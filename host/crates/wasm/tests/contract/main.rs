@@ -17,5 +17,6 @@ mod bounds;
 mod life;
 mod migration;
 mod migrated;
+mod versions;
 mod wasip1;
 mod events;

@@ -46,8 +46,13 @@ pub(crate) struct Migrating {
 
 /// The migrator of a guest that also processes, in vain.
 pub(crate) fn migrating(guest: Guest, options: &PrepareOptions) -> Result<Migrating, CallFailure> {
+    migrating_module(&guest.process("unreachable").build(), options)
+}
+
+/// The migrator of a module.
+pub(crate) fn migrating_module(bytes: &[u8], options: &PrepareOptions) -> Result<Migrating, CallFailure> {
     let registry = Registry::new();
-    let prepared = registry.modules.prepare(&guest.process("unreachable").build(), options).expect("admitted");
+    let prepared = registry.modules.prepare(bytes, options).expect("admitted");
     let (heard, interrupt) = (Arc::new(Heard::default()), Signal::default());
     let context = context(&prepared.parameters, &heard, &Arc::new(ManualClock::default()), &interrupt);
     let migrator = prepared.factory.migrator(context)?.expect("the module exports `migration`");
@@ -168,6 +173,18 @@ fn an_invalid_answer_drops_the_instance_and_an_error_does_not() {
         assert_eq!(refusing.migrator.migrate(VALUES, &page()), Err(CallFailure::Fatal(said)));
     }
     assert_eq!(refusing.heard.texts(), ["open"]);
+}
+
+// Rule 18. Whenever entries are migrated, they become the same.
+#[test]
+fn a_migration_is_not_told_the_time() {
+    let import = r#"(import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))"#;
+    let mut guest = Guest::new(&HONEST).importing(import);
+    let at = guest.image.entries((&[1], b"a", &[]), &[0], (&[], b"", &[]), (&[8], &[7; 8], &[]));
+    let time = format!("(drop (call $clock (i32.const 0) (i64.const 1) (i32.load (i32.const {}))))", at + 4 * 17);
+    let mut migrating = migrating(guest.migrate(&format!("{time} (i32.const {at})")), &options()).expect("it opens");
+    let seen = migrating.migrator.migrate(VALUES, &page()).expect("an answer");
+    assert_eq!(seen.values, Column::from_iter([Some(&[0; 8][..])]));
 }
 
 // Rule 19.

@@ -167,7 +167,7 @@ fn a_broken_backend_is_not_blamed_on_the_guest() {
     let mut running = start(&ledger(false), &options()).expect("it opens");
     running.state = Box::new(super::broken::Broken);
     let failure = running.call(&three()).expect_err("a failure");
-    assert!(matches!(&failure, CallFailure::Fatal(message) if message.contains("the disk is gone")), "{failure}");
+    assert!(matches!(&failure, CallFailure::Host(message) if message.contains("the disk is gone")), "{failure}");
 }
 
 // Rule 6.
