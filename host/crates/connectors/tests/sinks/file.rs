@@ -209,16 +209,64 @@ fn a_piece_that_is_neither_staged_nor_in_its_file_is_told() {
 }
 
 #[test]
+fn two_sinks_that_come_to_one_folder_by_two_ways_are_in_nobodys_way() {
+    let world = World::new();
+    std::fs::create_dir_all(world.base().join("out")).unwrap();
+    std::os::unix::fs::symlink("out", world.base().join("link")).unwrap();
+    let sinks = [("one", "out/rows-{part}.jsonl"), ("two", "link/rows-{part}.jsonl")].map(|(node, path)| {
+        let context = gristmill_ports::parts::PartContext { node: node.parse().unwrap(), ..world.context(1, 0, 1) };
+        (file(path), context)
+    });
+    let mut staged = Vec::new();
+    for (number, (spec, context)) in (1..).zip(&sinks) {
+        let mut attempt = world.attempt_of(spec, context.clone());
+        attempt.write([number]);
+        staged.push(attempt.checkpoint(1).committables);
+    }
+    for ((spec, context), committables) in sinks.iter().zip(&staged) {
+        let mut committer = world.committer_of(spec, context);
+        committer.abort_all_but(committables, &[AttemptId(1)]).unwrap();
+        world.commit(&mut *committer, 1, committables).unwrap();
+        world.commit(&mut *committer, 1, committables).unwrap();
+    }
+    assert_eq!(content(&world), ["{\"id\":1}\n", "{\"id\":2}\n"]);
+}
+
+#[test]
+fn a_file_that_has_the_name_of_a_part_is_not_replaced() {
+    let world = World::new();
+    let spec = file("out/rows-{part}.jsonl");
+    let mut attempt = world.attempt(&spec, 1, None);
+    attempt.write([1]);
+    let committables = attempt.checkpoint(1).committables;
+    let target = world.base().join("out/rows-00000001-0000000000000001-out-0-0.jsonl");
+    std::fs::write(&target, "somebody's").unwrap();
+    let error = world.commit(&mut *world.committer(&spec, 1), 1, &committables).expect_err("it is taken");
+    assert!(error.kind == ErrorKind::Fatal && error.message.contains("exists"), "{error}");
+    assert_eq!(content(&world), ["somebody's"]);
+    std::fs::remove_file(&target).unwrap();
+    world.commit(&mut *world.committer(&spec, 1), 1, &committables).unwrap();
+    assert_eq!(content(&world), ["{\"id\":1}\n"]);
+}
+
+#[test]
 fn only_what_earlier_attempts_staged_for_this_target_is_thrown_away() {
     let world = World::new();
     let spec = file("out/rows.jsonl");
     world.attempt(&spec, 1, None).checkpoint(1);
-    for stranger in [".rows.jsonl.0000000000000009-0-0.staged", ".other.jsonl.0000000000000001-0-0.staged", ".notes"] {
+    for stranger in [
+        ".rows.jsonl.0000000000000009-out-0-0.staged",
+        ".rows.jsonl.0000000000000001-other-0-0.staged",
+        ".other.jsonl.0000000000000001-out-0-0.staged",
+        ".notes",
+    ] {
         std::fs::write(world.base().join("out").join(stranger), "").unwrap();
     }
-    assert_eq!(listed(&world).len(), 4);
+    // As a host named it that left the sink out.
+    std::fs::write(world.base().join("out/.rows.jsonl.0000000000000001-0-1.staged"), "").unwrap();
+    assert_eq!(listed(&world).len(), 6);
     world.committer(&spec, 2).abort_all_but(&[], &[AttemptId(1)]).unwrap();
-    assert_eq!(listed(&world).len(), 3);
+    assert_eq!(listed(&world).len(), 4);
 }
 
 #[test]
@@ -247,7 +295,7 @@ fn a_file_that_is_full_is_followed_by_another_within_a_checkpoint() {
         world.commit(&mut *world.committer(&spec, 1), 12, &committables).unwrap();
         let names: Vec<_> =
             shown(&world).iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
-        let wanted = [0, 1, 2].map(|number| format!("rows-00000012-0000000000000001-0-{number}.jsonl"));
+        let wanted = [0, 1, 2].map(|number| format!("rows-00000012-0000000000000001-out-0-{number}.jsonl"));
         assert_eq!(names, wanted);
         assert_eq!(content(&world).concat().lines().count(), 600);
     }

@@ -86,8 +86,11 @@ impl World {
     }
 
     pub(crate) fn committer(&self, spec: &SinkSpec, attempt: u64) -> Box<dyn Committer> {
-        let context = self.context(attempt, 0, 1);
-        self.connectors.committer(&context, spec, &self.base(), &self.files).unwrap().expect("it is transactional")
+        self.committer_of(spec, &self.context(attempt, 0, 1))
+    }
+
+    pub(crate) fn committer_of(&self, spec: &SinkSpec, context: &PartContext) -> Box<dyn Committer> {
+        self.connectors.committer(context, spec, &self.base(), &self.files).unwrap().expect("it is transactional")
     }
 
     /// Commits as if this checkpoint were decided.
@@ -134,6 +137,12 @@ impl World {
         let context = self.context(number, subtask, of);
         let sink = self.open(spec, &context, from.map(|checkpoint| checkpoint.position.as_slice())).unwrap();
         Attempt { world: self, context, sink, staged: u64::from(subtask) * 1000 }
+    }
+
+    /// An attempt of a sink of its own.
+    pub(crate) fn attempt_of(&self, spec: &SinkSpec, context: PartContext) -> Attempt<'_> {
+        let sink = self.open(spec, &context, None).unwrap();
+        Attempt { world: self, context, sink, staged: 0 }
     }
 }
 

@@ -55,7 +55,7 @@ kinds!("a sink", SinkKind {
 ///
 /// *Many files*, where the name has `{part}`, such as `out/rows-{part}.parquet`: each checkpoint adds at least one file
 /// for each subtask that has written something, whole from the moment when it is visible. In place of `{part}` stands
-/// `CHECKPOINT-ATTEMPT-SUBTASK-NUMBER`: it never comes twice, and ascends with the checkpoints of a run. Nothing that
+/// `CHECKPOINT-ATTEMPT-SINK-SUBTASK-NUMBER`: it never comes twice, and ascends with the checkpoints of a run. Nothing that
 /// stands in the directory is replaced.
 ///
 /// A pipe or a device (`/dev/stderr`) is written to directly: at least once.

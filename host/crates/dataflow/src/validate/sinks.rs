@@ -157,7 +157,44 @@ fn stdouts(document: &JobDocument, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A path without its `./`, so that two spellings of one file are seen to be the same.
+/// A path without its `./` and `name/..`, so that two spellings of one file are seen to be the same. Links are not followed:
+/// the folders need not be there yet, or not on this machine.
 fn plain(path: &str) -> PathBuf {
-    Path::new(path).components().filter(|component| *component != Component::CurDir).collect()
+    let mut plain = PathBuf::new();
+    for component in Path::new(path).components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            Component::ParentDir if plain.has_root() => {}
+            Component::ParentDir | Component::Normal(_) | Component::RootDir | Component::Prefix(_) => {
+                plain.push(component)
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_has_one_plain_path() {
+        for (path, wanted) in [
+            ("a", "a"),
+            ("./a", "a"),
+            ("b/../a", "a"),
+            ("b/./c/../../a", "a"),
+            ("../a", "../a"),
+            ("b/../../a", "../a"),
+            ("../../a", "../../a"),
+            ("/../a", "/a"),
+            ("/b/../a", "/a"),
+            ("a/b", "a/b"),
+        ] {
+            assert_eq!(plain(path), Path::new(wanted), "{path}");
+        }
+    }
 }

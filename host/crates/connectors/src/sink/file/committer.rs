@@ -15,9 +15,11 @@ use gristmill_dataflow::document::FileSink;
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::{Committer, PortError};
 use gristmill_types::{AttemptId, NodeId};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
-use super::place::{Place, sync_names};
-use super::staging::{Append, Part, Staging};
+use super::place::{self, Place, sync_names};
+use super::staging::{Append, Staging};
 use super::target::{self, Stranger};
 use crate::sink::pending_bytes::in_words;
 
@@ -29,8 +31,8 @@ pub(super) fn committer(context: &PartContext, spec: &FileSink, base: &Path) -> 
     let path = base.join(&spec.path);
     Box::new(FileCommitter {
         sink: context.node.clone(),
-        directory: Place::of_one(&path).directory,
-        places: Place::all(spec, base, context.parallelism),
+        directory: place::directory_of(&path),
+        places: Place::all(spec, base, &context.node, context.parallelism),
     })
 }
 
@@ -46,7 +48,7 @@ impl Committer for FileCommitter {
         match Staging::of(committable)? {
             Staging::Append(append) if append.first => self.begin(&append),
             Staging::Append(append) => self.append(&append),
-            Staging::Part(Part { staged, target, length }) => self.rename(&staged, &target, length).map(drop),
+            Staging::Part(part) => self.rename(&part.staged, &part.target, part.length, rename_beside).map(drop),
         }
     }
 
@@ -77,14 +79,14 @@ impl Committer for FileCommitter {
 }
 
 impl FileCommitter {
-    /// Puts a staged file in the place of its target. Says whether it was there.
-    fn rename(&self, staged: &str, target: &str, length: u64) -> Result<bool, PortError> {
+    /// Lets a staged file have the name of its target. Says whether it was there.
+    fn rename(&self, staged: &str, target: &str, length: u64, rename: Rename) -> Result<bool, PortError> {
         let (staged, target) = (self.directory.join(staged), self.directory.join(target));
         let found = is_there(staged.metadata(), &staged)?;
         if let Some(found) = &found {
             whole(&staged, found.len(), length)?;
             fail::fail_point!("file-sink-before-rename");
-            is_there(std::fs::rename(&staged, &target), &target)?;
+            is_there(rename(&staged, &target), &target)?;
             fail::fail_point!("file-sink-renamed");
         }
         // Also if it was renamed before: whoever did that may not have come this far.
@@ -97,7 +99,9 @@ impl FileCommitter {
 
     /// Makes the first piece of a run the target.
     fn begin(&self, append: &Append) -> Result<(), PortError> {
-        if self.rename(&append.staged, &append.target, append.length)? { Ok(()) } else { self.reaches(append) }
+        let Append { staged, target, length, .. } = append;
+        let rename: Rename = |from, to| std::fs::rename(from, to);
+        if self.rename(staged, target, *length, rename)? { Ok(()) } else { self.reaches(append) }
     }
 
     /// A piece that is not staged any more stands in its target.
@@ -138,6 +142,17 @@ impl FileCommitter {
         file.sync_all().map_err(|error| PortError::fatal(format!("cannot write {shown}: {error}")))?;
         fail::fail_point!("file-sink-append-synced");
         remove(&staged)
+    }
+}
+
+/// A way of giving a file another name.
+type Rename = fn(&Path, &Path) -> std::io::Result<()>;
+
+/// Takes nobody's place. Where the file system cannot promise that, the name itself does: nobody else makes such.
+fn rename_beside(from: &Path, to: &Path) -> std::io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => std::fs::rename(from, to),
+        renamed => Ok(renamed?),
     }
 }
 

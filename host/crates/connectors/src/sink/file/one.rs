@@ -53,7 +53,7 @@ pub(super) fn open(
         sink: context.node.clone(),
         attempt: context.attempt,
         subtask: context.subtask,
-        place: Place::of_one(path),
+        place: Place::of_one(path, &context.node),
         target: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         encoder,
         open: None,

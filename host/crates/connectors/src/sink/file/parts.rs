@@ -31,7 +31,7 @@ pub(super) fn open(
         sink: context.node.clone(),
         attempt: context.attempt,
         subtask: context.subtask,
-        place: Place::of_parts(&base.join(&spec.path)),
+        place: Place::of_parts(&base.join(&spec.path), &context.node),
         format: PartFormat::new(&spec.encode)?,
         roll: spec.roll.unwrap_or_default(),
         open: None,

@@ -1,12 +1,13 @@
 //! Where the files of a sink lie: their names, the hidden ones of staged output too.
 //!
 //! ```text
-//! one file     rows.jsonl                          staged: .rows.jsonl.{attempt}-{subtask}-{number}.staged
-//! many files   rows-{checkpoint}-{attempt}-{subtask}-{number}.parquet
-//!                                                  staged: .rows-{attempt}-{subtask}-{number}.parquet.staged
+//! one file     rows.jsonl                          staged: .rows.jsonl.{attempt}-{sink}-{subtask}-{number}.staged
+//! many files   rows-{checkpoint}-{attempt}-{sink}-{subtask}-{number}.parquet
+//!                                                  staged: .rows-{attempt}-{sink}-{subtask}-{number}.parquet.staged
 //! ```
-//! An attempt is a random number, so no two of these names are ever the same, whoever counts from zero again. Staged
-//! files stand beside their targets: only there is a rename one step.
+//! An attempt is a random number, so no two of these names are ever the same, whoever counts from zero again, and whatever
+//! way two sinks of a job take to the same folder. Hosts that came before left the sink out. Staged files stand beside
+//! their targets: only there is a rename one step.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use gristmill_dataflow::document::FileSink;
 use gristmill_dataflow::document::sink::PART;
-use gristmill_types::{AttemptId, CheckpointId, Parallelism, SubtaskIndex};
+use gristmill_types::{AttemptId, CheckpointId, NodeId, Parallelism, SubtaskIndex};
 
 /// How the name of a staged file ends.
 const STAGED: &str = ".staged";
@@ -23,6 +24,7 @@ const STAGED: &str = ".staged";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) directory: PathBuf,
+    sink: NodeId,
     /// Before and behind what tells the files of one target apart.
     before: String,
     after: String,
@@ -30,31 +32,33 @@ pub(super) struct Place {
 
 impl Place {
     /// The place of a target that is one file.
-    pub(super) fn of_one(path: &Path) -> Self {
+    pub(super) fn of_one(path: &Path, sink: &NodeId) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Self { directory: directory_of(path), before: format!("{name}."), after: String::new() }
+        let (before, after) = (format!("{name}."), String::new());
+        Self { directory: directory_of(path), sink: sink.clone(), before, after }
     }
 
     /// The place of a target that is many files: `{part}` stands in its name.
-    pub(super) fn of_parts(path: &Path) -> Self {
+    pub(super) fn of_parts(path: &Path, sink: &NodeId) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (before, after) = name.split_once(PART).unwrap_or((&name, ""));
-        Self { directory: directory_of(path), before: before.to_owned(), after: after.to_owned() }
+        let (before, after) = (before.to_owned(), after.to_owned());
+        Self { directory: directory_of(path), sink: sink.clone(), before, after }
     }
 
     /// The places of all subtasks of a sink.
-    pub(super) fn all(spec: &FileSink, base: &Path, parallelism: Parallelism) -> Vec<Self> {
+    pub(super) fn all(spec: &FileSink, base: &Path, sink: &NodeId, parallelism: Parallelism) -> Vec<Self> {
         let path = base.join(&spec.path);
         if spec.has_parts() {
-            return vec![Self::of_parts(&path)];
+            return vec![Self::of_parts(&path, sink)];
         }
         let subtasks = (0..parallelism.get()).map(SubtaskIndex);
-        subtasks.map(|subtask| Self::of_one(&path_of(&path, subtask, parallelism))).collect()
+        subtasks.map(|subtask| Self::of_one(&path_of(&path, subtask, parallelism), sink)).collect()
     }
 
     /// The name of a staged file: never used again, neither by this attempt nor by another.
     pub(super) fn staged(&self, attempt: AttemptId, subtask: SubtaskIndex, number: u64) -> String {
-        format!(".{}{attempt}-{subtask}-{number}{}{STAGED}", self.before, self.after)
+        format!(".{}{attempt}-{}-{subtask}-{number}{}{STAGED}", self.before, self.sink, self.after)
     }
 
     /// The name of one of many files.
@@ -65,17 +69,21 @@ impl Place {
         subtask: SubtaskIndex,
         number: usize,
     ) -> String {
-        format!("{}{:08}-{attempt}-{subtask}-{number}{}", self.before, checkpoint.0, self.after)
+        format!("{}{:08}-{attempt}-{}-{subtask}-{number}{}", self.before, checkpoint.0, self.sink, self.after)
     }
 
-    /// The attempt that staged a file of this name; `None` if the file is nothing of this target.
+    /// The attempt that staged a file of this name; `None` if the file is nothing of this target and this sink.
     pub(super) fn stager(&self, name: &str) -> Option<AttemptId> {
         let rest = name.strip_prefix('.')?.strip_prefix(self.before.as_str())?;
         let rest = rest.strip_suffix(STAGED)?.strip_suffix(self.after.as_str())?;
         let (attempt, rest) = rest.split_once('-')?;
-        let (subtask, number) = rest.split_once('-')?;
+        let (rest, number) = rest.rsplit_once('-')?;
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if attempt.len() != 16 || !is_number(subtask) || !is_number(number) {
+        let is_ours = match rest.rsplit_once('-') {
+            Some((sink, subtask)) => sink == self.sink.as_str() && is_number(subtask),
+            None => is_number(rest),
+        };
+        if attempt.len() != 16 || !is_ours || !is_number(number) {
             return None;
         }
         u64::from_str_radix(attempt, 16).ok().map(AttemptId)
@@ -140,25 +148,33 @@ mod tests {
 
     const ATTEMPT: AttemptId = AttemptId(0xab);
 
-    #[test]
-    fn golden_names() {
-        let one = Place::of_one(Path::new("out/rows.jsonl"));
-        assert_eq!(one.staged(ATTEMPT, SubtaskIndex(0), 7), ".rows.jsonl.00000000000000ab-0-7.staged");
-        let parts = Place::of_parts(Path::new("out/rows-{part}.parquet"));
-        assert_eq!(parts.staged(ATTEMPT, SubtaskIndex(2), 7), ".rows-00000000000000ab-2-7.parquet.staged");
-        let part = parts.part(CheckpointId(12), ATTEMPT, SubtaskIndex(2), 0);
-        assert_eq!(part, "rows-00000012-00000000000000ab-2-0.parquet");
+    fn one(path: &str, sink: &str) -> Place {
+        Place::of_one(Path::new(path), &sink.parse().expect("an id"))
+    }
+
+    fn parts(path: &str, sink: &str) -> Place {
+        Place::of_parts(Path::new(path), &sink.parse().expect("an id"))
     }
 
     #[test]
-    fn staged_files_are_known_by_their_target_and_tell_who_staged_them() {
-        let one = Place::of_one(Path::new("rows"));
-        let parts = Place::of_parts(Path::new("rows{part}"));
-        for place in [&one, &parts, &Place::of_parts(Path::new("{part}-x.csv"))] {
-            assert_eq!(place.stager(&place.staged(ATTEMPT, SubtaskIndex(11), 40)), Some(ATTEMPT), "{place:?}");
+    fn golden_names() {
+        let one = one("out/rows.jsonl", "to-disk");
+        assert_eq!(one.staged(ATTEMPT, SubtaskIndex(0), 7), ".rows.jsonl.00000000000000ab-to-disk-0-7.staged");
+        let parts = parts("out/rows-{part}.parquet", "out");
+        assert_eq!(parts.staged(ATTEMPT, SubtaskIndex(2), 7), ".rows-00000000000000ab-out-2-7.parquet.staged");
+        let part = parts.part(CheckpointId(12), ATTEMPT, SubtaskIndex(2), 0);
+        assert_eq!(part, "rows-00000012-00000000000000ab-out-2-0.parquet");
+    }
+
+    #[test]
+    fn staged_files_are_known_by_their_target_and_their_sink_and_tell_who_staged_them() {
+        for sink in ["out", "to-disk", "a-1-2"] {
+            for place in [&one("rows", sink), &parts("rows{part}", sink), &parts("{part}-x.csv", sink)] {
+                assert_eq!(place.stager(&place.staged(ATTEMPT, SubtaskIndex(11), 40)), Some(ATTEMPT), "{place:?}");
+            }
         }
-        let name = one.staged(ATTEMPT, SubtaskIndex(0), 0);
-        for other in [&parts, &Place::of_one(Path::new("row")), &Place::of_one(Path::new("rows.jsonl"))] {
+        let name = one("rows", "out").staged(ATTEMPT, SubtaskIndex(0), 0);
+        for other in [parts("rows{part}", "out"), one("row", "out"), one("rows.jsonl", "out"), one("rows", "other")] {
             assert_eq!(other.stager(&name), None, "{other:?}");
         }
         for stranger in [
@@ -166,9 +182,17 @@ mod tests {
             ".rows.lock",
             ".rows..staged",
             ".rows.00000000000000ab-0-.staged",
+            ".rows.00000000000000ab-out-0-.staged",
+            ".rows.00000000000000ab-out-0.staged",
             ".rows.+0000000000000ab-0-0.stag",
         ] {
-            assert_eq!(one.stager(stranger), None, "{stranger}");
+            assert_eq!(one("rows", "out").stager(stranger), None, "{stranger}");
         }
+    }
+
+    #[test]
+    fn what_hosts_staged_that_left_the_sink_out_is_known_too() {
+        assert_eq!(one("rows", "out").stager(".rows.00000000000000ab-0-7.staged"), Some(ATTEMPT));
+        assert_eq!(parts("a{part}.csv", "out").stager(".a00000000000000ab-2-7.csv.staged"), Some(ATTEMPT));
     }
 }
