@@ -1,6 +1,7 @@
 //! PostgreSQL, beyond what every transactional sink promises.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use gristmill_ports::ErrorKind;
 use gristmill_types::CheckpointId;
@@ -292,6 +293,80 @@ fn a_table_that_does_not_fit_is_a_sentence_before_the_first_event() {
 }
 
 #[test]
+fn a_right_that_a_commit_needs_is_missed_before_the_first_event() {
+    let (world, server) = (World::new(), Server::running());
+    server.ask("create schema guarded; create table guarded.rows (id int unique)");
+    let as_user = |user: &str, mode: serde_json::Value| {
+        let url = server.url.replace("user=postgres", &format!("user={user}"));
+        spec(json!({"postgres": {"url": url, "table": "guarded.rows", "mode": mode, "columns": {"id": "$.id"}}}))
+    };
+    let append = as_user("clerk", json!("append"));
+    let upsert = as_user("clerk", json!({"upsert": ["id"]}));
+    let refusal = |spec| {
+        let error = world.open(spec, &world.context(1, 0, 1), None).err().expect("a right is missing");
+        assert_eq!(error.kind, ErrorKind::Fatal, "{error}");
+        error.message
+    };
+    server.ask(
+        "create role clerk login; grant usage on schema guarded to clerk; \
+         grant select, insert, update on guarded.rows to clerk; revoke temporary on database postgres from public",
+    );
+    assert!(refusal(&append).contains("in the table of commits, `guarded.gristmill_commits`"), "it cannot be made");
+    let words = "the table `guarded.gristmill_commits`, where commits are recorded, is not the host's to write";
+    world.attempt(&as_user("postgres", json!("append")), 1, None);
+    for right in ["select", "insert", "delete"] {
+        assert!(refusal(&append).contains(words), "without {right}");
+        server.ask(&format!("grant {right} on guarded.gristmill_commits to clerk"));
+    }
+    assert!(refusal(&upsert).contains("grant it temporary on the database"));
+    let mut attempt = world.attempt(&append, 1, None);
+    attempt.write([1]);
+    let committables = attempt.checkpoint(1).committables;
+    server.ask("revoke insert on guarded.gristmill_commits from clerk");
+    let error = world.commit(&mut *world.committer(&append, 1), 1, &committables).expect_err("taken away since");
+    let words = "in the table of commits, `guarded.gristmill_commits`, ";
+    assert!(error.kind == ErrorKind::Fatal && error.message.contains(words), "{error}");
+    server.ask("grant insert on guarded.gristmill_commits to clerk; grant temporary on database postgres to clerk");
+    world.commit(&mut *world.committer(&append, 1), 1, &committables).unwrap();
+    world.attempt(&upsert, 1, None);
+}
+
+#[test]
+fn a_load_takes_as_long_as_it_takes_and_ends_with_its_job() {
+    let (world, server) = (World::new(), Server::running());
+    table(&server, "slow", "id int");
+    server.ask(
+        "create or replace function doze() returns trigger language plpgsql as \
+         'begin perform pg_sleep(new.id); return new; end'; \
+         create trigger doze before insert on slow for each row execute function doze()",
+    );
+    let url = format!("{} options='-c statement_timeout=200ms' application_name=slow", server.url);
+    let spec = spec(json!({"postgres": {"url": url, "table": "slow", "columns": {"id": "$.id"}}}));
+    let mut attempt = world.attempt(&spec, 1, None);
+    attempt.write([1]);
+    world.commit(&mut *world.committer(&spec, 1), 1, &attempt.checkpoint(1).committables).unwrap();
+    attempt.write([600]);
+    let committables = attempt.checkpoint(2).committables;
+    let context = world.context(2, 0, 1);
+    let mut committer = world.committer_of(&spec, &context);
+    let loading = || server.ask("select count(*) from pg_stat_activity where wait_event = 'PgSleep'");
+    std::thread::scope(|scope| {
+        let commit = scope.spawn(|| world.commit(&mut *committer, 2, &committables));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while loading() == ["0"] {
+            assert!(Instant::now() < deadline, "the load never began");
+        }
+        context.cancelled.raise();
+        let error = commit.join().unwrap().expect_err("it is given up");
+        assert!(error.kind == ErrorKind::Retry && error.message.contains("before the job was cancelled"), "{error}");
+        while loading() != ["0"] {
+            assert!(Instant::now() < deadline, "the server goes on with it");
+        }
+    });
+    assert_eq!(server.ask("select count(*) from slow"), ["1"]);
+}
+
+#[test]
 fn a_database_that_cannot_be_reached_is_tried_again_and_one_that_refuses_is_not() {
     let (world, server) = (World::new(), Server::running());
     for (url, kind, words) in [
@@ -300,6 +375,8 @@ fn a_database_that_cannot_be_reached_is_tried_again_and_one_that_refuses_is_not(
             ErrorKind::Retry,
             "the database `shop` at `127.0.0.1:1`",
         ),
+        ("postgres://127.0.0.1:1/shop".to_owned(), ErrorKind::Retry, "check its address in `url`, and that it runs"),
+        ("postgres://h:port/x".to_owned(), ErrorKind::Fatal, "write it such as postgres://user@host:5432/database"),
         (server.url.replace("dbname=postgres", "dbname=nothing"), ErrorKind::Fatal, "does not exist"),
         ("postgres://h/x?sslmode=require".to_owned(), ErrorKind::Fatal, "asks for TLS"),
         ("postgres://h/x?password=s3cret&mode=1".to_owned(), ErrorKind::Fatal, "names no database"),

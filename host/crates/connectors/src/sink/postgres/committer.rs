@@ -22,12 +22,13 @@ use super::records;
 use super::table::{list, quoted};
 use crate::sink::versioned;
 
-/// How long the load of one checkpoint may take.
-const LOAD: Duration = Duration::from_secs(600);
+/// How long removing old records may take.
+const PRUNE: Duration = Duration::from_secs(60);
 
-/// What the server is told of patience, in this transaction alone. A commit is durable whatever the server's default.
+/// What the server is told of patience, in this transaction alone. Rows may take as long as they take: a load that is
+/// broken off takes as long the next time. A commit is durable whatever the server's default.
 const SETTINGS: &str = "\
-set local statement_timeout = '600s'; set local lock_timeout = '10s';
+set local statement_timeout = 0; set local lock_timeout = '10s';
 set local idle_in_transaction_session_timeout = '60s'; set local datestyle = 'ISO, YMD';
 set local synchronous_commit = on";
 
@@ -61,14 +62,15 @@ impl Committer for PostgresCommitter {
             Some(client) if !client.is_closed() => client,
             Some(_) | None => self.database.connect()?,
         };
+        let cancel = client.cancel_token();
         let work = self.load(&mut client, permit, committable, &load);
-        self.database.run(LOAD, work).map_err(|error| told(&error, &load, committable))?;
+        self.database.run_to_its_end(&cancel, work).map_err(|error| told(&error, &load, committable))?;
         fail::fail_point!("postgres-sink-committed");
         self.commits += 1;
         if self.commits.is_multiple_of(PRUNE_EVERY) {
             let pruned = records::prune(&client, &load.schema, permit.run(), &self.sink);
             // Nothing depends on it: the next time does it too.
-            if self.database.run(LOAD, pruned).is_err() {
+            if self.database.run(PRUNE, pruned).is_err() {
                 return Ok(());
             }
         }
@@ -92,7 +94,7 @@ fn told(error: &PortError, load: &Load, committable: &Committable) -> PortError 
     match error.kind {
         ErrorKind::Retry | ErrorKind::GivenUp => PortError::retry(message),
         ErrorKind::Fatal => PortError::fatal(format!(
-            "{message}; let the table take these rows, then restart the job: they are kept until then"
+            "{message}; let the database take these rows, then restart the job: they are kept until then"
         )),
     }
 }

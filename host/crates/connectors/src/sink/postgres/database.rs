@@ -10,7 +10,7 @@ use gristmill_ports::{PortError, Signal};
 use tokio::runtime::Handle;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::{DbError, SqlState};
-use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::{CancelToken, Client, Config, Error, NoTls};
 
 use crate::sink::waiting::raised;
 
@@ -19,6 +19,13 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// How long what was sent may stay unacknowledged by the other machine.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// How long telling the server to leave something may take.
+const CANCEL: Duration = Duration::from_secs(5);
+
+/// A connection over which nothing comes for so long is looked after: this often, and so many times.
+const QUIET: Duration = Duration::from_secs(30);
+const LOOKS: u32 = 3;
 
 /// Which database, and how to wait for it.
 pub(super) struct Database {
@@ -35,12 +42,17 @@ impl Database {
     pub(super) fn new(context: &PartContext, spec: &PostgresSink, runtime: Handle) -> Result<Self, PortError> {
         let refuse = |what: &str| PortError::fatal(format!("sink `{}`: {what}", context.node));
         // The URL may hold a secret: only the reason is told.
-        let mut config: Config =
-            spec.url.parse().map_err(|error: Error| refuse(&format!("`url` names no database: {}", whole(&error))))?;
+        let mut config: Config = spec.url.parse().map_err(|error: Error| {
+            refuse(&format!(
+                "`url` names no database: {}; write it such as postgres://user@host:5432/database",
+                whole(&error)
+            ))
+        })?;
         if config.get_ssl_mode() == SslMode::Require {
             return Err(refuse("`url` asks for TLS, which this sink does not speak; leave out `sslmode`"));
         }
         config.ssl_mode(SslMode::Disable).connect_timeout(CONNECT).tcp_user_timeout(UNACKNOWLEDGED);
+        config.keepalives_idle(QUIET).keepalives_interval(QUIET / LOOKS).keepalives_retries(LOOKS);
         if config.get_application_name().is_none() {
             config.application_name(format!("gristmill {}/{}", context.job, context.node));
         }
@@ -80,14 +92,52 @@ impl Database {
             }
         });
         match done {
-            None => Err(PortError::retry(format!("{} did not answer before the job was cancelled", self.shown))),
+            None => Err(self.cancelled_before()),
             Some(Err(_)) => {
                 Err(PortError::retry(format!("{} did not answer within {} s", self.shown, within.as_secs())))
             }
-            Some(Ok(done)) => done.map_err(|undone| match undone.into() {
-                Undone::Port(error) => error,
-                Undone::Database(error) => self.explain(&error),
-            }),
+            Some(Ok(done)) => done.map_err(|undone| self.told(undone.into())),
+        }
+    }
+
+    /// Waits for what the database is asked as long as it takes, but not after the job is cancelled: then the database is
+    /// told to leave it. A server that is gone is noticed by the connection.
+    ///
+    /// # Errors
+    /// As for [`Self::run`].
+    pub(super) fn run_to_its_end<T>(
+        &self,
+        cancel: &CancelToken,
+        work: impl Future<Output = Result<T, Undone>>,
+    ) -> Result<T, PortError> {
+        let done = self.runtime.block_on(async {
+            tokio::select! {
+                done = work => Some(done),
+                () = raised(&self.cancelled) => {
+                    // If that does not reach it either, it ends when it next says something.
+                    tokio::time::timeout(CANCEL, cancel.cancel_query(NoTls)).await.ok();
+                    None
+                }
+            }
+        });
+        match done {
+            None => Err(self.cancelled_before()),
+            Some(done) => done.map_err(|undone| self.told(undone)),
+        }
+    }
+
+    fn cancelled_before(&self) -> PortError {
+        PortError::retry(format!("{} did not answer before the job was cancelled", self.shown))
+    }
+
+    fn told(&self, undone: Undone) -> PortError {
+        match undone {
+            Undone::Port(error) => error,
+            Undone::Database(error) => self.explain(&error),
+            Undone::Records { table, error } => {
+                let PortError { kind, message } = self.explain(&error);
+                PortError { kind, message: format!("in the table of commits, `{table}`, {message}") }
+            }
         }
     }
 
@@ -98,9 +148,10 @@ impl Database {
                 PortError::retry(format!("{shown} cannot do it now: {}", sentence(refusal)))
             }
             Some(refusal) => PortError::fatal(format!("{shown} refuses: {}", sentence(refusal))),
-            None if is_of_the_connection(error) => {
-                PortError::retry(format!("{shown} cannot be reached: {}", whole(error)))
-            }
+            None if is_of_the_connection(error) => PortError::retry(format!(
+                "{shown} cannot be reached: {}; check its address in `url`, and that it runs",
+                whole(error)
+            )),
             None => PortError::fatal(format!("{shown}: {}", whole(error))),
         }
     }
@@ -109,6 +160,11 @@ impl Database {
 /// Why something was not done.
 pub(super) enum Undone {
     Database(Error),
+    /// Not the sink's table, but the one of its commits.
+    Records {
+        table: String,
+        error: Error,
+    },
     Port(PortError),
 }
 

@@ -51,7 +51,7 @@ pub(crate) fn open(
     let client = database.connect()?;
     let table = database.run(LOOK_UP, async {
         let table = Table::look_up(&client, spec).await?;
-        records::make_table(&client, &table.schema).await?;
+        records::open_table(&client, &table.schema).await?;
         Ok::<_, database::Undone>(table)
     });
     let table = table.map_err(|error| PortError {

@@ -4,6 +4,7 @@
 //! the same, and so do two runs.
 
 use gristmill_checkpoint::{CommitPermit, Committable};
+use gristmill_ports::PortError;
 use gristmill_types::{JobId, NodeId, RunId};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, Transaction};
@@ -19,13 +20,40 @@ fn name(schema: &str) -> String {
     format!("{}.gristmill_commits", quoted(schema))
 }
 
+/// An error that is about this table, and not about that of the sink.
+fn of_records(schema: &str) -> impl Fn(Error) -> Undone {
+    let table = format!("{schema}.gristmill_commits");
+    move |error| Undone::Records { table: table.clone(), error }
+}
+
+/// Whether the host may do with the table what a commit does.
+const RIGHTS: &str = "\
+select has_table_privilege($1, 'select') and has_table_privilege($1, 'insert') and has_table_privilege($1, 'delete')";
+
+/// Makes the table if it is not there, and looks whether records can be kept in it.
+///
+/// # Errors
+/// `Fatal` in a sentence if they cannot; whatever the database says.
+pub(super) async fn open_table(client: &Client, schema: &str) -> Result<(), Undone> {
+    make_table(client, schema).await?;
+    let rights = client.query_one(RIGHTS, &[&name(schema)]).await.map_err(of_records(schema))?;
+    if rights.get(0) {
+        return Ok(());
+    }
+    let message = format!(
+        "the table `{schema}.gristmill_commits`, where commits are recorded, is not the host's to write; grant it select, \
+         insert, delete"
+    );
+    Err(PortError::fatal(message).into())
+}
+
 /// Makes the table if it is not there. Asked first, since making it takes a right even if it is there.
 ///
 /// # Errors
 /// Whatever the database says.
 pub(super) async fn make_table(client: &Client, schema: &str) -> Result<(), Undone> {
     let name = name(schema);
-    let found = client.query_one("select to_regclass($1) is not null", &[&name]).await?;
+    let found = client.query_one("select to_regclass($1) is not null", &[&name]).await.map_err(of_records(schema))?;
     if found.get(0) {
         return Ok(());
     }
@@ -41,7 +69,7 @@ pub(super) async fn make_table(client: &Client, schema: &str) -> Result<(), Undo
     match made {
         // Somebody else made it at the same moment.
         Err(error) if is_there_now(&error) => Ok(()),
-        made => Ok(made?),
+        made => made.map_err(of_records(schema)),
     }
 }
 
@@ -70,8 +98,8 @@ impl Record<'_> {
         );
         let id = self.committable.id;
         let (run, attempt) = (self.permit.run().to_string(), id.attempt.to_string());
-        let found = client.query_one(&statement, &[&run, &self.sink.as_str(), &attempt, &(id.number as i64)]).await?;
-        Ok(found.get(0))
+        let found = client.query_one(&statement, &[&run, &self.sink.as_str(), &attempt, &(id.number as i64)]).await;
+        Ok(found.map_err(of_records(schema))?.get(0))
     }
 
     /// Writes it; `false` if it is there already, and so are the rows.
@@ -98,7 +126,8 @@ impl Record<'_> {
                     &(self.rows as i64),
                 ],
             )
-            .await?;
+            .await
+            .map_err(of_records(schema))?;
         Ok(inserted == 1)
     }
 }
@@ -114,6 +143,6 @@ pub(super) async fn prune(client: &Client, schema: &str, run: RunId, sink: &Node
          (select min(checkpoint) from (select distinct checkpoint from {name} where run = $1 and sink = $2 \
           order by checkpoint desc limit $3) newest)"
     );
-    client.execute(&statement, &[&run.to_string(), &sink.as_str(), &KEPT]).await?;
+    client.execute(&statement, &[&run.to_string(), &sink.as_str(), &KEPT]).await.map_err(of_records(schema))?;
     Ok(())
 }

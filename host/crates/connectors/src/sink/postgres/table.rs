@@ -48,7 +48,8 @@ pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n String>) -> String {
 
 const TABLE: &str = "\
 select n.nspname::text, c.relname::text, c.relkind::text, has_table_privilege(c.oid, 'insert'),
-       has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'update'), current_setting('server_encoding')
+       has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'update'), current_setting('server_encoding'),
+       has_database_privilege(current_database(), 'temp')
 from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)";
 
 const COLUMNS: &str = "\
@@ -86,6 +87,11 @@ impl Table {
         if !may_insert || (upserts && !may_update) {
             let rights = if upserts { "select, insert, update" } else { "insert" };
             return Err(missing(format!("is not the host's to write; grant it {rights}")).into());
+        }
+        if upserts && !found.get::<_, bool>(6) {
+            let what = "is written by way of a temporary table, which the host may not make; grant it temporary on the \
+                        database";
+            return Err(missing(what.to_owned()).into());
         }
         let encoding: String = found.get(5);
         if encoding != "UTF8" {
