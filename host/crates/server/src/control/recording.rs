@@ -1,0 +1,92 @@
+//! Writing down what becomes of a job that runs: each state, each decided checkpoint, its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_checkpoint::recovery::Decided;
+use gristmill_ports::catalog::JobRecord;
+use gristmill_runtime::JobStatus;
+use tokio::sync::watch;
+
+use super::Control;
+use super::live::LiveJob;
+
+/// Tries to write a job's end down, with a second between them.
+const RECORD_TRIES: u32 = 10;
+
+impl Control {
+    /// Follows a job to its end and writes each change of state down.
+    pub(super) async fn record(self: Arc<Self>, live: Arc<LiveJob>, mut record: JobRecord) {
+        let (mut states, mut newest) = (live.handle().watch(), live.handle().newest());
+        loop {
+            record.newest = *newest.borrow_and_update();
+            let JobStatus { state, cause } = states.borrow_and_update().clone();
+            let status = JobStatus { state, cause: cause.map(|cause| live.hide_secrets(&cause)) };
+            record.changed_ms = self.now_ms();
+            record.state = state;
+            record.cause.clone_from(&status.cause);
+            if state.is_final() {
+                record.final_report = final_report(&live);
+                self.write_down(&record).await;
+                live.tell(status);
+                break;
+            }
+            live.tell(status);
+            self.write_down(&record).await;
+            if !self.until_next_state(&live, &mut states, &mut newest, &mut record).await {
+                tracing::info!(job = %record.id, state = %record.state, "the job goes on when the host is back");
+                return;
+            }
+        }
+        tracing::info!(job = %record.id, state = %record.state, cause = record.cause, "job ended");
+        self.live.ended(&record.id);
+    }
+
+    /// Waits until the job's state has changed, and writes each checkpoint down that is decided meanwhile. `false`: nothing
+    /// of it runs any more, though it is not over.
+    async fn until_next_state(
+        &self,
+        live: &LiveJob,
+        states: &mut watch::Receiver<JobStatus>,
+        newest: &mut watch::Receiver<Option<Decided>>,
+        record: &mut JobRecord,
+    ) -> bool {
+        loop {
+            tokio::select! {
+                // An end is seen before it is seen that nothing runs any more.
+                biased;
+                changed = states.changed() => {
+                    changed.expect("the handle in `live` holds the sender");
+                    return true;
+                }
+                // What was said last may have been said in between.
+                () = live.until_gone() => return states.has_changed().unwrap_or(false),
+                changed = newest.changed() => changed.expect("the handle in `live` holds the sender"),
+            }
+            record.newest = *newest.borrow_and_update();
+            let written = record.clone();
+            // Another one follows: what is remembered may be older than what there is.
+            if let Err(error) = self.ask(move |catalog| catalog.put_job(&written)).await {
+                tracing::warn!(job = %record.id, %error, "the catalog does not learn of a checkpoint");
+            }
+        }
+    }
+
+    async fn write_down(&self, record: &JobRecord) {
+        for tries_left in (0..RECORD_TRIES).rev() {
+            let written = record.clone();
+            match self.ask(move |catalog| catalog.put_job(&written)).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::error!(job = %record.id, state = %record.state, tries_left, %error, "cannot record a job");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+/// The report of a job that has ended, as the catalog keeps it.
+fn final_report(live: &LiveJob) -> Option<serde_json::Value> {
+    serde_json::to_value(live.report()).inspect_err(|error| tracing::error!(%error, "bug: a report is not JSON")).ok()
+}
