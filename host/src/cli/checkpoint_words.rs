@@ -38,10 +38,10 @@ pub(super) fn checkpoints(answer: &Value) -> String {
         lines.push("in storage:".to_owned());
         lines.extend(kept.iter().map(kept_in_a_line));
     }
-    lines.join("\n")
     if let Some(why) = answer["kept_unknown"].as_str() {
         lines.push(format!("in storage: cannot be told: {why}"));
     }
+    lines.join("\n")
 }
 
 const COLUMNS: [&str; 7] = ["CHECKPOINT", "STATUS", "AT", "MS", "BYTES", "WRITTEN", "CAUSE"];
@@ -167,7 +167,6 @@ fn decided(one: &Value) -> Vec<String> {
     lines
 }
 
-/// What a page says of its node.
 /// Whether all input had been read to its end; `None` if the pages do not say.
 fn had_ended(checkpoint: &Value) -> Option<bool> {
     let subtasks = list(checkpoint, "nodes").iter().flat_map(|node| list(&node["snapshot"], "subtasks"));
@@ -176,6 +175,7 @@ fn had_ended(checkpoint: &Value) -> Option<bool> {
     Some(sources.all(|part| part["ended"].as_bool() == Some(true)))
 }
 
+/// What a page says of its node.
 fn snapshot(page: &Value) -> Vec<String> {
     if page.is_null() {
         return Vec::new();
@@ -257,9 +257,6 @@ mod tests {
     }
 
     #[test]
-    fn one_checkpoint_is_shown_with_the_part_of_each_subtask() {
-        let one = json!({
-    #[test]
     fn the_last_checkpoint_of_a_job_that_was_stopped_is_told_from_that_of_one_that_read_all() {
         let last = |parts: Value| {
             let nodes = json!([{"node": "in", "page": {}, "snapshot": {"node": "in", "subtasks": parts}}]);
@@ -271,6 +268,9 @@ mod tests {
         assert!(last(json!([])).ends_with("; the last"));
     }
 
+    #[test]
+    fn one_checkpoint_is_shown_with_the_part_of_each_subtask() {
+        let one = json!({
             "checkpoint": 2, "status": "completed", "at": "T1", "duration_ms": 4, "state_bytes": 100, "uploaded_bytes": 50,
             "subtasks": [{"task": "in", "subtask": 0, "aligned_us": 1, "inline_us": 2, "durable_ms": 3, "entries": 4,
                           "bytes": 5}],

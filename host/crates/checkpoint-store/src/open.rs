@@ -87,6 +87,8 @@ mod tests {
     fn any_other_place_is_refused_in_words() {
         for (place, words) in [
             ("", "is empty"),
+            ("s3:/bucket/a", "write s3://bucket/a"),
+            ("file:/srv/a", "write file:///srv/a"),
             ("gs://bucket", "begins with `gs://`"),
             ("file://elsewhere/folder", "names no folder of this machine"),
             ("http://[x", "is no URL"),
@@ -96,5 +98,3 @@ mod tests {
         }
     }
 }
-            ("s3:/bucket/a", "write s3://bucket/a"),
-            ("file:/srv/a", "write file:///srv/a"),

@@ -70,7 +70,7 @@ pub(crate) struct Claimant<'a> {
     /// An attempt has claimed the run before.
     pub(crate) goes_on: bool,
     /// A checkpoint that somebody accepted to go on from.
-    pub(crate) accepted: Option<Accepted>,
+    pub(crate) accepted: Option<CheckpointId>,
     /// The newest checkpoint that is known to be decided.
     pub(crate) newest: Option<Decided>,
     /// So many checkpoints are kept.
@@ -154,13 +154,12 @@ impl Claimant<'_> {
 
     /// What is to be gone on from, read whole. What is offered in its place is whole too.
     fn stand(&self, found: &mut Found) -> Result<Result<Standing, Refusal>, PortError> {
+        let mut is_offer_whole = false;
         loop {
-            let mut is_offer_whole = false;
             match decide(&found.facts) {
                 Decision::Begin { claim, numbers_above } => {
                     return Ok(Ok(Standing { restored: None, claim, numbers_above }));
                 }
-                Decision::Refuse(refusal) => return Ok(Err(refusal)),
                 Decision::Refuse(Refusal::Unusable { fallback: Some(offer), .. }) if !is_offer_whole => {
                     let (slot, manifest) = found.checkpoint(offer);
                     match self.whole(found, &manifest) {
@@ -169,6 +168,7 @@ impl Claimant<'_> {
                         Err(error) => found.mark_incomplete(slot, manifest, error.message),
                     }
                 }
+                Decision::Refuse(refusal) => return Ok(Err(refusal)),
                 Decision::Restore { slot, manifest, claim, numbers_above } => match self.whole(found, &manifest) {
                     Ok(whole) => return Ok(Ok(Standing { restored: Some((slot, whole)), claim, numbers_above })),
                     Err(error) if error.kind == ErrorKind::Retry => return Err(error),
@@ -200,18 +200,15 @@ impl Claimant<'_> {
                 }
                 Err(damaged) => Fact::Damaged(damaged),
             };
-            scan.found(&fact);
             let fact = self.ours(fact);
+            scan.found(&fact);
             found.facts.slots.push((slot, fact));
         }
         found.facts.slots.reverse();
-        let accepted = self.accepted.filter(|accepted| !is_kept(*accepted, &found.facts));
-        found.facts.accepted = accepted.map(|accepted| accepted.checkpoint);
-        found.facts.newest = self.newest;
+        (found.facts.accepted, found.facts.newest) = (self.accepted, self.newest);
         Ok(found)
     }
 
-    /// A checkpoint with all that it names: what is damaged is found before anything is claimed, and told with a way out.
     /// What was put here from another run says nothing about this one.
     fn ours(&self, fact: Fact) -> Fact {
         let (job, run) = match &fact {
@@ -225,6 +222,7 @@ impl Claimant<'_> {
         Fact::Damaged(Damaged::Elsewhere(format!("it is of run {run} of job `{job}`")))
     }
 
+    /// A checkpoint with all that it names: what is damaged is found before anything is claimed, and told with a way out.
     fn whole(&self, found: &Found, manifest: &Manifest) -> Result<WholeCheckpoint, PortError> {
         let checkpoint = self.pages(found, manifest)?;
         for (node, page) in &checkpoint.pages {
@@ -318,17 +316,18 @@ impl Found {
         manifest.expect("what is kept or given up is a checkpoint")
     }
 
+    /// The oldest that has this number and could be gone on from, as far as its record says.
+    fn checkpoint(&self, number: CheckpointId) -> (Slot, Box<Manifest>) {
+        let found = self.facts.slots.iter().find_map(|(slot, fact)| match fact {
+            Fact::Checkpoint(manifest) if manifest.checkpoint == number => Some((*slot, manifest.clone())),
+            Fact::Claim(_) | Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
+        });
+        found.expect("what is offered was found")
+    }
+
     fn mark_incomplete(&mut self, slot: Slot, manifest: Box<Manifest>, why: String) {
         if let Some((_, fact)) = self.facts.slots.iter_mut().find(|(at, _)| *at == slot) {
             *fact = Fact::Incomplete(manifest, why);
         }
     }
-}
-/// The oldest that has this number and could be gone on from, as far as its record says.
-fn checkpoint(&self, number: CheckpointId) -> (Slot, Box<Manifest>) {
-    let found = self.facts.slots.iter().find_map(|(slot, fact)| match fact {
-        Fact::Checkpoint(manifest) if manifest.checkpoint == number => Some((*slot, manifest.clone())),
-        Fact::Claim(_) | Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => None,
-    });
-    found.expect("what is offered was found")
 }

@@ -125,6 +125,7 @@ impl Storer {
             let _ = self.told.send(Told::Stranger { slot, attempt });
             return Ok(());
         }
+        self.newest.send_replace(Some(Decided { slot, checkpoint: manifest.checkpoint }));
         self.until_done(|| self.dead_letters.decided(&manifest.job, manifest.run, manifest.checkpoint))?;
         let _ = self.told.send(Told::Stored(manifest.checkpoint));
         Ok(())
@@ -133,7 +134,6 @@ impl Storer {
     /// Slots before files: a crash in between leaves garbage, never a checkpoint with holes. What cannot be deleted now
     /// stays until an attempt begins.
     fn delete(&self, garbage: &Garbage) {
-        self.newest.send_replace(Some(Decided { slot, checkpoint: manifest.checkpoint }));
         let slots = garbage.slots.iter().map(|slot| self.folder.slot(*slot));
         let files = garbage.files.iter().map(|file| self.folder.file(file));
         self.delete_all(slots.chain(files));

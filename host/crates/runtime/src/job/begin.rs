@@ -66,9 +66,9 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
         now_ms: clock.now_ms(),
         goes_on: spec.goes_on,
         accepted: spec.accepted,
+        newest: *job.newest.borrow(),
         keep,
         store: &*store,
-        newest: *job.newest.borrow(),
         files: &*files,
     };
     let claimed = claimant.claim().map_err(StartError::checkpoints)?;
@@ -106,12 +106,12 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
         store,
         files: Arc::clone(&files),
         dead_letters,
+        newest: job.newest.clone(),
         told: told_sender,
         over: over.clone(),
     };
     job.history.began(restored_number);
     Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, storer, storer_work, committers, files, told })))
-        newest: job.newest.clone(),
 }
 
 /// The moment, on both clocks.

@@ -47,7 +47,16 @@ pub fn prepare(
     let descriptor = |parts: &OperatorParts| parts.prepared.factory.descriptor().clone();
     let descriptors: Descriptors = operators.iter().map(|(id, parts)| (id.clone(), descriptor(parts))).collect();
     let plan = plan(&document, &descriptors)?;
-    Ok(JobSpec { document, plan, operators, run: new_run(), goes_on: false, accepted: None, newest: None, paused: false })
+    Ok(JobSpec {
+        document,
+        plan,
+        operators,
+        run: new_run(),
+        goes_on: false,
+        accepted: None,
+        newest: None,
+        paused: false,
+    })
 }
 
 /// What is wrong with an operator: one problem with its module, or one with each of its parameters that does not fit.

@@ -23,7 +23,7 @@ pub struct JobSpec {
     /// it made first in the place of all that it has committed.
     pub goes_on: bool,
     /// A checkpoint that somebody accepted to go on from though a newer one may be committed.
-    pub accepted: Option<Accepted>,
+    pub accepted: Option<CheckpointId>,
     /// The newest checkpoint of the run that is known to be decided: without it in the chain, a person must decide.
     pub newest: Option<Decided>,
     /// Whether its sources hold still until resumed.

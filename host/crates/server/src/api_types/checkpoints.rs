@@ -38,12 +38,12 @@ pub struct CheckpointList {
     /// they come and go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<KeptView>,
-    /// How often the job has started again.
-    pub restarts: u64,
-    /// When and why it last did.
     /// Why it cannot be told what is in storage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_unknown: Option<String>,
+    /// How often the job has started again.
+    pub restarts: u64,
+    /// When and why it last did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_restart: Option<RestartView>,
 }
@@ -59,10 +59,10 @@ impl CheckpointList {
             Err(why) => (Vec::new(), Some(why.to_string())),
         };
         Self {
+            kept_unknown,
             job: job.to_owned(),
             completed: report.completed,
             failed: report.failed,
-            kept_unknown,
             under_way: report.under_way.map(|one| one.0),
             restored: report.restored.map(|one| one.0),
             duration_ms: report.duration_ms.into(),

@@ -149,8 +149,8 @@ impl World {
                 false => Arc::new(ManualClock::default()),
             },
         };
-        let accepted = accepted.map(|checkpoint| Accepted { checkpoint, at_ms: i64::MAX });
-        let spec = JobSpec { document, plan, operators, run: RunId(1), goes_on: false, accepted, newest: None, paused: false };
+        let spec =
+            JobSpec { document, plan, operators, run: RunId(1), goes_on: false, accepted, newest: None, paused: false };
         let handle = start(spec, Arc::new(parts))?;
         Ok(Running { handle, letters: self.letters, shelves: self.shelves })
     }
