@@ -14,6 +14,10 @@ pub enum CallFailure {
     /// Nothing will help: the job fails.
     #[error("fatal failure: {0}")]
     Fatal(String),
+    /// The host could not do its part, as when the disk below the state fails; neither events nor operator are to blame.
+    /// The state is lost to this attempt of the job, which starts again.
+    #[error("the host could not do its part: {0}")]
+    Host(String),
     /// The guest broke the contract or was stopped by a limit; its instance is gone.
     #[error("{0}")]
     Fault(GuestFault),

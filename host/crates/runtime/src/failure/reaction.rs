@@ -5,6 +5,7 @@
 //! | bad record | bisects down to one event | dead letter, skip, or the job fails |
 //! | transient | tries the same batch again, with backoff and jitter | the job's restart strategy decides, or dead letters |
 //! | fatal | never bisects | the job fails |
+//! | the host's own | never bisects | the job's restart strategy decides |
 //! | fault | tries once more on a new instance, then bisects | dead letter, skip, or the job fails |
 //! | a run of faults | takes the operator for broken | the job's restart strategy decides |
 
@@ -59,6 +60,7 @@ pub(crate) struct FailedCall<'a> {
 pub(crate) fn react(call: FailedCall<'_>, policy: &FailurePolicy) -> Reaction {
     match call.failure {
         CallFailure::Fatal(why) => Reaction::FailJob(format!("the operator says that it cannot go on: {why}")),
+        CallFailure::Host(_) => Reaction::FailAttempt(call.failure.to_string()),
         CallFailure::BadRecord(_) if call.rows > 1 => Reaction::Split,
         CallFailure::BadRecord(why) => verdict(policy.bad_record, why),
         CallFailure::Transient(_) if call.failed_before < policy.transient.retry => {
@@ -127,6 +129,9 @@ mod tests {
         assert_eq!(react(call(&bad(), 1), &policy), Reaction::SetAside);
         assert_eq!(react(call(&transient(), 8), &policy), Reaction::TryLater(BACKOFF_FIRST));
         assert!(matches!(react(call(&CallFailure::Fatal("no".into()), 8), &policy), Reaction::FailJob(_)));
+        let host = CallFailure::Host("the disk is gone".into());
+        let why = "the host could not do its part: the disk is gone".to_owned();
+        assert_eq!(react(call(&host, 8), &policy), Reaction::FailAttempt(why));
         assert_eq!(react(call(&fault(), 8), &policy), Reaction::TryAgain);
         assert_eq!(react(FailedCall { failed_before: 1, ..call(&fault(), 8) }, &policy), Reaction::Split);
         assert_eq!(react(FailedCall { is_whole: false, ..call(&fault(), 8) }, &policy), Reaction::Split);

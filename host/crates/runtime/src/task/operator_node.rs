@@ -43,8 +43,6 @@ pub(crate) struct OperatorNode {
     pub(crate) watermark: Watermark,
     /// Changes after every failed call, since the guest may have cached what then was rolled back.
     pub(crate) state_generation: u64,
-    /// The backend failed: the state is lost to this attempt.
-    pub(crate) state_lost: bool,
     /// Events in a row that were given up because of faults.
     pub(crate) faulty_run: u32,
 }
@@ -117,10 +115,7 @@ impl OperatorNode {
         let result = self.operator.process(&call, input, batch, &mut self.state);
         let result = result.and_then(|outcome| match self.state.commit() {
             Ok(()) => Ok(outcome),
-            Err(error) => {
-                self.state_lost = true;
-                Err(CallFailure::Fatal(error.to_string()))
-            }
+            Err(error) => Err(CallFailure::Host(error.to_string())),
         });
         if result.is_err() {
             self.state.roll_back();
@@ -174,7 +169,7 @@ impl OperatorNode {
         match failure {
             CallFailure::Fault(_) => part.faults += 1,
             CallFailure::Transient(_) => part.transients += 1,
-            CallFailure::BadRecord(_) | CallFailure::Fatal(_) => {}
+            CallFailure::BadRecord(_) | CallFailure::Fatal(_) | CallFailure::Host(_) => {}
         }
         match reaction {
             Reaction::TryAgain => handling.pending.again(part),
@@ -207,7 +202,7 @@ impl OperatorNode {
                 part.faults
             }
             CallFailure::Transient(_) => part.transients,
-            CallFailure::BadRecord(_) | CallFailure::Fatal(_) => 0,
+            CallFailure::BadRecord(_) | CallFailure::Fatal(_) | CallFailure::Host(_) => 0,
         };
         let call = FailedCall {
             failure,
@@ -234,10 +229,10 @@ impl OperatorNode {
         }
     }
 
-    /// `lasts`: it would come again, unless it came from the state.
+    /// `lasts`: it would come again.
     fn job_failure(&self, why: &str, lasts: bool) -> TaskEnd {
         let cause = format!("operator `{}` (module {}): {why}", self.id, self.module);
-        if lasts && !self.state_lost { TaskEnd::lasting(cause) } else { TaskEnd::passing(cause) }
+        if lasts { TaskEnd::lasting(cause) } else { TaskEnd::passing(cause) }
     }
 
     fn address(&self, input: InputIndex) -> Address<'_> {
@@ -285,6 +280,7 @@ impl OperatorNode {
             CallFailure::BadRecord(why) => ("bad-record", why.clone(), Vec::new()),
             CallFailure::Transient(why) => ("transient", why.clone(), Vec::new()),
             CallFailure::Fatal(why) => ("fatal", why.clone(), Vec::new()),
+            CallFailure::Host(why) => ("host", why.clone(), Vec::new()),
             CallFailure::Fault(fault) => (fault.kind.as_str(), fault.message.clone(), fault.backtrace.clone()),
         };
         let letter = |row| {

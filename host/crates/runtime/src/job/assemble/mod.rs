@@ -277,7 +277,6 @@ impl Builder<'_> {
             tap: Arc::clone(&seat.tap),
             watermark: self.frame.restored.watermark(&node.id, part.key_groups()),
             state_generation: 0,
-            state_lost: false,
             faulty_run: 0,
         })
     }

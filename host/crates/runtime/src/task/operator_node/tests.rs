@@ -98,7 +98,6 @@ impl Bench {
             tap: Arc::default(),
             watermark: Watermark::START,
             state_generation: 0,
-            state_lost: false,
             faulty_run: 0,
         };
         let (around, letters) = surroundings(&Inbox::new());
@@ -329,6 +328,20 @@ fn a_state_that_cannot_be_written_fails_the_job() {
     let mut bench = Bench::new(|_| None);
     bench.node.state = Box::new(NaiveState::that_breaks());
     assert!(bench.why_it_failed(&[("k", "a")]).ends_with("the state backend failed: the disk is gone"));
+}
+
+/// As when the local database cannot be read: the state is lost to this attempt, not to the job.
+#[test]
+fn a_state_that_cannot_be_read_fails_the_attempt_alone() {
+    let mut bench = Bench::new(|_| Some(CallFailure::Host("the disk is gone".into())));
+    match bench.handle(&[("k", "a"), ("k", "b")]) {
+        Err(TaskEnd::Failed(failure)) => {
+            assert!(failure.cause.ends_with("the host could not do its part: the disk is gone"), "{}", failure.cause);
+            assert!(!failure.lasts, "it may go well the next time");
+        }
+        other => panic!("the attempt should have failed: {other:?}"),
+    }
+    assert_eq!((bench.counts().calls, bench.counts().dead_letters), (1, 0));
 }
 
 // Rule 11.
