@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, NodeId, RunId, SubtaskIndex};
+use gristmill_types::{
+    AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, NodeId, RunId, SubtaskIndex, Watermark,
+};
 
 use super::words::{Ack, NodeSetup, Now, Participant, Setup, Staged, Stats, ToStore};
 use crate::chain::{ChainEntry, Slot};
@@ -33,6 +35,8 @@ pub(super) struct Ledger {
     next_committable: u64,
     /// Pages of the newest decided checkpoint of this attempt: they need not be stored again.
     stored_pages: Vec<PageRef>,
+    /// How far event time had come at the newest checkpoint that all have acknowledged, by subtask.
+    watermarks: BTreeMap<(NodeId, SubtaskIndex), Watermark>,
     /// Files that no list has any more, perhaps without a manifest ever having named them.
     dropped: BTreeSet<FileRef>,
 }
@@ -53,6 +57,7 @@ impl Ledger {
             handed_over: BTreeSet::new(),
             next_committable: 0,
             stored_pages: Vec::new(),
+            watermarks: BTreeMap::new(),
             dropped: BTreeSet::new(),
         }
     }
@@ -72,6 +77,11 @@ impl Ledger {
         self.nodes.iter().flat_map(|node| {
             (0..).map(SubtaskIndex).zip(&node.files).map(move |(subtask, files)| (node, subtask, files.as_slice()))
         })
+    }
+
+    /// How far event time has come by all checkpoints from now on: a list that is merged by it stands in none before.
+    pub(super) fn watermark(&self, node: &NodeId, subtask: SubtaskIndex) -> Watermark {
+        self.watermarks.get(&(node.clone(), subtask)).copied().unwrap_or(Watermark::START)
     }
 
     /// Takes over what an acknowledgement adds to the books: new files, staged output.
@@ -138,6 +148,7 @@ impl Ledger {
             let setup = self.nodes.iter().find(|one| one.node == node).expect("only nodes of the plan acknowledge");
             for part in &mut subtasks {
                 part.files = setup.files.get(part.subtask.at()).cloned().unwrap_or_default();
+                self.watermarks.insert((node.clone(), part.subtask), part.watermark);
             }
             let page =
                 NodeSnapshot { node: node.clone(), module: setup.module, states: setup.states.clone(), subtasks };

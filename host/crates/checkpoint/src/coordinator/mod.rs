@@ -10,7 +10,7 @@ mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, SubtaskIndex};
+use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, NodeId, SubtaskIndex, Watermark};
 
 use self::ledger::Ledger;
 pub use self::words::{
@@ -117,6 +117,13 @@ impl Coordinator {
     /// The files of every state as they are now, oldest first, for whoever merges them.
     pub fn state_files(&self) -> impl Iterator<Item = (&NodeSetup, SubtaskIndex, &[StateFile])> {
         self.ledger.state_files()
+    }
+
+    /// How far event time had come in a subtask at the newest checkpoint that it acknowledged, or at one before. What had
+    /// expired by then can leave its files: whoever restores them later is behind it.
+    #[must_use]
+    pub fn watermark(&self, node: &NodeId, subtask: SubtaskIndex) -> Watermark {
+        self.ledger.watermark(node, subtask)
     }
 
     /// Takes an event in; says what is to be done, in this order.

@@ -11,7 +11,7 @@ use gristmill_checkpoint::retention::Splits;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::Urgency;
 use gristmill_ports::state::{StateMerger, StateTime};
-use gristmill_types::{CheckpointId, NodeId, Watermark};
+use gristmill_types::{CheckpointId, NodeId};
 
 use crate::checkpoint::committer::CommitWork;
 use crate::checkpoint::cut::StorerWork;
@@ -266,7 +266,10 @@ impl Driver<'_> {
                 states: node.states.clone(),
                 is_oldest: range.start == 0,
                 neighbours: files[range].to_vec(),
-                time: StateTime { processing_ms: self.job.parts.clock().now_ms(), event_ms: Watermark::START.0 },
+                time: StateTime {
+                    processing_ms: self.job.parts.clock().now_ms(),
+                    event_ms: self.coordinator.watermark(&node.node, subtask).0,
+                },
             };
             Some((files.len(), work))
         });

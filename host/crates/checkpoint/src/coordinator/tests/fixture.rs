@@ -60,6 +60,8 @@ pub(super) fn id(number: u64) -> CommittableId {
 pub(super) struct Desk {
     pub(super) coordinator: Coordinator,
     pub(super) now_ms: u64,
+    /// What acknowledgements say of event time.
+    pub(super) watermark: Watermark,
 }
 
 impl Desk {
@@ -100,7 +102,7 @@ impl Desk {
             given_up,
         };
         let now = Now { monotonic_ms: 0, wall_ms: 0 };
-        Self { coordinator: Coordinator::new(setup, now), now_ms: 0 }
+        Self { coordinator: Coordinator::new(setup, now), now_ms: 0, watermark: Watermark::START }
     }
 
     pub(super) fn tell(&mut self, event: Event) -> Vec<Action> {
@@ -121,7 +123,7 @@ impl Desk {
                 splits: Vec::new(),
                 ended: false,
                 groups: KeyGroupRange { start: 0, end: 128 },
-                watermark: Watermark::START,
+                watermark: self.watermark,
                 files,
                 sink: Vec::new(),
                 counters: Vec::new(),

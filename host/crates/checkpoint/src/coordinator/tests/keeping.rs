@@ -1,6 +1,6 @@
 //! What is kept and what goes: merges, garbage.
 
-use gristmill_types::{AttemptId, SubtaskIndex};
+use gristmill_types::{AttemptId, SubtaskIndex, Watermark};
 
 use super::super::*;
 use super::fixture::*;
@@ -50,6 +50,18 @@ fn a_merged_file_takes_the_place_of_its_neighbours() {
         expected.push(4);
         assert_eq!(state_of(&stored, 0), expected, "{replaced:?} by {by:?}");
     }
+}
+
+/// Without this the files of a state with a time to live by event time keep every key that ever was.
+#[test]
+fn merges_know_how_far_event_time_had_come_at_the_newest_checkpoint() {
+    let mut desk = Desk::new(POLICY);
+    let merged_by = |desk: &Desk| desk.coordinator.watermark(&node("count"), SubtaskIndex(0));
+    assert_eq!(merged_by(&desk), Watermark::START);
+    desk.watermark = Watermark(5000);
+    begin(&mut desk, 1, &[1], &[]);
+    desk.stored(1);
+    assert_eq!(merged_by(&desk), Watermark(5000));
 }
 
 #[test]
