@@ -8,6 +8,7 @@
 
 use std::num::NonZeroU32;
 
+use crate::directory::Standing;
 use crate::paged::Paged;
 
 /// Which of the two logs is meant. They swap their parts at each freeze.
@@ -78,6 +79,11 @@ impl Life {
     #[inline]
     pub(crate) fn is_occupied(self) -> bool {
         self.present || self.log.is_some() || self.cold
+    }
+
+    /// What the directory of keys wants to know of it.
+    pub(crate) fn standing(self) -> Standing {
+        Standing { is_occupied: self.is_occupied(), is_present: self.present }
     }
 
     /// What can be done if it is in the way, the cold store having taken in all batches up to this one.

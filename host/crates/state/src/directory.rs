@@ -37,6 +37,15 @@ struct Record {
     used: bool,
 }
 
+/// What a table has of a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// It refers to the key: something is to be read, or stays as a tombstone.
+    pub(crate) is_occupied: bool,
+    /// Something is to be read.
+    pub(crate) is_present: bool,
+}
+
 /// Bytes that a known key takes here, its length apart.
 pub(crate) const KEY_BYTES: usize = size_of::<Record>() + 2 * size_of::<Known>();
 
@@ -208,6 +217,20 @@ impl Directory {
             // Of a key that was evicted from some tables it is not known whether it has state there: an estimate then.
             self.live_keys = self.live_keys.saturating_sub(1);
             self.live_bytes = self.live_bytes.saturating_sub(record.bytes.len() as u64);
+        }
+    }
+
+    /// What a table has of the key changed.
+    pub(crate) fn account(&mut self, id: KeyId, before: Standing, after: Standing) {
+        match (before.is_present, after.is_present) {
+            (false, true) => self.enter_table(id),
+            (true, false) => self.leave_table(id),
+            (true, true) | (false, false) => {}
+        }
+        match (before.is_occupied, after.is_occupied) {
+            (false, true) => self.hold(id),
+            (true, false) => self.release(id),
+            (true, true) | (false, false) => {}
         }
     }
 

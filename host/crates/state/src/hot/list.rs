@@ -151,16 +151,7 @@ impl ListTable {
         if let Some((other, place)) = moved {
             self.cells[other.at()].life.moved_to(place);
         }
-        match (before.present, after.present) {
-            (false, true) => keys.enter_table(key),
-            (true, false) => keys.leave_table(key),
-            (true, true) | (false, false) => {}
-        }
-        match (before.is_occupied(), after.is_occupied()) {
-            (false, true) => keys.hold(key),
-            (true, false) => keys.release(key),
-            (true, true) | (false, false) => {}
-        }
+        keys.account(key, before.standing(), after.standing());
     }
 
     fn items(&self, key: KeyId) -> Option<&Cell> {

@@ -14,7 +14,7 @@ use super::cursors::StateOf;
 use super::restore::Restoring;
 use crate::call::KeyId;
 use crate::changes::{Batch, Changes, Eviction, LOADED, Life, Log, LogPlace, RESTORED};
-use crate::directory::Directory;
+use crate::directory::{Directory, Standing};
 use crate::expiry::Expiry;
 use crate::file::Stored;
 use crate::gathered::Gathered;
@@ -48,6 +48,11 @@ struct Map {
 }
 
 impl Map {
+    /// What the directory of keys wants to know of it.
+    fn standing(&self) -> Standing {
+        Standing { is_occupied: self.is_occupied(), is_present: self.present > 0 }
+    }
+
     /// Whether anything of it must be kept.
     fn is_occupied(&self) -> bool {
         !self.cells.is_empty() || self.emptied.is_occupied()
@@ -184,12 +189,12 @@ impl MapTable {
         self.bytes -= bytes;
         self.maps.reach(owner.at());
         let map = &mut self.maps[owner.at()];
-        let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
+        let before = map.standing();
         map.emptied.void_cold();
         if self.changes.touch(&mut map.emptied, || Changed { owner, entry: None }, || None).is_some() {
             keys.hold(owner);
         }
-        self.account(owner, was_occupied, had_entries, keys);
+        keys.account(owner, before, self.maps[owner.at()].standing());
     }
 
     /// What an entry counts for.
@@ -227,7 +232,7 @@ impl MapTable {
     pub(super) fn write(&mut self, owner: KeyId, key: &[u8], value: Option<&[u8]>, keys: &mut Directory) {
         self.maps.reach(owner.at());
         let map = &mut self.maps[owner.at()];
-        let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
+        let before = map.standing();
         if value.is_some() && !map.cells.contains_key(key) {
             map.cells.insert(InlineBytes::from_slice(key), Cell::default());
             self.cells += 1;
@@ -257,7 +262,7 @@ impl MapTable {
         if value.is_none() {
             self.bury(owner, key);
         }
-        self.account(owner, was_occupied, had_entries, keys);
+        keys.account(owner, before, self.maps[owner.at()].standing());
     }
 
     /// Removes a deleted entry if it need not stay as a tombstone.
@@ -282,25 +287,10 @@ impl MapTable {
         }
     }
 
-    /// Tells the directory what became of the map of a key.
-    fn account(&self, owner: KeyId, was_occupied: bool, had_entries: bool, keys: &mut Directory) {
-        let map = &self.maps[owner.at()];
-        match (had_entries, map.present > 0) {
-            (false, true) => keys.enter_table(owner),
-            (true, false) => keys.leave_table(owner),
-            (true, true) | (false, false) => {}
-        }
-        match (was_occupied, map.is_occupied()) {
-            (false, true) => keys.hold(owner),
-            (true, false) => keys.release(owner),
-            (true, true) | (false, false) => {}
-        }
-    }
-
     /// Empties one map: its entries leave no tombstones, since the news that it was emptied stands for all of them.
     pub(super) fn clear(&mut self, owner: KeyId, keys: &mut Directory) {
         let Some(map) = self.maps.get(owner.at()).filter(|map| !map.cells.is_empty()) else { return };
-        let (was_occupied, had_entries) = (map.is_occupied(), map.present > 0);
+        let before = map.standing();
         let names: Vec<InlineBytes> = map.cells.keys().cloned().collect();
         let (mut any_known, mut any_cold) = (false, false);
         for name in names {
@@ -316,7 +306,7 @@ impl MapTable {
         if any_known && self.changes.touch(emptied, || Changed { owner, entry: None }, || None).is_some() {
             keys.hold(owner);
         }
-        self.account(owner, was_occupied, had_entries, keys);
+        keys.account(owner, before, self.maps[owner.at()].standing());
     }
 
     /// Forgets an entry, and what the active generation would tell of it; the frozen one keeps what it needs. Gives the

@@ -99,15 +99,7 @@ impl ValueTable {
         if let Some((other, place)) = moved {
             self.cells[other.at()].life.moved_to(place);
         }
-        match after.present {
-            true => keys.enter_table(key),
-            false => keys.leave_table(key),
-        }
-        match (before.is_occupied(), after.is_occupied()) {
-            (false, true) => keys.hold(key),
-            (true, false) => keys.release(key),
-            (true, true) | (false, false) => {}
-        }
+        keys.account(key, before.standing(), after.standing());
     }
 
     /// Sets a value that a snapshot has, in place of none.
