@@ -42,24 +42,29 @@ pub(crate) fn take(field: &mut Field) -> Result<Told> {
     let mut told = Told::default();
     let mut failure = None;
     field.attrs.retain(|attribute| {
-        if attribute.path().is_ident("migrate") {
-            match way::read(attribute) {
-                Ok(way) => told.ways.push(way),
-                Err(error) => {
-                    failure.get_or_insert(error);
-                }
-            }
-            return false;
-        }
-        let Some(name) = ATTRIBUTES.into_iter().find(|name| attribute.path().is_ident(name)) else { return true };
-        if let Err(error) = read(name, attribute, &mut told) {
+        let read = if attribute.path().is_ident("migrate") {
+            way::read(attribute).map(|way| told.ways.push(way))
+        } else {
+            let Some(name) = ATTRIBUTES.into_iter().find(|name| attribute.path().is_ident(name)) else { return true };
+            read(name, attribute, &mut told)
+        };
+        if let Err(error) = read {
             failure.get_or_insert(error);
         }
         false
     });
     failure.map_or(Ok(()), Err)?;
-    way::check(&told)?;
+    check_ways(&told)?;
     Ok(told)
+}
+
+fn check_ways(told: &Told) -> Result<()> {
+    if let (Some((name, _)), Some(way)) = (told.attribute, told.ways.first())
+        && name != "state"
+    {
+        return Err(Error::new(way.span, format!("only a state has migrations, and this is `#[{name}]`")));
+    }
+    way::check(&told.ways, told.version.as_ref())
 }
 
 fn read(name: &'static str, attribute: &Attribute, told: &mut Told) -> Result<()> {

@@ -6,8 +6,6 @@ use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Expr, LitInt, Result, Type};
 
-use crate::attribute::Told;
-
 /// A way from another version of a state to the one declared, or back.
 pub(crate) struct Way {
     /// The other version.
@@ -52,15 +50,14 @@ pub(crate) fn read(attribute: &Attribute) -> Result<Way> {
     }
 }
 
-/// Refuses ways that do not go with the version that the state declares.
-pub(crate) fn check(told: &Told) -> Result<()> {
-    let Some(first) = told.ways.first() else { return Ok(()) };
-    if told.attribute.is_some_and(|(name, _)| name != "state") {
-        return Err(Error::new(first.span, "only a state has migrations"));
+/// Refuses ways that do not go with the version that the state declares, 1 if it declares none.
+pub(crate) fn check(ways: &[Way], declared: Option<&LitInt>) -> Result<()> {
+    if ways.is_empty() {
+        return Ok(());
     }
-    let declared: u32 = told.version.as_ref().map_or(Ok(1), LitInt::base10_parse)?;
+    let declared: u32 = declared.map_or(Ok(1), LitInt::base10_parse)?;
     let mut seen = HashSet::new();
-    for way in &told.ways {
+    for way in ways {
         let other: u32 = way.version.base10_parse()?;
         if other >= declared {
             let sentence = format!(
