@@ -10,7 +10,7 @@ mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, NodeId, SubtaskIndex, Watermark};
+use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, SubtaskIndex};
 
 use self::ledger::Ledger;
 pub use self::words::{
@@ -95,7 +95,7 @@ impl Coordinator {
     #[must_use]
     pub fn next_tick_ms(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Idle if self.over || !self.has_room() => None,
+            Phase::Idle if self.over => None,
             Phase::Idle => self.begins_at_ms(),
             Phase::Collecting(collecting) => {
                 Some(collecting.started.monotonic_ms.saturating_add(self.policy.timeout_ms))
@@ -117,13 +117,6 @@ impl Coordinator {
     /// The files of every state as they are now, oldest first, for whoever merges them.
     pub fn state_files(&self) -> impl Iterator<Item = (&NodeSetup, SubtaskIndex, &[StateFile])> {
         self.ledger.state_files()
-    }
-
-    /// How far event time had come in a subtask at the newest checkpoint that it acknowledged, or at one before. What had
-    /// expired by then can leave its files: whoever restores them later is behind it.
-    #[must_use]
-    pub fn watermark(&self, node: &NodeId, subtask: SubtaskIndex) -> Watermark {
-        self.ledger.watermark(node, subtask)
     }
 
     /// Takes an event in; says what is to be done, in this order.
@@ -206,12 +199,22 @@ impl Coordinator {
                 }
             }
             Phase::Idle => {
-                if self.has_room() && self.begins_at_ms().is_some_and(|at| at <= now.monotonic_ms) {
-                    self.begin(now, actions);
+                if self.begins_at_ms().is_some_and(|at| at <= now.monotonic_ms) {
+                    if self.has_room() { self.begin(now, actions) } else { self.skip(now, actions) }
                 }
             }
             Phase::Storing(_) | Phase::Final(_) => {}
         }
+    }
+
+    /// One is due and cannot be begun. Whoever asked for it is told, and may ask again.
+    fn skip(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.last_number = CheckpointId(self.last_number.0 + 1);
+        self.requested = None;
+        self.due_ms = self.policy.every_ms.map(|every| now.monotonic_ms.saturating_add(every));
+        self.retry_at_ms = now.monotonic_ms.saturating_add(self.policy.pause_after_failure_ms);
+        let failure = Failure::Uncommitted { committables: self.ledger.handed_over() };
+        actions.push(Action::Report(Report::Failed { checkpoint: self.last_number, failure }));
     }
 
     fn begin(&mut self, now: Now, actions: &mut Vec<Action>) {

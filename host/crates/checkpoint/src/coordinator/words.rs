@@ -266,6 +266,15 @@ pub enum Failure {
         /// Who is missing.
         waiting: Vec<Participant>,
     },
+    /// It was not begun: too much output waits for its commit.
+    #[error(
+        "{committables} pieces of output are decided and not committed yet; the sinks say what they wait for, and no \
+         checkpoint begins before they have caught up"
+    )]
+    Uncommitted {
+        /// So many.
+        committables: usize,
+    },
     /// A subtask could not take part: it still carries an earlier one away.
     #[error("task {} subtask {} could not take part: {why}", by.task, by.subtask)]
     Declined {
@@ -282,7 +291,7 @@ impl Failure {
     pub fn counts(&self) -> bool {
         match self {
             Self::TimedOut { .. } => true,
-            Self::Declined { .. } => false,
+            Self::Uncommitted { .. } | Self::Declined { .. } => false,
         }
     }
 }

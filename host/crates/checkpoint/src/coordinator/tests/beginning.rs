@@ -89,7 +89,21 @@ fn a_sink_that_cannot_commit_stops_new_checkpoints_without_a_busy_clock() {
     desk.ack(1, 0, &[], &output);
     desk.ack(1, 1, &[], &[]);
     desk.stored(1);
-    assert_eq!(injected(&desk.after(60_000)), None);
-    assert_eq!(desk.coordinator.next_tick_ms(), None);
-    assert_eq!(injected(&desk.committed(&[0])), Some(2));
+    let skipped = desk.after(60_000);
+    assert_eq!(injected(&skipped), None);
+    let said = skipped.iter().find_map(|action| match action {
+        Action::Report(Report::Failed { checkpoint, failure }) => Some((checkpoint.0, failure.to_string())),
+        _ => None,
+    });
+    let (number, said) = said.expect("it is told");
+    assert_eq!(number, 2);
+    assert!(said.contains("4097 pieces of output are decided and not committed yet"), "{said}");
+    assert_eq!(desk.coordinator.next_tick_ms(), Some(desk.now_ms + 1_000));
+    // Whoever asks does not wait without a word, and does not keep the clock busy either.
+    let asked = desk.tell(Event::Requested(Checkpoint));
+    assert!(asked.is_empty() && desk.coordinator.next_tick_ms() == Some(desk.now_ms + 100));
+    assert!(desk.after(100).iter().any(|action| matches!(action, Action::Report(Report::Failed { .. }))));
+    assert_eq!(desk.coordinator.next_tick_ms(), Some(desk.now_ms + 1_000));
+    desk.committed(&[0]);
+    assert_eq!(injected(&desk.after(1_000)), Some(4));
 }
