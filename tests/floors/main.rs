@@ -73,7 +73,7 @@ fn every_import_between_our_crates_stands_in_the_table() {
 #[test]
 fn the_deciding_floors_are_held_to_their_lints() {
     let lints = std::fs::read(root().join(".config/deterministic.clippy.toml")).expect("the lints");
-    for floor in ["types", "dataflow", "ports"] {
+    for floor in ["types", "checkpoint", "dataflow", "ports"] {
         let link = root().join("host/crates").join(floor).join("clippy.toml");
         assert_eq!(std::fs::read(&link).ok().as_ref(), Some(&lints), "{} is not those lints", link.display());
     }
