@@ -74,4 +74,16 @@ pub trait FileStore: Send + Sync {
     fn open(&self, file: &FileRef) -> Result<std::path::PathBuf, PortError>;
     /// A folder of this machine for what is under way; emptied when the attempt begins.
     fn scratch(&self) -> &Path;
+
+    /// Whether the attempt that these files are of is over. Whoever works through many of them asks between two blocks,
+    /// and gives up with [`interrupted`].
+    fn is_over(&self) -> bool {
+        false
+    }
+}
+
+/// What is said by work that was given up because of [`FileStore::is_over`].
+#[must_use]
+pub fn interrupted() -> PortError {
+    PortError::retry("the attempt ended meanwhile")
 }

@@ -228,9 +228,6 @@ pub trait StateBackend: Send {
     /// `Retry` if the store cannot be reached; `Fatal` if a file is missing, damaged or makes no sense.
     fn restore(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError>;
 
-    /// A checkpoint is decided: what was frozen for it, and before it, will never be taken back.
-    fn decided(&mut self, _checkpoint: CheckpointId) {}
-
     /// How many keys and bytes the state holds, for reports.
     fn size(&self) -> StateSize;
 }

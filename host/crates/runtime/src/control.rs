@@ -18,8 +18,6 @@ pub(crate) enum Control {
     Barrier(CheckpointBarrier),
     /// To a source: nothing before these positions is asked for again.
     Forget(Arc<Vec<SplitPosition>>),
-    /// A checkpoint is decided.
-    Decided(CheckpointId),
     /// To a subtask that has come to the end of its input: all is committed.
     Leave,
     /// Events that were set aside come back to a node of the chain.
@@ -48,7 +46,7 @@ impl Control {
     /// Whether it concerns a subtask that has come to the end of its input, too.
     pub(crate) fn is_for_those_who_left(&self) -> bool {
         match self {
-            Self::Barrier(_) | Self::Forget(_) | Self::Decided(_) | Self::Leave => true,
+            Self::Barrier(_) | Self::Forget(_) | Self::Leave => true,
             Self::Pause | Self::Resume | Self::Stop | Self::Replay { .. } | Self::Decode { .. } => false,
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct NodeCounters {
     pub(crate) blocked_ns: Count,
     state_keys: Count,
     state_bytes: Count,
+    /// One while the state is being filled.
+    restoring: Count,
     /// One for each metric of the descriptor.
     pub(crate) metrics: Vec<GuestMetric>,
     sink: Mutex<Option<SinkSummary>>,
@@ -65,6 +67,15 @@ impl NodeCounters {
     pub(crate) fn note_state(&self, size: StateSize) {
         self.state_keys.set(size.keys);
         self.state_bytes.set(size.bytes);
+    }
+
+    /// The state is being filled with what a checkpoint has, or not any more.
+    pub(crate) fn note_restoring(&self, is_restoring: bool) {
+        self.restoring.set(is_restoring.into());
+    }
+
+    pub(crate) fn is_restoring(&self) -> bool {
+        self.restoring.get() > 0
     }
 
     pub(crate) fn note_sink(&self, summary: SinkSummary) {
@@ -129,6 +140,7 @@ impl NodeCounters {
             blocked_ms: self.blocked_ns.get() / NS_IN_MS,
             state_keys: self.state_keys.get(),
             state_bytes: self.state_bytes.get(),
+            restoring: self.restoring.get(),
             metrics: self.metrics.iter().map(GuestMetric::report).collect(),
             sink: *self.sink.lock().unwrap_or_else(PoisonError::into_inner),
             retrying: self.retrying.lock().unwrap_or_else(PoisonError::into_inner).clone(),

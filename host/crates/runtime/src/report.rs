@@ -136,6 +136,9 @@ pub struct Counts {
     pub state_keys: u64,
     /// Bytes of state.
     pub state_bytes: u64,
+    /// Subtasks that are still filling their state with what the checkpoint has.
+    #[serde(default)]
+    pub restoring: u64,
     /// Metrics of the guest.
     pub metrics: Vec<MetricReport>,
     /// What the sink took, once it has ended.
@@ -183,6 +186,7 @@ impl Counts {
         self.blocked_ms += other.blocked_ms;
         self.state_keys += other.state_keys;
         self.state_bytes += other.state_bytes;
+        self.restoring += other.restoring;
         self.add_metrics(&other.metrics);
         let waits = [self.retrying.take(), other.retrying.clone()];
         self.retrying = waits.into_iter().flatten().min_by_key(|retrying| retrying.since_ms);

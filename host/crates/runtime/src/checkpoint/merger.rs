@@ -1,13 +1,13 @@
 //! Keeps lists of state files short, in the background: one thread for an attempt, one merge at a time.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use gristmill_checkpoint::StateFile;
+use gristmill_checkpoint::coordinator::NodeSetup;
 use gristmill_ports::state::{StateMerger, StateTime};
 use gristmill_ports::{ErrorKind, FileStore};
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{NodeId, SubtaskIndex};
+use gristmill_types::{NodeId, SubtaskIndex, Watermark};
 
 use crate::checkpoint::told::Told;
 
@@ -21,17 +21,33 @@ pub(crate) struct MergeWork {
     pub(crate) time: StateTime,
 }
 
+/// What is merged next: of all lists that are worth it the longest.
+pub(crate) fn most_worth_it<'a>(
+    lists: impl Iterator<Item = (&'a NodeSetup, SubtaskIndex, &'a [StateFile])>,
+    chooser: &dyn StateMerger,
+    processing_ms: i64,
+) -> Option<MergeWork> {
+    let worth = lists.filter_map(|(node, subtask, files)| Some((node, subtask, files, chooser.choose(files)?)));
+    let (node, subtask, files, range) = worth.max_by_key(|(_, _, files, _)| files.len())?;
+    Some(MergeWork {
+        node: node.node.clone(),
+        subtask,
+        states: node.states.clone(),
+        is_oldest: range.start == 0,
+        neighbours: files[range].to_vec(),
+        time: StateTime { processing_ms, event_ms: Watermark::START.0 },
+    })
+}
+
 /// Merges until nobody is left who could want something. A merge that fails is nothing lost: the files stay as they are,
 /// and the next checkpoint asks again.
-pub(crate) fn run(
-    work: &Receiver<MergeWork>,
-    merger: &Arc<dyn StateMerger>,
-    files: &Arc<dyn FileStore>,
-    told: &Sender<Told>,
-) {
+pub(crate) fn run(work: &Receiver<MergeWork>, merger: &dyn StateMerger, files: &dyn FileStore, told: &Sender<Told>) {
     while let Ok(MergeWork { node, subtask, states, neighbours, is_oldest, time }) = work.recv() {
-        let merged = merger.merge(&states, &neighbours, is_oldest, time, &**files);
+        let merged = merger.merge(&states, &neighbours, is_oldest, time, files);
         fail::fail_point!("state-merged");
+        if files.is_over() {
+            return;
+        }
         let (replaced, by) = match merged {
             Ok(by) => (neighbours.iter().map(|one| one.file).collect(), by),
             Err(error) => {

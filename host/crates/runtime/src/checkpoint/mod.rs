@@ -5,6 +5,7 @@
 
 pub(crate) mod told;
 pub(crate) mod patience;
+pub(crate) mod attempt_files;
 pub(crate) mod cut;
 pub(crate) mod desk;
 pub(crate) mod storer;

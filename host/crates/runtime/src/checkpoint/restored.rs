@@ -65,8 +65,9 @@ impl Restored {
     pub(crate) fn watermark(&self, node: &NodeId, groups: KeyGroupRange) -> Watermark {
         let Some(page) = self.0.get(node) else { return Watermark::START };
         let overlaps = |one: KeyGroupRange| one.start < groups.end && groups.start < one.end;
-        let watermarks = page.subtasks.iter().filter(|part| overlaps(part.groups)).map(|part| part.watermark);
-        watermarks.min().unwrap_or(Watermark::START)
+        // Sources and sinks of earlier hosts said of no key group that it was theirs: then they speak for all.
+        let is_meant = |part: &&SubtaskSnapshot| overlaps(part.groups) || part.groups.start == part.groups.end;
+        page.subtasks.iter().filter(is_meant).map(|part| part.watermark).min().unwrap_or(Watermark::START)
     }
 
     fn part(&self, node: &NodeId, subtask: SubtaskIndex) -> Option<&SubtaskSnapshot> {

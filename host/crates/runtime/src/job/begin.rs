@@ -13,6 +13,7 @@ use gristmill_ports::parts::PartContext;
 use gristmill_ports::{Clock, FileStore, PortError, Signal};
 use gristmill_types::{AttemptId, CheckpointId, NodeId, SubtaskIndex};
 
+use crate::checkpoint::attempt_files::AttemptFiles;
 use crate::checkpoint::chain_reader::{Claimant, Claimed, WholeCheckpoint};
 use crate::checkpoint::committer::SinkCommitter;
 use crate::checkpoint::cut::StorerWork;
@@ -57,6 +58,7 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
     let (parts, clock) = (&job.parts, job.parts.clock());
     let store = parts.checkpoint_store();
     let files = parts.files(&job.id, spec.run, attempt).map_err(StartError::checkpoints)?;
+    let files: Arc<dyn FileStore> = Arc::new(AttemptFiles { files, over: over.clone() });
     let keep = spec.document.checkpoint.keep.max(1) as usize;
     let claimant = Claimant {
         job: &job.id,

@@ -1,4 +1,5 @@
-//! Drives one attempt: hears its threads, asks the coordinator, and has done what it says. Decides nothing.
+//! Drives one attempt: hears its threads, asks the coordinator, and has done what it says. Decides nothing about
+//! checkpoints; which of several lists of state files is merged next is `checkpoint::merger`'s.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use gristmill_checkpoint::coordinator::{Action, Coordinator, End, Event, GiveUp,
 use gristmill_checkpoint::retention::Splits;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::parts::Urgency;
-use gristmill_ports::state::{StateMerger, StateTime};
+use gristmill_ports::state::StateMerger;
 use gristmill_types::{CheckpointId, NodeId};
 
 use crate::checkpoint::committer::CommitWork;
@@ -74,7 +75,7 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
         let parts = Arc::clone(&job.parts);
         move || {
             parts.stand_back(Urgency::Whenever);
-            merger::run(&merge_work, &merger, &files, &told);
+            merger::run(&merge_work, &*merger, &*files, &told);
         }
     });
     let running = assembled.subtasks.len();
@@ -130,8 +131,9 @@ impl Driver<'_> {
 
     /// What was wished before the attempt began holds for it too.
     fn obey_status(&self) {
-        let state = self.job.status.borrow().state;
-        match state {
+        // Told under the lock of the status, as wishes are: a resume must not be overtaken by this pause.
+        let status = self.job.status.borrow();
+        match status.state {
             JobState::Paused => self.attempt.tell_sources(|| Control::Pause),
             JobState::Stopping => self.attempt.tell_sources(|| Control::Stop),
             JobState::Starting
@@ -169,6 +171,8 @@ impl Driver<'_> {
                 }
             }
             Told::Requested(kind) => self.tell(Event::Requested(kind)),
+            // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
+            Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
             Told::Suspend => self.tell(Event::Suspend),
             Told::Restart => self.finish(AttemptEnd::Restarted),
             Told::Failed(end) => self.failed(end),
@@ -239,7 +243,6 @@ impl Driver<'_> {
     }
 
     fn stored(&mut self, checkpoint: CheckpointId) {
-        self.attempt.tell_all(|| Control::Decided(checkpoint));
         self.tell(Event::Stored(checkpoint));
         self.merge_if_worth_it();
     }
@@ -253,27 +256,14 @@ impl Driver<'_> {
         }
     }
 
-    /// One merge at a time, of the longest list that is worth it.
+    /// One merge at a time.
     fn merge_if_worth_it(&mut self) {
         if self.merging {
             return;
         }
-        let worth = self.coordinator.state_files().filter_map(|(node, subtask, files)| {
-            let range = self.chooser.choose(files)?;
-            let work = MergeWork {
-                node: node.node.clone(),
-                subtask,
-                states: node.states.clone(),
-                is_oldest: range.start == 0,
-                neighbours: files[range].to_vec(),
-                time: StateTime {
-                    processing_ms: self.job.parts.clock().now_ms(),
-                    event_ms: self.coordinator.watermark(&node.node, subtask).0,
-                },
-            };
-            Some((files.len(), work))
-        });
-        let Some((_, work)) = worth.max_by_key(|(length, _)| *length) else { return };
+        let processing_ms = self.job.parts.clock().now_ms();
+        let work = merger::most_worth_it(self.coordinator.state_files(), &*self.chooser, processing_ms);
+        let Some(work) = work else { return };
         self.merging = self.helpers.merger.send(work).is_ok();
     }
 

@@ -176,6 +176,11 @@ impl JobShared {
         state.is_final()
     }
 
+    /// Whether a subtask still fills its state.
+    pub(crate) fn is_restoring(&self) -> bool {
+        self.nodes.iter().flat_map(|seat| &seat.counters).any(|counters| counters.is_restoring())
+    }
+
     /// The id of each task's head.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.nodes.iter().filter(|seat| seat.place == 0).map(|seat| seat.id.to_string()).collect()

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use gristmill_checkpoint::SplitPosition;
 use gristmill_ports::FileStore;
 use gristmill_types::dead_letter::Reason;
-use gristmill_types::{EventBatch, InputIndex, NodeId, PortIndex, StreamElement, Watermark};
+use gristmill_types::{EventBatch, InputIndex, KeyGroupRange, NodeId, PortIndex, StreamElement, Watermark};
 
 use crate::counters::NodeCounters;
 use crate::ending::TaskEnd;
@@ -40,6 +40,8 @@ pub(crate) struct Chain {
     pub(crate) around: Surroundings,
     /// Since when sinks hold something back.
     pub(crate) held_back: Option<Instant>,
+    /// The key groups that the subtask owns.
+    pub(crate) groups: KeyGroupRange,
     /// How far event time has come.
     pub(crate) event_time: Watermark,
     /// The cut whose state is not all out yet.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use gristmill_checkpoint::snapshot::SubtaskSnapshot;
-use gristmill_types::{CheckpointBarrier, CheckpointId, KeyGroupRange, StreamElement};
+use gristmill_types::{CheckpointBarrier, CheckpointId, StreamElement};
 
 use crate::checkpoint::cut::{Cut, NodeCut};
 use crate::ending::TaskEnd;
@@ -48,7 +48,7 @@ impl Chain {
                 subtask: self.around.subtask,
                 splits: Vec::new(),
                 ended: false,
-                groups: KeyGroupRange { start: 0, end: 0 },
+                groups: self.groups,
                 watermark: self.event_time,
                 files: Vec::new(),
                 sink: Vec::new(),
@@ -69,7 +69,7 @@ impl Chain {
                         "the generation before is drained: its cut was handed over"
                     );
                     pending.push_back(place);
-                    (snapshot.groups, snapshot.counters) = (operator.groups, operator.counters.lasting());
+                    snapshot.counters = operator.counters.lasting();
                     operator.id.clone()
                 }
                 Work::Sink(sink) => {
@@ -104,14 +104,7 @@ impl Chain {
             self.draining = Some(draining);
         }
     }
-
-    /// A checkpoint is decided.
-    pub(crate) fn decided(&mut self, checkpoint: CheckpointId) {
-        for node in &mut self.nodes {
-            match &mut node.work {
-                Work::Operator(operator) => operator.state.decided(checkpoint),
-                Work::Source { .. } | Work::Sink(_) => {}
-            }
-        }
-    }
 }
+
+#[cfg(test)]
+mod tests;

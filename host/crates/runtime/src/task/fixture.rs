@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use gristmill_checkpoint::coordinator::Participant;
 use gristmill_ports::clock::ManualClock;
-use gristmill_types::{CheckpointId, InputIndex, MaxParallelism, RunId, SubtaskIndex, Watermark};
+use gristmill_types::{CheckpointId, InputIndex, KeyGroupRange, MaxParallelism, RunId, SubtaskIndex, Watermark};
 
 use crate::checkpoint::desk::Desk;
 use crate::counters::NodeCounters;
@@ -19,6 +19,7 @@ use crate::task::surroundings::Surroundings;
 #[expect(dead_code, reason = "tests of whole jobs look at more of it")]
 mod letters;
 #[path = "../../tests/jobs/fakes/state.rs"]
+#[expect(dead_code, reason = "tests of whole jobs look at more of it")]
 mod state;
 
 pub(crate) use letters::Letters;
@@ -47,7 +48,8 @@ pub(crate) fn surroundings(inbox: &Arc<Inbox>) -> (Surroundings, Arc<Letters>) {
 pub(crate) fn chain(nodes: Vec<ChainNode>, own: &Arc<Inbox>, next: &Arc<Inbox>) -> Chain {
     let around = surroundings(own).0;
     let exchanges = vec![outlet(next)];
-    Chain { nodes, exchanges, around, held_back: None, event_time: Watermark::START, draining: None }
+    let groups = KeyGroupRange { start: 0, end: 128 };
+    Chain { nodes, exchanges, around, held_back: None, groups, event_time: Watermark::START, draining: None }
 }
 
 /// An exchange that leads into one inbox.

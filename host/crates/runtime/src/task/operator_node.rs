@@ -10,8 +10,7 @@ use gristmill_ports::state::{RestoredState, StateTime};
 use gristmill_ports::{Call, ErrorKind, FileStore, Operator, PortError, StateBackend};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{
-    CallFailure, Emission, EventBatch, InputIndex, KeyGroupRange, ModuleHash, NodeId, Outcome, PortIndex, Rejection,
-    Rows, Watermark,
+    CallFailure, Emission, EventBatch, InputIndex, ModuleHash, NodeId, Outcome, PortIndex, Rejection, Rows, Watermark,
 };
 
 use crate::checkpoint::restored::StateToRestore;
@@ -34,7 +33,6 @@ pub(crate) struct OperatorNode {
     pub(crate) state: Box<dyn StateBackend>,
     /// What the state is filled with before anything else.
     pub(crate) restore: Option<StateToRestore>,
-    pub(crate) groups: KeyGroupRange,
     pub(crate) policy: FailurePolicy,
     /// A batch with more bytes is cut before it is handed to the guest (contract, rule 11).
     pub(crate) max_call_bytes: usize,
@@ -59,7 +57,13 @@ impl OperatorNode {
         let Some(StateToRestore { states, files: stored, groups }) = self.restore.take() else { return Ok(()) };
         let time = StateTime { processing_ms: around.clock.now_ms(), event_ms: self.watermark.0 };
         let from = RestoredState { states: &states, files: &stored, groups, time };
-        self.state.restore(&from, files).map_err(|PortError { kind, message }| {
+        self.counters.note_restoring(true);
+        let restored = self.state.restore(&from, files);
+        self.counters.note_restoring(false);
+        if files.is_over() {
+            return Err(TaskEnd::Closed);
+        }
+        restored.map_err(|PortError { kind, message }| {
             let cause = format!("the state of operator `{}` cannot be restored: {message}", self.id);
             match kind {
                 ErrorKind::Retry | ErrorKind::GivenUp => TaskEnd::passing(cause),

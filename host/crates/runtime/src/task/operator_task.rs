@@ -96,10 +96,6 @@ impl OperatorTask {
                 taken.say(self.chain.around.passed);
                 Ok(())
             }
-            Control::Decided(checkpoint) => {
-                self.chain.decided(checkpoint);
-                Ok(())
-            }
             // Meant for sources, or for those who have come to their end.
             Control::Pause
             | Control::Resume

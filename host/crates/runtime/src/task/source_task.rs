@@ -65,7 +65,6 @@ impl SourceTask {
                 Some(Control::Leave) => return Ok(()),
                 // One that was stopped has more to read, in another life of the job.
                 Some(Control::Barrier(barrier)) => self.cut(barrier, matches!(ended, Ended::Input))?,
-                Some(Control::Decided(checkpoint)) => self.chain.decided(checkpoint),
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
                 Some(
                     Control::Pause | Control::Resume | Control::Stop | Control::Replay { .. } | Control::Decode { .. },
@@ -152,7 +151,6 @@ impl SourceTask {
                     self.emit(held.take())?;
                     self.cut(barrier, false)?;
                 }
-                Some(Control::Decided(checkpoint)) => self.chain.decided(checkpoint),
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
                 // Only those who have come to their end are sent away.
                 Some(Control::Leave) => {}
@@ -189,7 +187,6 @@ impl SourceTask {
             | Control::Stop
             | Control::Barrier(_)
             | Control::Forget(_)
-            | Control::Decided(_)
             | Control::Leave => Ok(()),
         }
     }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use gristmill_checkpoint::StateFile;
+use gristmill_ports::checkpoint_store::interrupted;
 use gristmill_ports::state::{StateMerger, StateTime};
 use gristmill_ports::{FileStore, PortError};
 use gristmill_types::KeyGroupRange;
@@ -23,6 +24,9 @@ const LONGEST_LIST: usize = 20;
 
 /// A few KiB cost as little as nothing; so files below count as equal.
 const SMALL_BYTES: u64 = 16 << 10;
+
+/// Entries that are merged between two looks at whether that is still wanted: about a block.
+const ENTRIES_BETWEEN_LOOKS: usize = 256;
 
 /// Everything about files of state that runs in the background.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,9 +73,14 @@ impl StateMerger for Merger {
         let all = KeyGroupRange { start: 0, end: u16::MAX };
         let mut merged = Merged::open(neighbours, all, rules, is_oldest, files)?;
         let mut out = FileWriter::create(files.scratch())?;
+        let mut entries = 0_usize;
         while merged.advance()? {
             if let Some(entry) = merged.entry() {
                 out.push(&entry)?;
+            }
+            entries += 1;
+            if entries.is_multiple_of(ENTRIES_BETWEEN_LOOKS) && files.is_over() {
+                return Err(interrupted());
             }
         }
         let file = out.store(files)?;

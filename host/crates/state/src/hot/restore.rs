@@ -1,26 +1,19 @@
 //! Fills an empty backend from files of state.
 
+use gristmill_ports::checkpoint_store::interrupted;
 use gristmill_ports::state::RestoredState;
 use gristmill_ports::{FileStore, PortError};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{StateIndex, key_hash};
 
 use super::Backend;
+use crate::changes::Restoring;
 use crate::cold::Cold;
 use crate::file::{Change, Entry, Merged, Rule, common};
 
 /// What is restored between two looks at how much memory it takes.
 const ENTRIES_BETWEEN_LOOKS: usize = if cfg!(test) { 3 } else { 256 };
 const BYTES_BETWEEN_LOOKS: usize = 256 << 10;
-
-/// How an entry is restored.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Restoring {
-    /// The next snapshot tells it again.
-    pub(super) anew: bool,
-    /// Another entry of the same key was restored before it.
-    pub(super) begun: bool,
-}
 
 /// Where a state of the writer is here.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +44,9 @@ impl<C: Cold> Backend<C> {
             let is_whole = !begun || matches!(entry.change, Change::PutEntry(..));
             if is_whole && (entries >= ENTRIES_BETWEEN_LOOKS || bytes >= BYTES_BETWEEN_LOOKS) {
                 (entries, bytes) = (0, 0);
+                if files.is_over() {
+                    return Err(interrupted());
+                }
                 self.make_room_while_restoring()?;
             }
             entries += 1;

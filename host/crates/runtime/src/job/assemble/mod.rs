@@ -186,7 +186,7 @@ impl Builder<'_> {
         let groups = self.context(task, &self.plan().tasks[task].nodes[0].id, subtask).key_groups();
         let event_time = self.frame.restored.watermark(&self.plan().tasks[task].nodes[0].id, groups);
         let around = self.surroundings(task, subtask);
-        Ok(Chain { nodes, exchanges, around, held_back: None, event_time, draining: None })
+        Ok(Chain { nodes, exchanges, around, held_back: None, groups, event_time, draining: None })
     }
 
     fn surroundings(&self, task: usize, subtask: SubtaskIndex) -> Surroundings {
@@ -270,7 +270,6 @@ impl Builder<'_> {
                 .state(&part, prepared.factory.descriptor(), &self.spec.document.checkpoint)
                 .map_err(at(&node.id))?,
             restore: self.frame.restored.state(&node.id, part.key_groups()),
-            groups: part.key_groups(),
             policy: spec.on_failure,
             max_call_bytes: usize::try_from(spec.limits.memory.as_u64() / MEMORY_SHARE_OF_BATCH).unwrap_or(usize::MAX),
             counters,

@@ -91,7 +91,6 @@ impl Bench {
             operator,
             state: Box::new(NaiveState::default()),
             restore: None,
-            groups: KeyGroupRange { start: 0, end: 128 },
             policy: FailurePolicy::default(),
             max_call_bytes: usize::MAX,
             counters: Arc::new(NodeCounters::new(1, &["events".to_owned()])),

@@ -22,6 +22,8 @@ pub(crate) struct NaiveState {
     frozen: Values,
     /// No commit succeeds.
     breaks: bool,
+    /// A restore lasts until it is interrupted.
+    restores_for_ever: bool,
 }
 
 /// All values as they were, in one file.
@@ -44,6 +46,10 @@ impl NaiveState {
     /// One whose commits all fail.
     pub(crate) fn that_breaks() -> Self {
         Self { breaks: true, ..Self::default() }
+    }
+
+    pub(crate) fn restoring_for_ever(self) -> Self {
+        Self { restores_for_ever: true, ..self }
     }
 
     fn key(&self, row: u32) -> Result<Vec<u8>, StateError> {
@@ -146,6 +152,12 @@ impl StateBackend for NaiveState {
     }
 
     fn restore(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError> {
+        while self.restores_for_ever {
+            if files.is_over() {
+                return Err(PortError::retry("interrupted"));
+            }
+            std::thread::yield_now();
+        }
         // Each file has all there was.
         let Some(newest) = from.files.last() else { return Ok(()) };
         let bytes = std::fs::read(files.open(&newest.file)?).unwrap();
