@@ -12,9 +12,6 @@ const MOST_OFTEN: Duration = Duration::from_millis(10);
 /// Whoever writes more means never, and sums of times must not run over.
 const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
-/// Whoever writes more means never, and sums of times must not run over.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
-
 /// So many checkpoints may be kept: each start reads them all.
 const MOST_KEPT: u64 = 1000;
 
@@ -40,13 +37,6 @@ pub(super) fn check(document: &JobDocument, problems: &mut Vec<Problem>) {
         refuse("checkpoint.keep", message, format!("write 1 to {MOST_KEPT}"));
     }
     memory(spec, &mut refuse);
-    for (at, span) in spans(document) {
-        if span > LONGEST {
-            let message = "nobody waits for longer than ten years".to_owned();
-            let hint = if at == "checkpoint.every" { "write at most 87600h, or never" } else { "write at most 87600h" };
-            refuse(at, message, hint.to_owned());
-        }
-    }
     for (at, span) in spans(document) {
         if span > LONGEST {
             let message = "nobody waits for longer than ten years".to_owned();
@@ -83,28 +73,6 @@ fn memory(spec: &CheckpointSpec, refuse: &mut impl FnMut(&str, String, String)) 
         let bytes = if spec.memory == Bytes(0) { "0 bytes".to_owned() } else { spec.memory.to_string() };
         refuse(at, format!("{bytes} hold no state to speak of"), hint);
     }
-}
-
-/// All lengths of time of these sections, each with its place.
-fn spans(document: &JobDocument) -> Vec<(&'static str, Duration)> {
-    let JobDocument { checkpoint, restart, .. } = document;
-    let mut spans =
-        vec![("checkpoint.min_pause", checkpoint.min_pause.0), ("checkpoint.timeout", checkpoint.timeout.0)];
-    spans.extend(checkpoint.every.0.map(|every| ("checkpoint.every", every)));
-    match restart {
-        RestartSpec::Exponential(spec) => spans.extend([
-            ("restart.exponential.from", spec.from.0),
-            ("restart.exponential.to", spec.to.0),
-            ("restart.exponential.reset_after", spec.reset_after.0),
-        ]),
-        RestartSpec::Fixed(spec) => spans.push(("restart.fixed.delay", spec.delay.0)),
-        RestartSpec::FailureRate(spec) => {
-            spans
-                .extend([("restart.failure-rate.within", spec.within.0), ("restart.failure-rate.delay", spec.delay.0)]);
-        }
-        RestartSpec::None(_) => {}
-    }
-    spans
 }
 
 /// All lengths of time of these sections, each with its place.

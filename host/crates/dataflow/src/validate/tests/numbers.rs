@@ -88,17 +88,6 @@ fn numbers_out_of_range_are_told() {
         ),
         (
             "job: orders",
-            "job: orders\ncheckpoint: {every: 999999999999999h, min_pause: 87601h, timeout: 87600h}\nrestart: {fixed: \
-             {delay: 99999999h}}",
-            &[
-                "line 3, column 21: checkpoint.every: nobody waits for longer than ten years; write at most 87600h, or \
-                 never",
-                "line 3, column 50: checkpoint.min_pause: nobody waits for longer than ten years; write at most 87600h",
-                "line 4, column 26: restart.fixed.delay: nobody waits for longer than ten years; write at most 87600h",
-            ],
-        ),
-        (
-            "job: orders",
             "job: orders\nrestart: {exponential: {from: 2m, jitter: 1.5}}",
             &[
                 "line 3, column 31: restart.exponential.from: the first wait is longer than the longest; make it at most \
