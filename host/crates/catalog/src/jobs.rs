@@ -61,6 +61,7 @@ mod tests {
             created_ms: 1,
             changed_ms: 2,
             final_report: None,
+            accepted: None,
             run: None,
             newest: None,
             base: None,

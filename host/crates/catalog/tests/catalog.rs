@@ -53,6 +53,7 @@ fn job(id: &str) -> JobRecord {
         created_ms: 1,
         changed_ms: 2,
         final_report: Some(json!({"parse": {"in": 3}})),
+        accepted: None,
         run: Some(gristmill_types::RunId(u64::MAX)),
         newest: None,
         base: Some("/srv/jobs".to_owned()),

@@ -1,7 +1,7 @@
 //! What the host remembers across restarts: modules, jobs, operations.
 
 use gristmill_checkpoint::recovery::Decided;
-use gristmill_types::{JobId, ModuleHash, ModuleName, RunId};
+use gristmill_types::{CheckpointId, JobId, ModuleHash, ModuleName, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PortError;
@@ -104,6 +104,9 @@ pub struct JobRecord {
     pub changed_ms: i64,
     /// Counters by operator at the end, kept when a job has ended.
     pub final_report: Option<serde_json::Value>,
+    /// A checkpoint that somebody accepted to go on from, until an attempt does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Accepted>,
     /// The life that the job leads, or led last; `None` in records of hosts that knew no checkpoints.
     #[serde(default)]
     pub run: Option<RunId>,
@@ -115,6 +118,15 @@ pub struct JobRecord {
     /// submitted to, absolute. `None` in records of hosts that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+}
+
+/// A person's word that a job may go on from a checkpoint, whatever that repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Which; zero is the beginning.
+    pub checkpoint: CheckpointId,
+    /// When it was said, in milliseconds since the epoch: an attempt that went on from it since has kept the word.
+    pub at_ms: i64,
 }
 
 /// Where a job is in its life.

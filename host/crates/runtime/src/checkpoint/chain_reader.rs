@@ -8,6 +8,7 @@ use gristmill_checkpoint::lineage::{Lineage, Scan, earlier};
 use gristmill_checkpoint::recovery::{Decided, Decision, Fact, Facts, Refusal, claim_holds, decide};
 use gristmill_checkpoint::retention::{Retained, left_behind};
 use gristmill_checkpoint::{ChainEntry, Claim, CommitPermit, Manifest, NodeSnapshot, RunFolder, Slot};
+use gristmill_ports::catalog::Accepted;
 use gristmill_ports::{CheckpointStore, ErrorKind, FileStore, PortError};
 use gristmill_types::{AttemptId, CheckpointId, JobId, NodeId, RunId};
 
@@ -70,7 +71,7 @@ pub(crate) struct Claimant<'a> {
     /// An attempt has claimed the run before.
     pub(crate) goes_on: bool,
     /// A checkpoint that somebody accepted to go on from.
-    pub(crate) accepted: Option<CheckpointId>,
+    pub(crate) accepted: Option<Accepted>,
     /// The newest checkpoint that is known to be decided.
     pub(crate) newest: Option<Decided>,
     /// So many checkpoints are kept.
@@ -205,7 +206,9 @@ impl Claimant<'_> {
             found.facts.slots.push((slot, fact));
         }
         found.facts.slots.reverse();
-        (found.facts.accepted, found.facts.newest) = (self.accepted, self.newest);
+        let accepted = self.accepted.filter(|accepted| !is_kept(*accepted, &found.facts));
+        found.facts.accepted = accepted.map(|accepted| accepted.checkpoint);
+        found.facts.newest = self.newest;
         Ok(found)
     }
 
@@ -273,6 +276,16 @@ impl Claimant<'_> {
         // Once more: what is not whole is unclear.
         Ok(Kept { lineage: Lineage::of(&found.facts, restored, self.keep), retained, given_up })
     }
+}
+
+/// Whether an attempt has gone on from what was accepted already: its host died before it could write that down.
+fn is_kept(accepted: Accepted, facts: &Facts) -> bool {
+    facts.slots.iter().any(|(_, fact)| match fact {
+        Fact::Claim(claim) => {
+            claim.at_ms >= accepted.at_ms && claim.restored.unwrap_or(CheckpointId(0)) == accepted.checkpoint
+        }
+        Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => false,
+    })
 }
 
 /// What an attempt goes on from, and how.

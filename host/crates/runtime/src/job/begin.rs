@@ -53,7 +53,7 @@ pub(crate) enum Beginning {
 ///
 /// # Errors
 /// If a part cannot be opened, or the checkpoints cannot be had.
-pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Result<Beginning, StartError> {
+pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> Result<Beginning, StartError> {
     let attempt = AttemptId(unheard_of());
     let (parts, clock) = (&job.parts, job.parts.clock());
     let store = parts.checkpoint_store();
@@ -74,6 +74,9 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &JobSpec, over: &Signal) -> Resu
         files: &*files,
     };
     let claimed = claimant.claim().map_err(StartError::checkpoints)?;
+    // From now on the chain says what was accepted, and must be there.
+    (spec.goes_on, spec.accepted) = (true, None);
+    let spec = &*spec;
     let restored_number = claimed.restored.as_ref().map(|whole| whole.manifest.checkpoint);
     let dead_letters = parts.dead_letters();
     {

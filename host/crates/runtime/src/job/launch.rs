@@ -23,11 +23,11 @@ use crate::job::supervisor::supervise;
 ///
 /// # Errors
 /// If a part cannot be opened, or the checkpoint storage cannot be used. The job has not run then.
-pub fn start(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
+pub fn start(mut spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
     let shared = shared(&spec, parts);
     let over = Signal::default();
     shared.begins(&over);
-    let beginning = begin(&shared, &spec, &over)?;
+    let beginning = begin(&shared, &mut spec, &over)?;
     match &beginning {
         Beginning::Run(begun) => shared.runs(&begun.assembled.attempt),
         Beginning::Over(_) | Beginning::GivenUp => {}

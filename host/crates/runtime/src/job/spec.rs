@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use gristmill_checkpoint::recovery::Decided;
 use gristmill_dataflow::{JobDocument, JobPlan};
+use gristmill_ports::catalog::Accepted;
 use gristmill_ports::module_registry::Prepared;
 use gristmill_ports::{ErrorKind, PortError};
-use gristmill_types::{CheckpointId, ModuleHash, NodeId, RunId};
+use gristmill_types::{ModuleHash, NodeId, RunId};
 
 /// All that is needed to start a job.
 pub struct JobSpec {
@@ -23,7 +24,7 @@ pub struct JobSpec {
     /// it made first in the place of all that it has committed.
     pub goes_on: bool,
     /// A checkpoint that somebody accepted to go on from though a newer one may be committed.
-    pub accepted: Option<CheckpointId>,
+    pub accepted: Option<Accepted>,
     /// The newest checkpoint of the run that is known to be decided: without it in the chain, a person must decide.
     pub newest: Option<Decided>,
     /// Whether its sources hold still until resumed.

@@ -23,12 +23,9 @@ pub(crate) fn supervise(job: &Arc<JobShared>, mut spec: JobSpec, first: Option<B
         let beginning = first.take().unwrap_or_else(|| {
             let over = Signal::default();
             job.begins(&over);
-            begin(job, &spec, &over)
+            begin(job, &mut spec, &over)
         });
-        spec.goes_on |= beginning.is_ok();
         let end = run(job, beginning);
-        // It was accepted once; from now on the chain says it.
-        spec.accepted = None;
         let state = job.status.borrow().state;
         let wait = match next(state, end) {
             Next::Sleep => return job.sleep(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::state::StateBackend;
-use gristmill_runtime::CheckpointOutcome;
+use gristmill_runtime::{CheckpointOutcome, JobEventKind};
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
 use gristmill_types::{CheckpointId, CheckpointKind, Column, EventBatch, Outcome, Rejection, Rows, StateIndex};
 use proptest::prelude::*;
@@ -242,7 +242,7 @@ fn a_damaged_checkpoint_is_named_and_only_a_person_goes_back_behind_it() {
 }
 
 #[test]
-fn a_checkpoint_that_times_out_loses_no_output() {
+fn a_checkpoint_tells_of_each_subtask() {
     let outside = Outside::new(100);
     outside.tape.play(50);
     let job = outside.start();
@@ -252,6 +252,37 @@ fn a_checkpoint_that_times_out_loses_no_output() {
     let CheckpointOutcome::Completed { ref subtasks, .. } = report.recent[0].outcome else { panic!("{report:?}") };
     assert_eq!(subtasks.len(), 3, "one source, two subtasks that count and write");
     outside.tape.play(100);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn storage_that_is_away_for_long_is_told_of_and_costs_the_job_nothing_but_time() {
+    let outside = Outside::new(100);
+    let document = COUNT
+        .replace("{every: never}", "{every: 10ms, timeout: 50ms, tolerate: 1}")
+        .replace("delay: 1ms", "delay: 20ms");
+    let job = outside.world().operator("count", count()).start(&document);
+    outside.tape.play(50);
+    outside.tape.wait_reached(50);
+    checkpoint(&job);
+    outside.store.out_of_reach(true);
+    let trouble = loop {
+        match job.handle.checkpoints().storing {
+            Some(trouble) => break trouble,
+            None => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(trouble.reason, "the store is out of reach");
+    let gave_up =
+        |why: &str| why.starts_with("2 checkpoints in a row failed") && why.ends_with("the store is out of reach");
+    job.hears(|kind| match kind {
+        JobEventKind::State { state: JobState::Restarting, cause: Some(why) } => gave_up(why),
+        _ => false,
+    });
+    assert!(job.handle.checkpoints().failed >= 2);
+    outside.tape.play(100);
+    outside.store.out_of_reach(false);
     job.ends(JobState::Finished);
     assert_eq!(outside.book.sorted(), outside.tape.counted());
 }
@@ -364,6 +395,82 @@ fn what_a_crash_left_behind_is_swept_however_often_the_job_has_started() {
     assert!(!outside.store.paths().contains(&orphan), "it was swept before the checkpoint was stored");
     outside.tape.play(100);
     job.ends(JobState::Finished);
+}
+
+#[test]
+fn a_checkpoint_that_times_out_loses_no_output() {
+    let outside = Outside::new(100);
+    outside.tape.play(50);
+    let document = COUNT.replace("every: never", "every: never, timeout: 50ms, tolerate: 100000");
+    let job = outside.world().operator("count", count()).start(&document);
+    outside.tape.wait_reached(50);
+    outside.store.out_of_reach(true);
+    job.handle.checkpoint(CheckpointKind::Checkpoint).unwrap();
+    outside.tape.play(80);
+    outside.tape.wait_reached(80);
+    // The parts that are on their way are more than may be: the next ones are declined.
+    job.hears(|kind| matches!(kind, JobEventKind::CheckpointFailed { cause, .. } if cause.contains("not complete")));
+    job.hears(|kind| matches!(kind, JobEventKind::CheckpointFailed { cause, .. } if cause.contains("carries away")));
+    assert!(job.handle.checkpoints().failed >= 2);
+    assert_eq!(outside.book.committed().len(), 0);
+    outside.store.out_of_reach(false);
+    outside.tape.play(100);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert_eq!(job.handle.checkpoints().restarts, 0);
+}
+
+#[test]
+fn what_was_accepted_stays_accepted_until_an_attempt_goes_on_from_it() {
+    let outside = Outside::new(100);
+    let job = outside.start();
+    outside.checkpoint_at(&job, 20);
+    outside.checkpoint_at(&job, 40);
+    job.handle.abandon();
+    job.is_gone();
+    let newest = outside.store.paths().into_iter().rfind(|path| path.contains("/chain/")).unwrap();
+    outside.store.damage(&newest, |bytes| bytes[40] ^= 1);
+    outside.store.out_of_reach(true);
+    let job = outside.world().operator("count", count()).resume_from(COUNT, Some(CheckpointId(1)));
+    job.hears(|kind| matches!(kind, JobEventKind::State { state: JobState::Restarting, cause: Some(_) }));
+    outside.store.out_of_reach(false);
+    outside.tape.play(100);
+    job.ends(JobState::Finished);
+    assert_eq!(job.handle.checkpoints().restored, Some(CheckpointId(1)));
+}
+
+#[test]
+fn a_restore_is_told_of_and_ends_when_the_job_does() {
+    let outside = Outside::new(100);
+    let job = outside.start();
+    outside.checkpoint_at(&job, 20);
+    job.handle.abandon();
+    job.is_gone();
+    let start = || outside.world().operator("count", count()).endless_restore().start(COUNT);
+    let restoring = |job: &Running| {
+        let report = job.handle.report();
+        report.nodes.iter().map(|node| node.total.restoring).sum::<u64>()
+    };
+    let until_restoring = |job: &Running| {
+        while restoring(job) < 2 {
+            std::thread::yield_now();
+        }
+    };
+    let job = start();
+    until_restoring(&job);
+    job.handle.restart().expect("an attempt is there");
+    job.hears(|kind| matches!(kind, JobEventKind::State { state: JobState::Restarting, .. }));
+    until_restoring(&job);
+    job.handle.suspend();
+    job.is_gone();
+    let job = start();
+    until_restoring(&job);
+    job.handle.cancel().unwrap();
+    job.ends(JobState::Cancelled);
+    let job = outside.start();
+    outside.tape.play(100);
+    job.ends(JobState::Finished);
+    assert_eq!((outside.book.sorted(), restoring(&job)), (outside.tape.counted(), 0));
 }
 
 /// What happens to a job, from outside.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_checkpoint::recovery::Decided;
-use gristmill_ports::catalog::JobRecord;
+use gristmill_ports::catalog::{JobRecord, JobState};
 use gristmill_runtime::JobStatus;
 use tokio::sync::watch;
 
@@ -24,6 +24,9 @@ impl Control {
             let status = JobStatus { state, cause: cause.map(|cause| live.hide_secrets(&cause)) };
             record.changed_ms = self.now_ms();
             record.state = state;
+            if has_begun(state) {
+                record.accepted = None;
+            }
             record.cause.clone_from(&status.cause);
             if state.is_final() {
                 record.final_report = final_report(&live);
@@ -82,6 +85,16 @@ impl Control {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
+        }
+    }
+}
+
+/// Whether an attempt has gone on from the checkpoint that was to be gone on from.
+fn has_begun(state: JobState) -> bool {
+    match state {
+        JobState::Running | JobState::Paused | JobState::Finished | JobState::Stopped => true,
+        JobState::Starting | JobState::Restarting | JobState::Stopping | JobState::Cancelled | JobState::Failed => {
+            false
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gristmill_dataflow::canonical_json;
 use gristmill_ports::PortError;
-use gristmill_ports::catalog::{JobRecord, JobState};
+use gristmill_ports::catalog::{Accepted, JobRecord, JobState};
 use gristmill_runtime::{StartError, forget_run};
 use gristmill_types::{CheckpointId, JobId};
 
@@ -109,6 +109,7 @@ impl Control {
             created_ms: now_ms,
             changed_ms: now_ms,
             final_report: None,
+            accepted: None,
             run: Some(spec.run),
             newest: None,
             base: Some(self.parts.base.clone()),
@@ -185,7 +186,10 @@ impl Control {
         let PreparedJob { mut spec, secrets, .. } = prepared.await?;
         drop(permit);
         let was = record.state;
-        (spec.run, spec.accepted, spec.paused) = (run, accept, was == JobState::Paused);
+        // Written down until an attempt has gone on from it, however often the host dies before.
+        let accepted = accept.map(|checkpoint| Accepted { checkpoint, at_ms: self.now_ms() });
+        record.accepted = accepted.or(record.accepted);
+        (spec.run, spec.accepted, spec.paused) = (run, record.accepted, was == JobState::Paused);
         spec.newest = record.newest;
         // A job is written down as anything else only once an attempt of it has begun, and that stays to be seen.
         spec.goes_on = was != JobState::Starting;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gristmill_checkpoint::{RunFolder, SplitPosition, StateFile};
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_dataflow::{JobDocument, plan};
-use gristmill_ports::catalog::JobState;
+use gristmill_ports::catalog::{Accepted, JobState};
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::{KeySelector, SelectedKeys};
@@ -17,7 +17,9 @@ use gristmill_ports::state::{StateMerger, StateTime};
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
 };
-use gristmill_runtime::{JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OperatorParts, StartError, start};
+use gristmill_runtime::{
+    JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OperatorParts, StartError, resume, start,
+};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{AttemptId, CheckpointId, Column, Descriptor, EventBatch, JobId, ModuleHash, NodeId, RunId};
 
@@ -38,6 +40,7 @@ pub(crate) struct World {
     books: HashMap<String, Book>,
     letters: Arc<Letters>,
     state_breaks: bool,
+    restore_takes_for_ever: bool,
     store: MemoryStore,
     time_passes: bool,
 }
@@ -105,6 +108,11 @@ impl World {
         Self { state_breaks: true, ..self }
     }
 
+    /// Every restore of a state lasts until it is interrupted.
+    pub(crate) fn endless_restore(self) -> Self {
+        Self { restore_takes_for_ever: true, ..self }
+    }
+
     pub(crate) fn letters(mut self, letters: Letters) -> Self {
         self.letters = Arc::new(letters);
         self
@@ -125,10 +133,20 @@ impl World {
     }
 
     /// The same, going on from a checkpoint that somebody accepted.
-    pub(crate) fn try_start_from(
+    pub(crate) fn try_start_from(self, document: &str, accepted: Option<CheckpointId>) -> Result<Running, StartError> {
+        self.launch(document, accepted, start)
+    }
+
+    /// Lets a job go on as a host does that is back: what does not work now is tried again.
+    pub(crate) fn resume_from(self, document: &str, accepted: Option<CheckpointId>) -> Running {
+        self.launch(document, accepted, resume).expect("its thread starts")
+    }
+
+    fn launch(
         mut self,
         document: &str,
         accepted: Option<CheckpointId>,
+        start: impl Fn(JobSpec, Arc<dyn Parts>) -> Result<JobHandle, StartError>,
     ) -> Result<Running, StartError> {
         let document = JobDocument::parse(&format!("version: 1\njob: test\n{document}")).expect("a good document");
         let ids: Vec<_> = document.sinks.keys().map(ToString::to_string).collect();
@@ -143,12 +161,14 @@ impl World {
             books: self.books,
             letters: Arc::clone(&self.letters),
             state_breaks: self.state_breaks,
+            restore_takes_for_ever: self.restore_takes_for_ever,
             store: self.store,
             clock: match self.time_passes {
                 true => Arc::new(RealTime(Instant::now())),
                 false => Arc::new(ManualClock::default()),
             },
         };
+        let accepted = accepted.map(|checkpoint| Accepted { checkpoint, at_ms: i64::MAX });
         let spec =
             JobSpec { document, plan, operators, run: RunId(1), goes_on: false, accepted, newest: None, paused: false };
         let handle = start(spec, Arc::new(parts))?;
@@ -226,6 +246,7 @@ struct GivenParts {
     books: HashMap<String, Book>,
     letters: Arc<Letters>,
     state_breaks: bool,
+    restore_takes_for_ever: bool,
     store: MemoryStore,
     clock: Arc<dyn Clock>,
 }
@@ -292,7 +313,8 @@ impl Parts for GivenParts {
     }
 
     fn state(&self, _: &PartContext, _: &Descriptor, _: &CheckpointSpec) -> Result<Box<dyn StateBackend>, PortError> {
-        Ok(Box::new(if self.state_breaks { NaiveState::that_breaks() } else { NaiveState::default() }))
+        let state = if self.state_breaks { NaiveState::that_breaks() } else { NaiveState::default() };
+        Ok(Box::new(if self.restore_takes_for_ever { state.restoring_for_ever() } else { state }))
     }
 
     fn state_merger(&self) -> Arc<dyn StateMerger> {
