@@ -4,7 +4,7 @@ use bytesize::ByteSize;
 use indicatif::HumanCount;
 use serde_json::Value;
 
-use super::job_words::restarts;
+use super::job_words::{restarts, storing};
 use super::output::{field, number, table};
 use crate::words::counted;
 
@@ -22,6 +22,7 @@ pub(super) fn checkpoints(answer: &Value) -> String {
         }
     }
     let mut lines = vec![counts];
+    lines.extend(storing(answer));
     lines.extend(restarts(answer));
     let recent = list(answer, "recent");
     if !recent.is_empty() {
@@ -232,6 +233,7 @@ mod tests {
         let answer = json!({
             "job": "orders", "completed": 2, "failed": 1, "under_way": 4, "restored": 1, "duration_ms": spread,
             "inline_us": spread, "uploaded_bytes": spread, "restarts": 0,
+            "storing": {"since": "T3", "reason": "the mount is gone"},
             "recent": [
                 {"checkpoint": 3, "status": "failed", "at": "T2", "cause": "too slow"},
                 {"checkpoint": 2, "status": "completed", "at": "T1", "duration_ms": 4, "state_bytes": 100,
@@ -242,6 +244,7 @@ mod tests {
         let told = checkpoints(&answer);
         let expected = [
             "job orders: 2 completed, 1 failed; 4 under way; 1 is what it went on from",
+            "storing does not succeed since T3, and is tried again: the mount is gone",
             "RECENT ONES    P50  P99  MAX",
             "DURATION MS      4    9   12",
             "INLINE US        4    9   12",

@@ -66,6 +66,7 @@ pub(super) fn inspected(job: &Value) -> String {
     let header = ["NODE", "KIND", "IN", "OUT", "CALLS", "FAULTS", "DEAD LETTERS", "BUSY MS", "BLOCKED MS", "KEYS"];
     let mut lines = vec![in_a_line(job)];
     lines.extend(newest_checkpoint(job));
+    lines.extend(storing(job));
     lines.extend(restarts(job));
     lines.extend([field(job, "rendering").trim_end().to_owned(), table(&header, &rows)]);
     lines.extend(nodes(job).filter_map(|node| retries(node, job)));
@@ -88,6 +89,28 @@ fn newest_checkpoint(job: &Value) -> Option<String> {
         ),
         None => format!("newest checkpoint: {number}, which the job went on from"),
     })
+}
+
+/// What storing a checkpoint suffers from.
+pub(super) fn storing(of: &Value) -> Option<String> {
+    let trouble = of.get("storing").filter(|trouble| !trouble.is_null())?;
+    let (since, reason) = (field(trouble, "since"), field(trouble, "reason"));
+    Some(format!("storing does not succeed since {since}, and is tried again: {reason}"))
+}
+
+/// What keeps a job from doing what it was asked for, as far as it is known.
+pub(super) fn held_up(job: &Value) -> String {
+    let mut why = Vec::from_iter(storing(job));
+    why.extend(nodes(job).filter_map(|node| {
+        let retrying = node["total"].get("retrying").filter(|retrying| !retrying.is_null())?;
+        Some(format!("{} tries again: {}", field(node, "id"), field(retrying, "reason")))
+    }));
+    let cause = field(job, "cause");
+    if !cause.is_empty() {
+        why.push(cause);
+    }
+    let state = format!("job {} is {}", field(job, "job"), field(job, "state"));
+    if why.is_empty() { state } else { format!("{state}; {}", why.join("; ")) }
 }
 
 /// How often the job has started again, and why it last did.

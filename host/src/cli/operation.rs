@@ -8,17 +8,31 @@ use indicatif::HumanCount;
 use serde_json::Value;
 
 use super::api::Api;
+use super::job_words::held_up;
 use super::output::{Output, field, number};
 
 /// How often an operation is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Looks in vain until it is said what is waited for, and until it is looked whether that has changed.
+const LOOKS_IN_SILENCE: u32 = 30;
 
-/// Prints an operation, once it is done if it is to be waited for.
+/// Prints an operation, once it is done if it is to be waited for. What takes long is told of on the way.
 pub(super) async fn report(begun: Value, wait: bool, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
     let mut operation = begun;
+    let (mut looks, mut said) = (0, String::new());
     while wait && field(&operation, "status") == "RUNNING" {
         tokio::time::sleep(LOOK_EVERY).await;
         operation = api.get(&format!("/v1/operations/{}", field(&operation, "id"))).await?;
+        looks += 1;
+        if looks % LOOKS_IN_SILENCE == 0 && field(&operation, "status") == "RUNNING" {
+            // Words on the way are worth no failure: the job may be gone by now.
+            let Ok(job) = api.get(&format!("/v1/jobs/{}", field(&operation, "job"))).await else { continue };
+            let word = format!("waiting for {}: {}", field(&operation, "kind"), held_up(&job));
+            if word != said {
+                out.note(&word);
+                said = word;
+            }
+        }
     }
     out.result(&operation, in_words)?;
     Ok(if field(&operation, "status") == "FAILED" { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -64,6 +78,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_holds_a_job_up_is_told() {
+        let mut job = json!({"job": "a", "state": "STOPPING"});
+        assert_eq!(held_up(&job), "job a is STOPPING");
+        job["storing"] = json!({"since": "T", "reason": "the mount is gone"});
+        job["report"] = json!({"nodes": [{"id": "out", "total": {"retrying": {"reason": "503"}}}]});
+        assert_eq!(
+            held_up(&job),
+            "job a is STOPPING; storing does not succeed since T, and is tried again: the mount is gone; out tries \
+             again: 503"
+        );
+    }
 
     #[test]
     fn an_operation_is_told_in_words() {

@@ -20,7 +20,7 @@ mod task;
 pub mod job;
 
 pub use checkpoint::history::{
-    CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, SubtaskCheckpoint,
+    CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, StoringTrouble, SubtaskCheckpoint,
 };
 pub use event::{JobEvent, JobEventKind};
 pub use job::forget::forget_run;

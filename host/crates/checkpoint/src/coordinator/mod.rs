@@ -44,6 +44,12 @@ pub struct Coordinator {
     requested: Option<CheckpointKind>,
     suspending: bool,
     failures_in_a_row: u32,
+    /// Since when checkpoints are skipped because parts of an earlier one are not durable yet.
+    skipping_since_ms: Option<u64>,
+    /// When the one that is being stored fails for being late, if it has not been decided.
+    late_at_ms: u64,
+    /// What storing suffers from.
+    trouble: Option<String>,
     over: bool,
 }
 
@@ -86,6 +92,9 @@ impl Coordinator {
             requested: None,
             suspending: false,
             failures_in_a_row: 0,
+            skipping_since_ms: None,
+            late_at_ms: 0,
+            trouble: None,
             over: false,
             ledger: Ledger::new(setup),
         }
@@ -100,7 +109,8 @@ impl Coordinator {
             Phase::Collecting(collecting) => {
                 Some(collecting.started.monotonic_ms.saturating_add(self.policy.timeout_ms))
             }
-            Phase::Storing(_) | Phase::Final(_) => None,
+            Phase::Storing(_) => Some(self.late_at_ms),
+            Phase::Final(_) => None,
         }
     }
 
@@ -148,6 +158,10 @@ impl Coordinator {
             Event::Stranger { slot, attempt } => {
                 self.over = true;
                 actions.push(Action::GiveUp(GiveUp::Fenced { slot, by: attempt }));
+                    let why = match &self.trouble {
+                        Some(trouble) => format!("{why}, since storing does not succeed: {trouble}"),
+                        None => why,
+                    };
             }
             Event::Committed(ids) => self.ledger.committed(&ids),
             Event::Merged { node, subtask, replaced, by } => self.ledger.merged(&node, subtask, &replaced, by),
@@ -156,6 +170,7 @@ impl Coordinator {
         self.look_for_end(&mut actions);
         actions
     }
+            Event::Storing { trouble } => self.trouble = trouble,
 
     fn all_ended(&self) -> bool {
         self.ended.len() == self.participants.len()
@@ -195,7 +210,8 @@ impl Coordinator {
                 if elapsed_ms >= self.policy.timeout_ms {
                     let waiting = self.participants.iter().filter(|one| !collecting.acks.contains_key(one));
                     let waiting = waiting.copied().collect();
-                    self.fail(now, Failure::TimedOut { after_ms: elapsed_ms, waiting }, actions);
+                    let trouble = self.trouble.clone();
+                    self.fail(now, Failure::TimedOut { after_ms: elapsed_ms, waiting, trouble }, actions);
                 }
             }
             Phase::Idle => {
@@ -210,6 +226,14 @@ impl Coordinator {
     /// One is due and cannot be begun. Whoever asked for it is told, and may ask again.
     fn skip(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.last_number = CheckpointId(self.last_number.0 + 1);
+            Phase::Storing(to_store) if self.late_at_ms <= now.monotonic_ms => {
+                let after_ms = now.monotonic_ms.saturating_sub(to_store.started.monotonic_ms);
+                let failure = Failure::NotStored { after_ms, trouble: self.trouble.clone() };
+                self.late_at_ms = now.monotonic_ms.saturating_add(self.policy.timeout_ms);
+                let checkpoint = to_store.manifest.checkpoint;
+                actions.push(Action::Report(Report::Failed { checkpoint, failure: failure.clone() }));
+                self.count(now, failure, actions);
+            }
         self.requested = None;
         self.due_ms = self.policy.every_ms.map(|every| now.monotonic_ms.saturating_add(every));
         self.retry_at_ms = now.monotonic_ms.saturating_add(self.policy.pause_after_failure_ms);
@@ -260,13 +284,14 @@ impl Coordinator {
 
     fn stored(&mut self, now: Now, checkpoint: CheckpointId, actions: &mut Vec<Action>) {
         let to_store = match std::mem::replace(&mut self.phase, Phase::Idle) {
+        self.late_at_ms = started.monotonic_ms.saturating_add(self.policy.timeout_ms);
             Phase::Storing(to_store) if to_store.manifest.checkpoint == checkpoint => to_store,
             other => {
                 self.phase = other;
                 return;
             }
         };
-        self.failures_in_a_row = 0;
+        (self.failures_in_a_row, self.skipping_since_ms) = (0, None);
         self.pause_until_ms = now.monotonic_ms.saturating_add(self.policy.min_pause_ms);
         // What all have ended since its barrier does not make it final: there may be output behind it.
         if to_store.manifest.is_final {
@@ -293,13 +318,21 @@ impl Coordinator {
         };
         let pause_ms = self.policy.min_pause_ms.max(self.policy.pause_after_failure_ms);
         self.retry_at_ms = now.monotonic_ms.saturating_add(pause_ms);
-        let counts = failure.counts();
         actions.push(Action::Report(Report::Failed { checkpoint: collecting.number, failure: failure.clone() }));
         if collecting.requested {
             self.request(collecting.kind);
         }
-        if !counts {
-            return;
+        let counts = match &failure {
+            Failure::TimedOut { .. } | Failure::NotStored { .. } => true,
+            Failure::Uncommitted { .. } => false,
+            // One that was skipped is none. But the parts that stand in its way have been late once more by then.
+            Failure::Declined { .. } => {
+                let since_ms = *self.skipping_since_ms.get_or_insert(collecting.started.monotonic_ms);
+                now.monotonic_ms.saturating_sub(since_ms) >= self.policy.timeout_ms
+            }
+        };
+        if counts {
+            self.count(now, failure, actions);
         }
         self.failures_in_a_row += 1;
         if self.failures_in_a_row > self.policy.tolerated_failures {
@@ -308,6 +341,11 @@ impl Coordinator {
         }
     }
 
+    }
+
+    /// A failure counts against what is tolerated.
+    fn count(&mut self, now: Now, failure: Failure, actions: &mut Vec<Action>) {
+        self.skipping_since_ms = Some(now.monotonic_ms);
     fn look_for_end(&mut self, actions: &mut Vec<Action>) {
         let Phase::Final(end) = self.phase else { return };
         if self.ledger.uncommitted() == 0 && !self.over {

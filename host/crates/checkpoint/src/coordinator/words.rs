@@ -44,7 +44,8 @@ pub struct Policy {
     pub min_pause_ms: u64,
     /// At least this after a failed one.
     pub pause_after_failure_ms: u64,
-    /// A checkpoint that is not complete after this has failed.
+    /// A checkpoint that is not decided after this has failed. One whose manifest is on its way by then fails once more
+    /// each time that this has passed again, and is decided all the same if it gets there.
     pub timeout_ms: u64,
     /// So many may fail in a row; one more, and the attempt is given up.
     pub tolerated_failures: u32,
@@ -124,6 +125,11 @@ pub enum Event {
         slot: Slot,
         /// Whose it is.
         attempt: AttemptId,
+    },
+    /// What storing suffers from, while it is tried again; nothing once it goes on.
+    Storing {
+        /// In words.
+        trouble: Option<String>,
     },
     /// These are visible now.
     Committed(Vec<CommittableId>),
@@ -259,12 +265,25 @@ pub enum GiveUp {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// Not all have acknowledged in time.
-    #[error("it was not complete after {after_ms} ms; {} subtasks have not acknowledged it", waiting.len())]
+    #[error(
+        "it was not complete after {after_ms} ms; {} subtasks have not acknowledged it{}", waiting.len(), since(trouble)
+    )]
     TimedOut {
         /// After so long.
         after_ms: u64,
         /// Who is missing.
         waiting: Vec<Participant>,
+        /// What storing suffers from.
+        trouble: Option<String>,
+    },
+    /// All have acknowledged, and its manifest is not known to stand. It is on its way still, and may yet be decided: that
+    /// cannot be taken back.
+    #[error("it was not stored after {after_ms} ms, and is still tried{}", since(trouble))]
+    NotStored {
+        /// After so long.
+        after_ms: u64,
+        /// What storing suffers from.
+        trouble: Option<String>,
     },
     /// It was not begun: too much output waits for its commit.
     #[error(
@@ -285,15 +304,9 @@ pub enum Failure {
     },
 }
 
-impl Failure {
-    /// Whether it counts against what is tolerated. One that was skipped does not.
-    #[must_use]
-    pub fn counts(&self) -> bool {
-        match self {
-            Self::TimedOut { .. } => true,
-            Self::Uncommitted { .. } | Self::Declined { .. } => false,
-        }
-    }
+/// The end of a sentence.
+fn since(trouble: &Option<String>) -> String {
+    trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default()
 }
 
 /// What people may want to know.
@@ -308,7 +321,7 @@ pub enum Report {
         /// Of its parts.
         stats: Stats,
     },
-    /// One has failed.
+    /// One has failed. If it was not stored in time, it may be decided later.
     Failed {
         /// Which.
         checkpoint: CheckpointId,

@@ -15,7 +15,8 @@ pub struct CheckpointSpec {
     pub every: Interval,
     /// At least this from the end of one to the start of the next. Default: none.
     pub min_pause: Span,
-    /// A checkpoint that is not complete after this has failed. Default: 10 min.
+    /// A checkpoint that is not decided after this has failed; one that is being stored by then fails again each time that
+    /// this has passed, and counts if it gets there. Default: 10 min.
     pub timeout: Span,
     /// So many may fail in a row; one more, and the job is restarted. Default: 3.
     pub tolerate: u32,
@@ -78,7 +79,7 @@ pub enum Backend {
 }
 
 /// What is done after a failure that may pass. An error that would come again at once is none: an operator that says
-/// `fatal`, a sink that refuses for good.
+/// `fatal`, a sink that refuses for good. Tries that have come to their end are one: the world may be ready later.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartSpec {

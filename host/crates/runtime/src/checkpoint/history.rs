@@ -20,6 +20,12 @@ pub struct CheckpointsReport {
     /// The one under way, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub under_way: Option<CheckpointId>,
+    /// What the one under way suffers from, if storing it does not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storing: Option<StoringTrouble>,
+    /// When the newest was decided on this host, in milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_ms: Option<i64>,
     /// The one that the running attempt went on from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored: Option<CheckpointId>,
@@ -36,6 +42,15 @@ pub struct CheckpointsReport {
     /// Why it last did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_restart: Option<RestartReport>,
+}
+
+/// Storing does not succeed, and is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoringTrouble {
+    /// Since when, in milliseconds since the epoch.
+    pub since_ms: i64,
+    /// Why it last did not.
+    pub reason: String,
 }
 
 /// The middle and the tail of some numbers.
@@ -131,16 +146,24 @@ impl History {
     }
 
     pub(crate) fn began(&self, restored: Option<CheckpointId>) {
-        self.with(|report| (report.restored, report.under_way) = (restored, None));
+        self.with(|report| (report.restored, report.under_way, report.storing) = (restored, None, None));
     }
 
     pub(crate) fn under_way(&self, checkpoint: Option<CheckpointId>) {
         self.with(|report| report.under_way = checkpoint);
     }
 
+    /// Storing does not succeed, or does again.
+    pub(crate) fn storing(&self, at_ms: i64, trouble: Option<String>) {
+        self.with(|report| {
+            let since_ms = report.storing.as_ref().map_or(at_ms, |before| before.since_ms);
+            report.storing = trouble.map(|reason| StoringTrouble { since_ms, reason });
+        });
+    }
+
     pub(crate) fn restarted(&self, at_ms: i64, cause: &str) {
         self.with(|report| {
-            report.restarts += 1;
+            (report.restarts, report.under_way, report.storing) = (report.restarts + 1, None, None);
             report.last_restart = Some(RestartReport { at_ms, cause: cause.to_owned() });
         });
     }
@@ -179,7 +202,9 @@ impl History {
     fn remember(&self, one: CheckpointReport) {
         self.with(|report| {
             match &one.outcome {
-                CheckpointOutcome::Completed { .. } => report.completed += 1,
+                CheckpointOutcome::Completed { .. } => {
+                    (report.completed, report.decided_ms) = (report.completed + 1, Some(one.at_ms));
+                }
                 CheckpointOutcome::Failed { .. } => report.failed += 1,
             }
             let mut recent = VecDeque::from(std::mem::take(&mut report.recent));
@@ -210,6 +235,21 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trouble_of_storing_keeps_its_beginning_and_is_over_when_it_is() {
+        let history = History::default();
+        let trouble = |since_ms, reason: &str| Some(StoringTrouble { since_ms, reason: reason.to_owned() });
+        history.storing(5, Some("gone".to_owned()));
+        history.storing(9, Some("still gone".to_owned()));
+        assert_eq!(history.report().storing, trouble(5, "still gone"));
+        history.storing(10, None);
+        assert_eq!(history.report().storing, None);
+        history.storing(12, Some("gone".to_owned()));
+        assert_eq!(history.report().storing, trouble(12, "gone"));
+        history.restarted(13, "2 checkpoints in a row failed");
+        assert_eq!(history.report().storing, None, "the attempt is over");
+    }
 
     #[test]
     fn a_spread_is_told_by_nearest_rank() {

@@ -61,7 +61,8 @@ impl Storer {
                         return;
                     }
                     let cause = format!("a checkpoint cannot be stored in {}: {why}", self.store.describe());
-                    let _ = self.told.send(Told::Failed(TaskEnd::lasting(cause)));
+                    // What stands in the chain is for the next attempt to judge, when it claims its slot.
+                    let _ = self.told.send(Told::Failed(TaskEnd::passing(cause)));
                     return;
                 }
             }
@@ -69,9 +70,16 @@ impl Storer {
     }
 
     fn until_done<T>(&self, act: impl FnMut() -> Result<T, PortError>) -> Result<T, Undone> {
-        until_done(&self.over, act, |error| {
+        let mut is_troubled = false;
+        let done = until_done(&self.over, act, |error| {
             tracing::warn!(run = self.folder.prefix(), store = self.store.describe(), error, "storing is tried again");
-        })
+            is_troubled = true;
+            let _ = self.told.send(Told::Storing { trouble: Some(error.to_owned()) });
+        });
+        if is_troubled {
+            let _ = self.told.send(Told::Storing { trouble: None });
+        }
+        done
     }
 
     /// Another attempt's entry at the end of the chain, if it is there.

@@ -20,6 +20,8 @@ pub(crate) enum Told {
     Stored(CheckpointId),
     /// Somebody else's entry stands there.
     Stranger { slot: Slot, attempt: AttemptId },
+    /// What storing suffers from, while it is tried again; nothing once it goes on.
+    Storing { trouble: Option<String> },
     /// Output is visible.
     Committed(Vec<CommittableId>),
     /// Neighbours in a list of state files were merged, or not: then nothing is replaced.

@@ -162,6 +162,10 @@ impl Driver<'_> {
             Told::Ended(by) => self.tell(Event::Ended(by)),
             Told::Stored(checkpoint) => self.stored(checkpoint),
             Told::Stranger { slot, attempt } => self.tell(Event::Stranger { slot, attempt }),
+            Told::Storing { trouble } => {
+                self.job.history.storing(self.job.parts.clock().now_ms(), trouble.clone());
+                self.tell(Event::Storing { trouble });
+            }
             Told::Committed(ids) => self.tell(Event::Committed(ids)),
             Told::Merged { node, subtask, replaced, by } => {
                 self.merging = false;

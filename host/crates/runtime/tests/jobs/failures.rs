@@ -32,6 +32,46 @@ fn a_sink_that_gives_up_fails_the_job_with_its_sentence() {
 }
 
 #[test]
+fn a_sink_whose_tries_have_come_to_an_end_is_for_the_restart_strategy() {
+    let start = |restart: &str| {
+        let feed = Feed::default();
+        let mut world = World::default().feed("in", &feed).operator("pass", pass());
+        world.shelf("out").refuse_next([PortError::given_up("503; gave up after 10 tries")]);
+        let job = world.start(&format!("{PASS}restart: {restart}\n"));
+        feed.push_values(["a"]);
+        job
+    };
+    let why = "sink `out`: 503; gave up after 10 tries";
+    assert_eq!(start("none").fails(), why);
+    let job = start("{fixed: {delay: 1ms}}");
+    job.hears(|kind| matches!(kind, JobEventKind::State { state: JobState::Restarting, .. }));
+    assert_eq!(job.handle.checkpoints().last_restart.unwrap().cause, why);
+    job.handle.cancel().unwrap();
+    job.ends(JobState::Cancelled);
+}
+
+#[test]
+fn a_world_that_was_not_ready_for_long_is_for_the_restart_strategy() {
+    let feed = Feed::default();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&tries);
+    let native = Native::try_map(move |_, value| match counter.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(CallFailure::Transient("not yet".into())),
+        _ => Ok(value.to_owned()),
+    });
+    let document = PASS.replace("module: pass@1,", "module: pass@1, on_failure: {transient: {retry: 0}},");
+    let job = World::default()
+        .feed("in", &feed)
+        .operator("pass", native)
+        .start(&format!("{document}restart: {{fixed: {{delay: 1ms}}}}\n"));
+    feed.push_values(["a"]);
+    job.hears(|kind| matches!(kind, JobEventKind::State { state: JobState::Restarting, .. }));
+    assert!(job.handle.checkpoints().last_restart.unwrap().cause.ends_with("not yet (after 1 tries)"));
+    job.handle.cancel().unwrap();
+    job.ends(JobState::Cancelled);
+}
+
+#[test]
 fn a_sink_that_is_not_ready_gets_the_same_batch_again_and_once() {
     let feed = Feed::bounded([Step::Events(events(["a", "b"])), Step::Events(events(["c"]))]);
     let mut world = World::default().feed("in", &feed).operator("pass", pass());

@@ -3,7 +3,7 @@
 use gristmill_checkpoint::Slot;
 use gristmill_checkpoint::recovery::Fact;
 use gristmill_runtime::{
-    CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, SubtaskCheckpoint,
+    CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, StoringTrouble, SubtaskCheckpoint,
 };
 use gristmill_types::CheckpointId;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct CheckpointList {
     /// The one that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under_way: Option<u64>,
+    /// What storing it suffers from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storing: Option<StoringView>,
     /// The one that the job went on from when it last started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<u64>,
@@ -64,6 +67,7 @@ impl CheckpointList {
             completed: report.completed,
             failed: report.failed,
             under_way: report.under_way.map(|one| one.0),
+            storing: report.storing.map(StoringView::from),
             restored: report.restored.map(|one| one.0),
             duration_ms: report.duration_ms.into(),
             inline_us: report.inline_us.into(),
@@ -73,6 +77,21 @@ impl CheckpointList {
             restarts: report.restarts,
             last_restart: report.last_restart.map(RestartView::from),
         }
+    }
+}
+
+/// Storing a checkpoint does not succeed, and is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoringView {
+    /// Since when.
+    pub since: String,
+    /// Why it last did not.
+    pub reason: String,
+}
+
+impl From<StoringTrouble> for StoringView {
+    fn from(StoringTrouble { since_ms, reason }: StoringTrouble) -> Self {
+        Self { since: time(since_ms), reason }
     }
 }
 
@@ -96,7 +115,8 @@ impl From<Spread> for SpreadView {
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CheckpointView {
-    /// Its number. Numbers ascend; those of checkpoints that failed may be used again when the job has restarted.
+    /// Its number. One that was not stored in time has failed, and may be decided later: then it stands here twice.
+    /// Numbers ascend; those of checkpoints that failed may be used again when the job has restarted.
     pub checkpoint: u64,
     /// `under-way`, `completed`, `failed`, or `kept`: it is in storage, and was made before this host can remember.
     pub status: String,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{DocumentProblem, NewestCheckpoint, RestartView, json, time};
+use super::{DocumentProblem, NewestCheckpoint, RestartView, StoringView, json, time};
 use crate::control::{Assessment, JobView, OperatorAssessment, Submitted};
 
 /// A job in short.
@@ -90,6 +90,9 @@ pub struct JobDetails {
     /// Its newest checkpoint that this host knows of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_checkpoint: Option<NewestCheckpoint>,
+    /// What storing the next one suffers from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storing: Option<StoringView>,
     /// Counters of each source, operator and sink; null if the job never came to run.
     #[schema(value_type = Option<Object>)]
     pub report: Option<Value>,
@@ -97,12 +100,14 @@ pub struct JobDetails {
 
 impl JobDetails {
     pub(crate) fn new(job: &JobView, plan: Option<&JobPlan>) -> Self {
+        let checkpoints = job.checkpoints();
         Self {
             summary: JobSummary::from(job),
             document: job.record.document.clone(),
             plan: plan.map(json),
             rendering: plan.map(gristmill_dataflow::describe),
-            newest_checkpoint: NewestCheckpoint::of(&job.checkpoints()),
+            newest_checkpoint: NewestCheckpoint::of(&checkpoints),
+            storing: checkpoints.storing.map(StoringView::from),
             report: job.report().map(|report| {
                 let JobStatus { state, cause } = job.status();
                 json(&JobReport { state, cause, ..report })

@@ -14,7 +14,7 @@ mod bodies;
 
 pub(crate) use bodies::{ModuleForm, RawBytes};
 pub use checkpoints::{
-    CheckpointList, CheckpointView, KeptView, NewestCheckpoint, RestartRequest, RestartView, SpreadView,
+    CheckpointList, CheckpointView, KeptView, NewestCheckpoint, RestartRequest, RestartView, SpreadView, StoringView,
     SubtaskCheckpointView,
 };
 pub use dead_letters::{DeadLetterList, DeadLetterView, ReplayRequest};

@@ -40,6 +40,9 @@ impl LiveJob {
                 *cause = self.hide_secrets(cause);
             }
         }
+        if let Some(trouble) = &mut report.storing {
+            trouble.reason = self.hide_secrets(&trouble.reason);
+        }
         if let Some(last) = &mut report.last_restart {
             last.cause = self.hide_secrets(&last.cause);
         }
@@ -172,11 +175,8 @@ impl Before {
     fn first_after<'a>(&self, report: &'a CheckpointsReport) -> Option<&'a CheckpointReport> {
         let new = (report.completed + report.failed).saturating_sub(self.outcomes);
         let new = usize::try_from(new).unwrap_or(usize::MAX).min(report.recent.len());
-        let mut new = report.recent[..new].iter().rev();
-        match new.next() {
-            Some(first) if Some(first.checkpoint) == self.under_way => new.next(),
-            first => first,
-        }
+        // One that is not stored in time is told of more than once.
+        report.recent[..new].iter().rev().find(|one| Some(one.checkpoint) != self.under_way)
     }
 }
 

@@ -78,6 +78,10 @@ fn checkpoints(job: &JobId, report: &CheckpointsReport) {
     if let Some(duration_ms) = last {
         gauge!("gristmill_checkpoint_last_duration_ms", &labels).set(duration_ms as f64);
     }
+    if let Some(at_ms) = report.decided_ms {
+        gauge!("gristmill_checkpoint_last_decided_timestamp_seconds", &labels).set(at_ms as f64 / 1000.0);
+    }
+    gauge!("gristmill_checkpoint_storing_fails", &labels).set(f64::from(u8::from(report.storing.is_some())));
 }
 
 fn node(job: &str, node: &NodeReport) {
@@ -118,6 +122,8 @@ fn describe() {
     describe_gauge!("gristmill_job_elapsed_seconds", "Time since the job's start, until its end");
     describe_counter!("gristmill_checkpoints_completed_total", "Checkpoints that were decided");
     describe_counter!("gristmill_checkpoints_failed_total", "Checkpoints that failed");
+    describe_gauge!("gristmill_checkpoint_last_decided_timestamp_seconds", "When the last one was decided");
+    describe_gauge!("gristmill_checkpoint_storing_fails", "1 while storing the one under way is tried again");
     describe_gauge!("gristmill_checkpoint_last_duration_ms", "From barrier to decision, of the last one decided");
     describe_counter!("gristmill_job_restarts_total", "How often the job has started again");
     describe_counter!("gristmill_events_in_total", "Events that came in");

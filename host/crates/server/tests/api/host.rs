@@ -78,6 +78,8 @@ async fn metrics_follow_the_jobs_and_forget_the_deleted() {
         r#"gristmill_checkpoints_completed_total{job="orders"} 1"#,
         r#"gristmill_checkpoints_failed_total{job="orders"} 0"#,
         r#"gristmill_checkpoint_last_duration_ms{job="orders"} 0"#,
+        r#"gristmill_checkpoint_last_decided_timestamp_seconds{job="orders"} "#,
+        r#"gristmill_checkpoint_storing_fails{job="orders"} 0"#,
         r#"gristmill_http_requests_total{method="POST",route="/v1/jobs",status="201"} 1"#,
         r#"gristmill_http_request_seconds_count{route="/v1/jobs/{job}"}"#,
     ] {

@@ -23,7 +23,7 @@ fn one_that_is_not_complete_in_time_fails_and_says_who_is_missing() {
     desk.ack(1, 0, &[], &[]);
     assert_eq!(failure(&desk.after(499)), None);
     let waiting = vec![participant(1)];
-    assert_eq!(failure(&desk.after(1)), Some((1, &Failure::TimedOut { after_ms: 500, waiting })));
+    assert_eq!(failure(&desk.after(1)), Some((1, &Failure::TimedOut { after_ms: 500, waiting, trouble: None })));
     assert_eq!(desk.coordinator.under_way(), None);
 }
 
@@ -94,11 +94,55 @@ fn failures_in_a_row_are_borne_up_to_a_number() {
 
 #[test]
 fn one_that_is_skipped_does_not_count_as_a_failure() {
-    let mut desk = Desk::new(POLICY);
+    let mut desk = Desk::new(Policy { timeout_ms: 20_000, tolerated_failures: 0, ..POLICY });
     for number in 1..=10 {
         assert_eq!(injected(&desk.after(1_000)), Some(number));
         assert_eq!(given_up(&desk.tell(declined(number, 0))), None);
     }
+}
+
+#[test]
+fn to_skip_for_as_long_as_one_may_take_counts_as_a_failure() {
+    let mut desk = Desk::new(Policy { timeout_ms: 2_000, ..POLICY });
+    let mut skip = |number| {
+        assert_eq!(injected(&desk.after(1_000)), Some(number));
+        given_up(&desk.tell(declined(number, 0))).cloned()
+    };
+    for number in 1..=4 {
+        assert_eq!(skip(number), None, "two seconds after the first skipped one, one failure is borne");
+    }
+    assert!(matches!(skip(5), Some(GiveUp::TooManyFailures { in_a_row: 2, .. })), "and after four the second is not");
+}
+
+#[test]
+fn one_that_is_not_stored_in_time_fails_each_time_anew_and_may_yet_be_decided() {
+    let mut desk = Desk::new(Policy { tolerated_failures: 2, ..POLICY });
+    desk.after(1_000);
+    desk.after(200);
+    desk.ack_all(1);
+    desk.tell(Event::Storing { trouble: Some("the mount is gone".to_owned()) });
+    assert_eq!(desk.coordinator.next_tick_ms(), Some(1_500), "its time began with its barrier");
+    let trouble = Some("the mount is gone".to_owned());
+    assert_eq!(failure(&desk.after(300)), Some((1, &Failure::NotStored { after_ms: 500, trouble: trouble.clone() })));
+    let again = desk.after(500);
+    assert_eq!(failure(&again), Some((1, &Failure::NotStored { after_ms: 1_000, trouble })));
+    let (_, told) = failure(&again).unwrap();
+    assert_eq!(told.to_string(), "it was not stored after 1000 ms, and is still tried: the mount is gone");
+    assert_eq!(injected(&again), None, "it cannot be taken back");
+    let decided = desk.stored(1);
+    assert!(decided.iter().any(|action| matches!(action, Action::Report(Report::Completed { .. }))));
+    assert_eq!(injected(&decided), Some(2));
+}
+
+#[test]
+fn one_that_is_never_stored_ends_the_attempt() {
+    let mut desk = Desk::new(POLICY);
+    desk.after(1_000);
+    desk.ack_all(1);
+    assert_eq!(given_up(&desk.after(500)), None);
+    let last = desk.after(500);
+    assert!(matches!(given_up(&last), Some(GiveUp::TooManyFailures { in_a_row: 2, .. })), "{last:?}");
+    assert!(desk.stored(1).is_empty(), "what became of it, the next attempt finds out");
 }
 
 #[test]
