@@ -63,6 +63,15 @@ pub(crate) const RESTORED: Life = Life { at: IN_NO_BATCH, log: None, present: tr
 /// An entry that the cold store has as it is.
 pub(crate) const LOADED: Life = Life { at: 0, log: None, present: true, captured: true, cold: true };
 
+/// How an entry is restored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Restoring {
+    /// The next snapshot tells it again.
+    pub(crate) anew: bool,
+    /// Another entry of the same key was restored before it.
+    pub(crate) begun: bool,
+}
+
 /// What becomes of an entry for which memory is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Eviction {

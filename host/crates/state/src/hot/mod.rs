@@ -9,6 +9,8 @@ mod list;
 mod map;
 mod table;
 mod read;
+mod contract;
+mod aging;
 mod restore;
 mod residency;
 
@@ -19,12 +21,14 @@ use gristmill_ports::{FileStore, PortError, StateBackend};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointId, Column, Descriptor, EventBatch, KeyGroupRange, MaxParallelism, StateIndex};
 
+use self::aging::reached;
+use self::contract::{even, without_null};
 use self::cursors::Cursors;
 use self::read::{MapOf, Slots, View};
 use self::residency::Residency;
 use self::table::Table;
 use crate::ahead::Ahead;
-use crate::call::{Call, KeyId};
+use crate::call::Call;
 use crate::changes::Log;
 use crate::cold::{Cold, Nothing};
 use crate::directory::Directory;
@@ -33,7 +37,7 @@ use crate::gathered::Gathered;
 use crate::ordered::WriterStates;
 use crate::overlay::Overlay;
 use crate::page::{MAX_READ_BYTES, first_item};
-use crate::write_set::{Write, WriteKind, WriteSet};
+use crate::write_set::{WriteKind, WriteSet};
 
 /// Keyed state in memory. See [`StateBackend`].
 ///
@@ -66,12 +70,6 @@ pub struct Backend<C> {
     /// Where it goes on in large maps.
     sweeping: Cursors,
 }
-
-/// Rows of a call for each key that is looked at for what has expired, whether it is used or not.
-const ROWS_PER_SWEPT_KEY: usize = 16;
-
-/// Entries of one map that are looked at for what has expired at a time.
-const SWEPT_ENTRIES: usize = if cfg!(test) { 2 } else { 64 };
 
 #[derive(Debug)]
 struct State {
@@ -128,67 +126,6 @@ impl<C: Cold> Backend<C> {
         }
     }
 
-    /// Says what time it is, and deletes what has expired of a few keys, so that a key that never comes again does not
-    /// stay for ever.
-    #[cold]
-    fn expire(&mut self, rows: usize, time: StateTime) {
-        self.states.iter_mut().for_each(|state| state.table.set_time(time));
-        self.cold.set_time(time);
-        for _ in 0..(1 + rows / ROWS_PER_SWEPT_KEY).min(self.keys.end()) {
-            self.swept = (self.swept + 1) % self.keys.end();
-            let key = KeyId(self.swept as u32);
-            for (index, state) in self.states.iter_mut().enumerate() {
-                let place = (StateIndex(index as u32), key);
-                let from = self.sweeping.take(place);
-                let slice = (from.as_slice(), SWEPT_ENTRIES);
-                let next = state.table.sweep(key, slice, self.residency.handed_over(), &mut self.keys);
-                self.sweeping.keep(place, next);
-            }
-        }
-    }
-
-    /// The state to be used by the call under way.
-    fn state(&self, index: StateIndex) -> Result<&State, StateError> {
-        if !self.call.is_open() {
-            return Err(StateError::OutsideCall);
-        }
-        let declared = self.states.len();
-        self.states.get(index.at()).ok_or(StateError::UnknownState { index: index.0, declared })
-    }
-
-    /// Makes a state ready to be read by the call under way: folds the call's own writes into its overlay.
-    fn catch_up(&mut self, index: StateIndex) -> Result<(), StateError> {
-        self.state(index)?;
-        self.states[index.at()].overlay.keep_up(index, &self.writes);
-        Ok(())
-    }
-
-    /// Checks a write and puts it behind the others.
-    fn write(
-        &mut self,
-        index: StateIndex,
-        rows: &[u32],
-        change: WriteKind,
-        function: &'static str,
-    ) -> Result<(), StateError> {
-        let state = self.state(index)?;
-        if !state.table.takes(&change) {
-            return Err(state.wrong_kind(function));
-        }
-        match &change {
-            WriteKind::PutValues(values) => even(rows, values)?,
-            WriteKind::AppendToLists(items) => even(rows, items).and_then(|()| without_null(items, function))?,
-            WriteKind::PutEntries { keys, values } => {
-                even(rows, keys)?;
-                even(rows, values)?;
-                without_null(keys, function)?;
-            }
-            WriteKind::ClearLists | WriteKind::ClearMaps => {}
-        }
-        let places = self.call.places_of(rows)?;
-        self.writes.push(Write { state: index, places, change })
-    }
-
     /// Closes the call, its write set being empty or void.
     fn close(&mut self) {
         self.writes.truncate(WriteMark(0));
@@ -198,26 +135,6 @@ impl<C: Cold> Backend<C> {
         }
         self.call.close();
         self.keys.forget_unheld();
-    }
-}
-
-fn even(rows: &[u32], values: &Column) -> Result<(), StateError> {
-    if rows.len() == values.len() { Ok(()) } else { Err(StateError::Uneven { rows: rows.len(), values: values.len() }) }
-}
-
-fn without_null(values: &Column, function: &'static str) -> Result<(), StateError> {
-    match values.nulls().first() {
-        None => Ok(()),
-        Some(&place) => Err(StateError::NullValue { place: place as usize, function }),
-    }
-}
-
-/// Before the first watermark the latest event says how far event time has come; what is written then would otherwise
-/// be older than anything, and gone with the first watermark.
-fn reached(time: StateTime, events: &EventBatch) -> StateTime {
-    match (time.event_ms, events.timestamps().iter().max()) {
-        (i64::MIN, Some(&latest)) => StateTime { event_ms: latest, ..time },
-        (_, Some(_) | None) => time,
     }
 }
 

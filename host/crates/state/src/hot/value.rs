@@ -4,9 +4,8 @@ use gristmill_ports::state::StateTime;
 use gristmill_types::StateIndex;
 use gristmill_types::descriptor::StateSpec;
 
-use super::restore::Restoring;
 use crate::call::KeyId;
-use crate::changes::{Batch, Changes, Eviction, LOADED, Life, Log, RESTORED};
+use crate::changes::{Batch, Changes, Eviction, LOADED, Life, Log, RESTORED, Restoring};
 use crate::directory::Directory;
 use crate::expiry::Expiry;
 use crate::file::Stored;

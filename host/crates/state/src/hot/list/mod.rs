@@ -4,22 +4,21 @@
 //! for which a length is enough, or a list that was emptied since, which is kept whole instead of being dropped. And what
 //! changed is told by the items that were appended, behind a clear if the list began anew.
 
-use gristmill_ports::state::{ScanPage, StateError, StateTime};
-use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{Column, StateIndex};
+mod leaving;
+mod telling;
 
-use super::restore::Restoring;
+use gristmill_ports::state::{ScanPage, StateError, StateTime};
+use gristmill_types::Column;
+use gristmill_types::descriptor::StateSpec;
+
 use crate::call::KeyId;
-use crate::changes::{Batch, Changes, CopyAt, Eviction, LOADED, Life, Log, RESTORED};
+use crate::changes::{Batch, Changes, CopyAt, Life};
 use crate::directory::Directory;
 use crate::expiry::Expiry;
-use crate::file::Stored;
-use crate::gathered::Gathered;
 use crate::inline::InlineBytes;
 use crate::overlay::WrittenList;
 use crate::page::PageBuilder;
 use crate::paged::Paged;
-use crate::varint::{push_text, push_varint, take_text, take_varint};
 use crate::write_set::WriteSet;
 
 /// Bytes that the list of one key may hold: what a column holds.
@@ -186,88 +185,6 @@ impl ListTable {
         page.last()
     }
 
-    /// Appends an item that a snapshot has, with the index that it has there.
-    pub(super) fn restore(&mut self, key: KeyId, index: u64, item: Stored<'_>, how: Restoring, keys: &mut Directory) {
-        self.cells.reach(key.at());
-        let cell = &mut self.cells[key.at()];
-        if !cell.life.present {
-            cell.first = index;
-            cell.life = if how.anew { self.changes.begin(key) } else { RESTORED };
-            cell.news = News { cleared: how.anew, from: index };
-            keys.enter_table(key);
-            keys.hold(key);
-        }
-        if index != cell.end() {
-            // A clock went back, and items behind others expired before them: the list is told anew.
-            let first = cell.first;
-            self.touch(key, keys);
-            self.cells[key.at()].news = News { cleared: true, from: first };
-        }
-        let cell = &mut self.cells[key.at()];
-        self.bytes += item.bytes.len() as u64;
-        cell.items.push(Some(&self.expiry.restored(item)));
-        if !cell.news.cleared {
-            cell.news.from = cell.end();
-        }
-    }
-
-    /// Whether the list of a key, or that there is none, stands here and not in the cold store.
-    pub(super) fn knows(&self, key: KeyId) -> bool {
-        self.cells.get(key.at()).is_some_and(|cell| cell.life.is_occupied())
-    }
-
-    /// Sets a list that the cold store has: the index of its first item, then all items.
-    pub(super) fn load(&mut self, key: KeyId, mut packed: &[u8], keys: &mut Directory) -> Result<(), StateError> {
-        let strange = || StateError::Backend("the local database holds a list that makes no sense".to_owned());
-        let first = take_varint(&mut packed).ok_or_else(strange)?;
-        let mut items = Column::default();
-        while !packed.is_empty() {
-            items.push(Some(take_text(&mut packed).ok_or_else(strange)?));
-        }
-        self.cells.reach(key.at());
-        self.evicted -= value_bytes(&items, self.expiry);
-        let news = News { cleared: false, from: first + items.len() as u64 };
-        self.cells[key.at()] = Cell { items, first, life: LOADED, news, prefix: None };
-        keys.return_to_table(key);
-        keys.hold(key);
-        Ok(())
-    }
-
-    /// Makes room: forgets the list of a key if the cold store has it, else hands it over with this batch. A list goes
-    /// and comes as a whole.
-    pub(super) fn evict(
-        &mut self,
-        (state, key): (StateIndex, KeyId),
-        (batch, taken_in): (Batch, Batch),
-        keys: &mut Directory,
-        out: &mut Gathered,
-    ) {
-        let of_interest = |cell: &&Cell| cell.life.is_occupied() && cell.prefix.is_none();
-        let Some(cell) = self.cells.get(key.at()).filter(of_interest) else { return };
-        match cell.life.eviction(taken_in) {
-            Eviction::Stay => {}
-            Eviction::TakeIn => {
-                let cell = &mut self.cells[key.at()];
-                let packed = cell.life.present.then(|| pack(cell));
-                out.value(state, keys.bytes_of(key), packed.as_deref());
-                cell.life.handed_over(batch);
-            }
-            Eviction::Drop => {
-                let Cell { items, life, .. } = std::mem::take(&mut self.cells[key.at()]);
-                if life.present {
-                    self.evicted += value_bytes(&items, self.expiry);
-                    keys.evict_from_table(key);
-                }
-                keys.release(key);
-            }
-        }
-    }
-
-    /// Bytes that are held in memory for items, cells apart.
-    pub(super) fn resident_bytes(&self) -> usize {
-        (self.bytes - self.evicted) as usize + self.changes.bytes()
-    }
-
     /// Drops the items at the front whose time is over, if they are at least half of the list: what is left has to be
     /// moved. A list of which nothing is left is emptied.
     ///
@@ -290,65 +207,13 @@ impl ListTable {
         }
     }
 
-    pub(super) fn is_drained(&self) -> bool {
-        self.changes.is_drained()
-    }
-
-    pub(super) fn freeze(&mut self) {
-        self.changes.freeze();
-    }
-
-    /// Gathers changes of a log until there are `max` of them.
-    pub(super) fn drain(&mut self, log: Log, state: StateIndex, max: usize, keys: &mut Directory, out: &mut Gathered) {
-        while out.changes() < max
-            && let Some((key, copy)) = self.changes.pop(log)
-        {
-            let (owner, cell) = (keys.bytes_of(key), &mut self.cells[key.at()]);
-            let ends_a_hold = match copy {
-                Some(FrozenList { news, end, items: Some((items, first)) }) => {
-                    tell(out, state, owner, news, end, &items, first);
-                    true
-                }
-                Some(FrozenList { news, end, items: None }) => {
-                    cell.prefix = None;
-                    tell(out, state, owner, news, end, &cell.items, cell.first);
-                    true
-                }
-                None => {
-                    cell.life.drained();
-                    tell(out, state, owner, cell.news, cell.end(), &cell.items, cell.first);
-                    cell.news = News { cleared: false, from: cell.end() };
-                    !cell.life.is_occupied()
-                }
-            };
-            if ends_a_hold {
-                keys.release(key);
-            }
-        }
-    }
-
     /// Bytes of all items.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 }
 
-/// A list as the cold store has it.
-fn pack(cell: &Cell) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(cell.items.bytes());
-    push_varint(&mut packed, cell.first);
-    (0..cell.items.len()).for_each(|item| push_text(&mut packed, cell.items.bytes_of(item)));
-    packed
-}
-
 /// Bytes of the values, without the times before them.
 fn value_bytes(items: &Column, expiry: Expiry) -> u64 {
     (items.data().len() - items.len() * expiry.stamp_bytes()) as u64
-}
-
-/// Tells the news of a list whose first item has the index `first`, up to the item before `end`.
-fn tell(out: &mut Gathered, state: StateIndex, owner: &[u8], news: News, end: u64, items: &Column, first: u64) {
-    let from = news.from.max(first);
-    let rows = (from - first) as usize..(end.max(from) - first) as usize;
-    out.list(state, owner, news.cleared, from, rows.map(|row| items.bytes_of(row)));
 }
