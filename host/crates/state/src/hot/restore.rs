@@ -1,5 +1,6 @@
 //! Fills an empty backend from files of state.
 
+use gristmill_ports::checkpoint_store::interrupted;
 use gristmill_ports::state::RestoredState;
 use gristmill_ports::{FileStore, PortError};
 use gristmill_types::descriptor::StateSpec;
@@ -43,6 +44,9 @@ impl<C: Cold> Backend<C> {
             let is_whole = !begun || matches!(entry.change, Change::PutEntry(..));
             if is_whole && (entries >= ENTRIES_BETWEEN_LOOKS || bytes >= BYTES_BETWEEN_LOOKS) {
                 (entries, bytes) = (0, 0);
+                if files.is_over() {
+                    return Err(interrupted());
+                }
                 self.make_room_while_restoring()?;
             }
             entries += 1;
