@@ -4,6 +4,8 @@
 //! thread and woken from the runtime that serves sockets and timers; nothing here knows operators, tasks or channels.
 //! Modules stand in reading order; a module imports only modules named above it.
 
+#[cfg(test)]
+mod fixture;
 mod alarm;
 mod lines;
 mod arrivals;

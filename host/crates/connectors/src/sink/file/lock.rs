@@ -92,22 +92,13 @@ impl Drop for Lock {
 
 #[cfg(test)]
 mod tests {
-    use gristmill_ports::Signal;
-    use gristmill_types::{AttemptId, MaxParallelism, Parallelism, RunId, SubtaskIndex};
+    use gristmill_types::{AttemptId, RunId};
 
     use super::*;
+    use crate::fixture::part;
 
     fn attempt(run: u64, attempt: u64) -> PartContext {
-        PartContext {
-            job: "job".parse().expect("an id"),
-            run: RunId(run),
-            attempt: AttemptId(attempt),
-            node: "out".parse().expect("an id"),
-            subtask: SubtaskIndex(0),
-            parallelism: Parallelism::ONE,
-            max_parallelism: MaxParallelism::DEFAULT,
-            cancelled: Signal::default(),
-        }
+        PartContext { run: RunId(run), attempt: AttemptId(attempt), ..part("out") }
     }
 
     #[test]

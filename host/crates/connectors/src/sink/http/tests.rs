@@ -3,9 +3,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
 use gristmill_ports::{ErrorKind, Signal};
-use gristmill_types::{AttemptId, CheckpointId, MaxParallelism, Parallelism, RunId, SubtaskIndex};
+use gristmill_types::CheckpointId;
 
 use super::*;
+use crate::fixture::part;
 
 /// A request as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +60,7 @@ fn open_to(url: &str, rest: &str) -> Result<Opened, PortError> {
 fn open_at(url: &str, rest: &str, resume: Option<&[u8]>) -> Result<Opened, PortError> {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let cancelled = Signal::default();
-    let context = PartContext {
-        job: "job".parse().expect("an id"),
-        run: RunId(1),
-        attempt: AttemptId(1),
-        node: "hook".parse().expect("an id"),
-        subtask: SubtaskIndex(0),
-        parallelism: Parallelism::ONE,
-        max_parallelism: MaxParallelism::DEFAULT,
-        cancelled: cancelled.clone(),
-    };
+    let context = PartContext { cancelled: cancelled.clone(), ..part("hook") };
     let spec = serde_json::from_str(&format!(r#"{{"url": "{url}"{rest}}}"#)).expect("a good sink");
     let sink = open(&context, &spec, resume, runtime.handle().clone())?;
     Ok(Opened { sink, cancelled, _runtime: runtime })

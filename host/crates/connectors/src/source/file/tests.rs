@@ -1,22 +1,13 @@
+mod csv;
 mod resume;
 
 use std::io::Write;
-use std::num::NonZeroU32;
-use std::sync::OnceLock;
-use std::sync::mpsc;
-use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use gristmill_dataflow::document::SourceKind;
-use gristmill_ports::Signal;
-use gristmill_types::{AttemptId, MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
-
-fn runtime() -> Handle {
-    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().expect("threads")).handle().clone()
-}
+use crate::fixture::{bell, runtime, subtask as subtask_of};
 
 /// The `from` and the rest of a source, as JSON.
 fn spec(from: &str, rest: &str) -> SourceSpec {
@@ -34,27 +25,9 @@ fn open_at(
     of: u32,
     resume: Option<&[SplitPosition]>,
 ) -> Result<Box<dyn SourceReader>, PortError> {
-    let context = PartContext {
-        job: "job".parse().expect("an id"),
-        run: RunId(1),
-        attempt: AttemptId(1),
-        node: "files".parse().expect("an id"),
-        subtask: SubtaskIndex(subtask),
-        parallelism: Parallelism(NonZeroU32::new(of).expect("not zero")),
-        max_parallelism: MaxParallelism::DEFAULT,
-        cancelled: Signal::default(),
-    };
+    let context = subtask_of("files", subtask, of);
     let SourceKind::File(file) = &spec.from else { panic!("a file source") };
     open(&context, spec, file, base, resume, runtime())
-}
-
-/// Rings when the reader wakes its poller.
-struct Bell(mpsc::Sender<()>);
-
-impl Wake for Bell {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.send(()).ok();
-    }
 }
 
 /// Everything that a reader gives, and the error that it ends with.
@@ -69,8 +42,7 @@ fn take(
     max_bytes: usize,
     mut batches: usize,
 ) -> (SourceBatch, Option<PortError>) {
-    let (bell, rung) = mpsc::channel();
-    let waker = Waker::from(std::sync::Arc::new(Bell(bell)));
+    let (waker, rung) = bell();
     let mut all = SourceBatch::default();
     while batches > 0 {
         match reader.poll_next(&mut Context::from_waker(&waker), ReadBounds { max_rows, max_bytes, now_ms: 42 }) {
@@ -149,53 +121,6 @@ fn a_line_that_is_too_long_does_not_stop_the_file() {
     let batch = read_all(&spec(r#"{"path": "a.txt"}"#, ""), directory.path());
     assert_eq!((values(&batch), origins(&batch)), (vec!["1".to_owned(), "2".to_owned()], vec!["a.txt:2 (cut)"]));
     assert!(batch.undecodable[0].raw.len() <= 64 << 10 && batch.undecodable[0].reason.contains("16777216 bytes"));
-}
-
-#[test]
-fn csv_rows_become_objects_and_bad_ones_keep_their_place() {
-    let rows = b"\xef\xbb\xbfcarrier,delay,at\nUA,2,2013-01-01T05:00:00Z\n\n\"A\nA\",NA,2013-01-01 06:00:00\nB6,x,2013-01-01\nDL,1\nEV,,2013-01-02";
-    let directory = directory(&[("a.csv", rows)]);
-    let spec = spec(
-        r#"{"path": "a.csv"}"#,
-        r#", "decode": {"csv": {"columns": {"delay": "int"}, "null": "NA"}}, "event_time": {"path": "$.at", "unit": "iso"}, "key": "$.carrier""#,
-    );
-    let batch = read_all(&spec, directory.path());
-    let wanted = [
-        r#"{"carrier":"UA","delay":2,"at":"2013-01-01T05:00:00Z"}"#,
-        r#"{"carrier":"A\nA","at":"2013-01-01 06:00:00"}"#,
-        r#"{"carrier":"EV","at":"2013-01-02"}"#,
-    ];
-    assert_eq!(values(&batch), wanted);
-    assert_eq!(batch.events.timestamps(), [1_357_016_400_000, 1_357_020_000_000, 1_357_084_800_000]);
-    assert_eq!(batch.events.keys().get(1), Some(&b"A\nA"[..]));
-    assert_eq!(origins(&batch), ["a.csv:6", "a.csv:7"]);
-    assert_eq!(batch.undecodable[0].raw, b"B6,x,2013-01-01");
-    assert!(batch.undecodable[0].reason.contains("`x` is not a whole number"), "{}", batch.undecodable[0].reason);
-    let mut reader = open_one(&spec, directory.path(), 0, 1).expect("it opens");
-    let again = reader.decode_again(b"B6,7,2013-01-01", "a.csv:6");
-    assert_eq!(values(&again), [r#"{"carrier":"B6","delay":7,"at":"2013-01-01"}"#], "the header is that of its file");
-}
-
-#[test]
-fn csv_columns_may_be_named_by_the_job() {
-    let directory = directory(&[("a.csv.gz", &gzip(b"1;2\n3;4\n"))]);
-    let batch = read_all(
-        &spec(r#"{"path": "a.csv.gz"}"#, r#", "decode": {"csv": {"header": ["x", "y"], "delimiter": ";"}}"#),
-        directory.path(),
-    );
-    assert_eq!(values(&batch), [r#"{"x":"1","y":"2"}"#, r#"{"x":"3","y":"4"}"#]);
-}
-
-#[test]
-fn an_open_quote_does_not_read_the_rest_of_the_disk() {
-    let rows = [b"a,b\n1,2\n\"3,4\n", vec![b'x'; 40 << 20].as_slice()].concat();
-    let directory = directory(&[("a.csv", &rows)]);
-    let mut reader = open_one(&spec(r#"{"path": "a.csv"}"#, r#", "decode": {"csv": {}}"#), directory.path(), 0, 1)
-        .expect("it opens");
-    let (batch, error) = drain(&mut *reader, 100, 1000);
-    assert_eq!(batch.events.len(), 1);
-    let error = error.expect("an open quote");
-    assert!(error.message.contains("`a.csv:3`") && error.message.contains("never closed"), "{error}");
 }
 
 #[test]

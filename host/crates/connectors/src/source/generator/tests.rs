@@ -1,11 +1,9 @@
-use std::num::NonZeroU32;
 use std::task::Waker;
 
-use gristmill_ports::Signal;
-use gristmill_types::{AttemptId, MaxParallelism, RunId};
 use proptest::prelude::*;
 
 use super::*;
+use crate::fixture::{runtime, subtask as subtask_of};
 
 fn bounds(max_rows: usize) -> ReadBounds {
     ReadBounds { max_rows, max_bytes: 1 << 20, now_ms: 0 }
@@ -21,24 +19,9 @@ fn open_at(
     parallelism: u32,
     resume: Option<&[SplitPosition]>,
 ) -> Result<Box<dyn SourceReader>, PortError> {
-    let context = PartContext {
-        job: "job".parse().expect("an id"),
-        run: RunId(1),
-        attempt: AttemptId(1),
-        node: "made".parse().expect("an id"),
-        subtask: SubtaskIndex(subtask),
-        parallelism: Parallelism(NonZeroU32::new(parallelism).expect("not zero")),
-        max_parallelism: MaxParallelism::DEFAULT,
-        cancelled: Signal::default(),
-    };
+    let context = subtask_of("made", subtask, parallelism);
     let gristmill_dataflow::document::SourceKind::Generator(generator) = &spec.from else { panic!("a generator") };
     open(&context, spec, generator, resume, runtime())
-}
-
-fn runtime() -> Handle {
-    use std::sync::OnceLock;
-    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().expect("threads")).handle().clone()
 }
 
 fn spec(generator: &str) -> SourceSpec {

@@ -1,13 +1,13 @@
 use std::sync::mpsc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gristmill_dataflow::document::SourceKind;
 use gristmill_ports::source::ReadBounds;
-use gristmill_ports::{ErrorKind as PortErrorKind, Signal, SourceBatch};
-use gristmill_types::{AttemptId, MaxParallelism, Parallelism, SubtaskIndex};
+use gristmill_ports::{ErrorKind as PortErrorKind, SourceBatch};
 
 use super::*;
+use crate::fixture::{bell, part};
 
 const BOUNDS: ReadBounds = ReadBounds { max_rows: 4, max_bytes: 1000, now_ms: 9 };
 const JSON: &str = r#"{"from": {"http": {}}, "decode": "json"}"#;
@@ -33,21 +33,12 @@ impl Host {
     }
 
     fn try_open(&self, run: u64, source: &str, resume: Option<&[SplitPosition]>) -> Result<Opened, PortError> {
-        let context = PartContext {
-            job: job(),
-            run: RunId(run),
-            attempt: AttemptId(1),
-            node: node(),
-            subtask: SubtaskIndex(0),
-            parallelism: Parallelism::ONE,
-            max_parallelism: MaxParallelism::DEFAULT,
-            cancelled: Signal::default(),
-        };
+        let context = PartContext { run: RunId(run), ..part(node().as_str()) };
         let spec: SourceSpec = serde_json::from_str(source).expect("a good source");
         let SourceKind::Http(http) = &spec.from else { panic!("an http source") };
         let reader = open(&context, &spec, http, resume, &self.sources)?;
-        let (bell, rung) = mpsc::channel();
-        Ok(Opened { reader, waker: Waker::from(Arc::new(Bell(bell))), rung })
+        let (waker, rung) = bell();
+        Ok(Opened { reader, waker, rung })
     }
 
     fn open(&self, source: &str, resume: Option<&[SplitPosition]>) -> Opened {
@@ -82,14 +73,6 @@ fn node() -> NodeId {
 
 fn wait(told: &mpsc::Receiver<Result<(), PortError>>) -> Result<(), PortError> {
     told.recv_timeout(Duration::from_secs(20)).expect("told")
-}
-
-struct Bell(mpsc::Sender<()>);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.send(()).ok();
-    }
 }
 
 struct Opened {

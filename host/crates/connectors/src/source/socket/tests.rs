@@ -1,24 +1,14 @@
 use std::io::Write;
 use std::net::{Shutdown, TcpListener};
 use std::sync::mpsc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use gristmill_dataflow::document::SourceKind;
-use gristmill_ports::Signal;
 use gristmill_ports::SourceBatch;
 use gristmill_ports::source::ReadBounds;
-use gristmill_types::{AttemptId, MaxParallelism, Parallelism, RunId, SubtaskIndex};
 
 use super::*;
-
-/// Rings when the reader wakes its poller.
-struct Bell(mpsc::Sender<()>);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.send(()).ok();
-    }
-}
+use crate::fixture::{bell, part};
 
 struct Opened {
     reader: Box<dyn SourceReader>,
@@ -29,22 +19,13 @@ struct Opened {
 
 fn open_to(address: &str, rest: &str) -> Result<Opened, PortError> {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
-    let context = PartContext {
-        job: "job".parse().expect("an id"),
-        run: RunId(1),
-        attempt: AttemptId(1),
-        node: "lines".parse().expect("an id"),
-        subtask: SubtaskIndex(0),
-        parallelism: Parallelism::ONE,
-        max_parallelism: MaxParallelism::DEFAULT,
-        cancelled: Signal::default(),
-    };
+    let context = part("lines");
     let spec = format!(r#"{{"from": {{"socket": {{"connect": "{address}"{rest}}}}}}}"#);
     let spec: SourceSpec = serde_json::from_str(&spec).expect("a good source");
     let SourceKind::Socket(socket) = &spec.from else { panic!("a socket source") };
     let reader = open(&context, &spec, socket, runtime.handle())?;
-    let (bell, rung) = mpsc::channel();
-    Ok(Opened { reader, waker: Waker::from(Arc::new(Bell(bell))), rung, _runtime: runtime })
+    let (waker, rung) = bell();
+    Ok(Opened { reader, waker, rung, _runtime: runtime })
 }
 
 impl Opened {

@@ -1,5 +1,7 @@
 //! Readers that go on where earlier ones stood.
 
+use std::task::Waker;
+
 use proptest::prelude::*;
 
 use super::*;
