@@ -169,7 +169,7 @@ fn plain(path: &str) -> PathBuf {
             }
             Component::ParentDir if plain.has_root() => {}
             Component::ParentDir | Component::Normal(_) | Component::RootDir | Component::Prefix(_) => {
-                plain.push(component)
+                plain.push(component);
             }
         }
     }
