@@ -3,11 +3,11 @@
 use std::sync::mpsc::{Receiver, Sender};
 
 use gristmill_checkpoint::StateFile;
-use gristmill_checkpoint::coordinator::NodeSetup;
+use gristmill_checkpoint::coordinator::Coordinator;
 use gristmill_ports::state::{StateMerger, StateTime};
 use gristmill_ports::{ErrorKind, FileStore};
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{NodeId, SubtaskIndex, Watermark};
+use gristmill_types::{NodeId, SubtaskIndex};
 
 use crate::checkpoint::told::Told;
 
@@ -22,11 +22,12 @@ pub(crate) struct MergeWork {
 }
 
 /// What is merged next: of all lists that are worth it the longest.
-pub(crate) fn most_worth_it<'a>(
-    lists: impl Iterator<Item = (&'a NodeSetup, SubtaskIndex, &'a [StateFile])>,
+pub(crate) fn most_worth_it(
+    coordinator: &Coordinator,
     chooser: &dyn StateMerger,
     processing_ms: i64,
 ) -> Option<MergeWork> {
+    let lists = coordinator.state_files();
     let worth = lists.filter_map(|(node, subtask, files)| Some((node, subtask, files, chooser.choose(files)?)));
     let (node, subtask, files, range) = worth.max_by_key(|(_, _, files, _)| files.len())?;
     Some(MergeWork {
@@ -35,7 +36,7 @@ pub(crate) fn most_worth_it<'a>(
         states: node.states.clone(),
         is_oldest: range.start == 0,
         neighbours: files[range].to_vec(),
-        time: StateTime { processing_ms, event_ms: Watermark::START.0 },
+        time: StateTime { processing_ms, event_ms: coordinator.watermark(&node.node, subtask).0 },
     })
 }
 

@@ -266,7 +266,7 @@ impl Driver<'_> {
             return;
         }
         let processing_ms = self.job.parts.clock().now_ms();
-        let work = merger::most_worth_it(self.coordinator.state_files(), &*self.chooser, processing_ms);
+        let work = merger::most_worth_it(&self.coordinator, &*self.chooser, processing_ms);
         let Some(work) = work else { return };
         self.merging = self.helpers.merger.send(work).is_ok();
     }
