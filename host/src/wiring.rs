@@ -13,9 +13,9 @@ use gristmill_ports::catalog::{Catalog, JobRecord, JobState};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::{PartContext, Urgency};
-use gristmill_ports::state::{StateMerger, Stateless};
+use gristmill_ports::state::StateMerger;
 use gristmill_ports::{
-    CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
+    CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend, Stateless,
 };
 use gristmill_server::{Control, ControlParts};
 use gristmill_state::{MemoryBackend, Merger, RocksDbBackend, stand_back};
@@ -103,7 +103,10 @@ fn refuse_missing_folder(data_dir: &Path, storage: Option<&str>, catalog: &dyn C
 fn working_directory() -> anyhow::Result<String> {
     let directory = std::env::current_dir().context("asking for the working directory")?;
     directory.into_os_string().into_string().map_err(|name| {
-        anyhow::anyhow!("the working directory {} has a name that is not utf-8; start the host in another", name.display())
+        anyhow::anyhow!(
+            "the working directory {} has a name that is not utf-8; start the host in another",
+            name.display()
+        )
     })
 }
 
