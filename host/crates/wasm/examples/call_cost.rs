@@ -17,7 +17,7 @@ use gristmill_ports::module_registry::{ModuleRegistry, PrepareOptions};
 use gristmill_ports::operator::{Call, Operator, OperatorContext};
 use gristmill_ports::state::*;
 use gristmill_ports::telemetry::Silent;
-use gristmill_ports::{FileStore, PortError};
+use gristmill_ports::{FileStore, PortError, Stateless};
 use gristmill_types::*;
 use gristmill_wasm::{WasmModules, WasmOptions};
 

@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gristmill_ports::Signal;
 use gristmill_ports::clock::Clock;
-use gristmill_ports::state::{StateBackend, Stateless};
 use gristmill_ports::telemetry::GuestLog;
+use gristmill_ports::{Signal, StateBackend, Stateless};
 use gristmill_types::outcome::MetricUpdate;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};

@@ -1,7 +1,7 @@
 //! A state backend that fails at every access, as a broken disk would.
 
 use gristmill_ports::state::*;
-use gristmill_ports::{FileStore, PortError};
+use gristmill_ports::{FileStore, PortError, Stateless};
 use gristmill_types::{CheckpointId, Column, EventBatch, StateIndex};
 
 pub(crate) struct Broken;
