@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gristmill::clock::SystemClock;
 use gristmill::wiring::HostParts;
-use gristmill_checkpoint::SplitPosition;
+use gristmill_checkpoint::{SavepointFolder, SplitPosition};
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_ports::format::KeySelector;
@@ -76,6 +76,9 @@ impl Parts for Altered {
     }
     fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
         self.host.files(job, run, attempt)
+    }
+    fn savepoint_files(&self, folder: &SavepointFolder, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
+        self.host.savepoint_files(folder, attempt)
     }
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
         self.host.dead_letters()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gristmill_catalog::FileCatalog;
-use gristmill_checkpoint::SplitPosition;
+use gristmill_checkpoint::{SavepointFolder, SplitPosition};
 use gristmill_checkpoint_store::{LocalDir, RunFiles};
 use gristmill_connectors::Connectors;
 use gristmill_dataflow::document::{Backend, CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
@@ -31,6 +31,9 @@ const COMPILED: &str = "compiled";
 const CHECKPOINTS: &str = "checkpoints";
 /// Under a data directory: what running jobs have on disk, worth nothing without its checkpoint.
 const SCRATCH: &str = "scratch";
+
+/// Under the scratch folder: savepoints under way. No job has such a name.
+const SAVEPOINTS: &str = ".savepoints";
 
 /// A registry of modules that keeps compiled code under this directory.
 ///
@@ -225,6 +228,11 @@ impl Parts for HostParts {
     fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
         let scratch = self.run_folder(job, run).join("scratch");
         RunFiles::open(Arc::clone(&self.checkpoints), job, run, attempt, &scratch)
+    }
+
+    fn savepoint_files(&self, folder: &SavepointFolder, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
+        let scratch = self.scratch.join(SAVEPOINTS).join(attempt.to_string());
+        RunFiles::of_savepoint(Arc::clone(&self.checkpoints), folder, attempt, &scratch)
     }
 
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {

@@ -67,7 +67,7 @@ fn post(ingress: &dyn Ingress, job: &JobId, source: &NodeId) -> bool {
     let offer = Offer { events: vec![vec![b'x'; 100]], idempotency_key: None, on_durable };
     match ingress.offer(job, source, offer) {
         IngressAnswer::Taken => told.recv().is_ok_and(|is_durable| is_durable),
-        IngressAnswer::Full { retry_after_ms } => {
+        IngressAnswer::Full { retry_after_ms } | IngressAnswer::LogFull { retry_after_ms } => {
             std::thread::sleep(Duration::from_millis(retry_after_ms));
             false
         }

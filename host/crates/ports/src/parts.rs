@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gristmill_checkpoint::SplitPosition;
+use gristmill_checkpoint::{SavepointFolder, SplitPosition};
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_types::{
     AttemptId, Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, RunId, SubtaskIndex,
@@ -96,6 +96,8 @@ pub trait Parts: Send + Sync {
     fn checkpoint_store(&self) -> Arc<dyn CheckpointStore>;
     /// The files of a run in that store, as an attempt sees them.
     fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError>;
+    /// The files of a savepoint in that store, for an attempt that writes it or starts from it.
+    fn savepoint_files(&self, folder: &SavepointFolder, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError>;
     /// Where dead letters go.
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore>;
     /// Where time comes from.

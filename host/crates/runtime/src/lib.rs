@@ -24,9 +24,10 @@ pub use checkpoint::history::{
 };
 pub use event::{JobEvent, JobEventKind};
 pub use job::forget::forget_run;
-pub use job::handle::{JobHandle, NotRunning, ReplayError};
+pub use job::handle::{JobHandle, NotRunning};
 pub use job::launch::{resume, start};
 pub use job::prepare::{ModuleBytes, prepare};
+pub use job::replay::ReplayError;
 pub use job::spec::{JobSpec, OperatorParts, StartError, new_run};
 pub use job::state::{IllegalTransition, JobStatus};
 pub use report::JobReport;

@@ -75,7 +75,9 @@ impl Code {
             Self::IdempotencyMismatch => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-mismatch", "the key belongs to another request")
             }
-            Self::Backpressure => (StatusCode::TOO_MANY_REQUESTS, "backpressure", "there is no room for more events now"),
+            Self::Backpressure => {
+                (StatusCode::TOO_MANY_REQUESTS, "backpressure", "there is no room for more events now")
+            }
             Self::NotDurable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-durable", "the events could not be made durable")
             }

@@ -47,9 +47,7 @@ impl Attempted<'_> {
                 Some(status) if (300..500).contains(&status) && !MAY_PASS.contains(&status) => {
                     PortError::fatal(format!("{what}; look at AWS_ENDPOINT_URL, AWS_REGION and the bucket"))
                 }
-                Some(_) | None => {
-                    PortError::retry(format!("{what}; look after the network and the storage"))
-                }
+                Some(_) | None => PortError::retry(format!("{what}; look after the network and the storage")),
             },
         }
     }

@@ -6,6 +6,7 @@ use gristmill_types::{
     AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, NodeId, RunId, SubtaskIndex, Watermark,
 };
 
+use super::savepoints::Savepoints;
 use super::words::{Ack, NodeSetup, Now, Participant, Setup, Staged, Stats, ToStore};
 use crate::chain::{ChainEntry, Slot};
 use crate::committable::{Committable, CommittableId};
@@ -39,6 +40,7 @@ pub(super) struct Ledger {
     watermarks: BTreeMap<(NodeId, SubtaskIndex), Watermark>,
     /// Files that no list has any more, perhaps without a manifest ever having named them.
     dropped: BTreeSet<FileRef>,
+    savepoints: Savepoints,
 }
 
 impl Ledger {
@@ -59,6 +61,7 @@ impl Ledger {
             stored_pages: Vec::new(),
             watermarks: BTreeMap::new(),
             dropped: BTreeSet::new(),
+            savepoints: Savepoints::default(),
         }
     }
 
@@ -123,6 +126,29 @@ impl Ledger {
     pub(super) fn committed(&mut self, ids: &[CommittableId]) {
         self.uncommitted.retain(|one| !ids.contains(&one.id));
         self.handed_over.retain(|id| !ids.contains(id));
+        self.savepoints.committed(ids);
+    }
+
+    /// A savepoint's files are carried away.
+    pub(super) fn carried(&mut self, checkpoint: CheckpointId) {
+        let free = self.savepoints.carried(checkpoint);
+        self.dropped.extend(free);
+    }
+
+    /// A savepoint is one, or will never be.
+    pub(super) fn savepoint_over(&mut self, checkpoint: CheckpointId) {
+        let free = self.savepoints.over(checkpoint);
+        self.dropped.extend(free);
+    }
+
+    /// Savepoints that from now on lack nothing but their record.
+    pub(super) fn savepoints_to_seal(&mut self) -> Vec<CheckpointId> {
+        self.savepoints.seal_ready()
+    }
+
+    /// Whether no savepoint is in the making.
+    pub(super) fn has_no_savepoint_under_way(&self) -> bool {
+        self.savepoints.is_idle()
     }
 
     /// The manifest of a checkpoint that all have acknowledged.
@@ -204,6 +230,10 @@ impl Ledger {
         });
         // Not those of which it was heard, while the manifest was on its way, that an earlier permit has committed them.
         let open: BTreeSet<_> = self.uncommitted.iter().map(|one| one.id).collect();
+        if manifest.kind == CheckpointKind::Savepoint {
+            let open = manifest.committables.iter().map(|one| one.id).filter(|id| open.contains(id)).collect();
+            self.savepoints.begin(stored, open);
+        }
         let is_new = |one: &&Committable| open.contains(&one.id) && self.handed_over.insert(one.id);
         let new: Vec<_> = manifest.committables.iter().filter(is_new).cloned().collect();
         (CommitPermit::of_decided(manifest), new)
@@ -220,7 +250,8 @@ impl Ledger {
         let in_lists = self.nodes.iter().flat_map(|node| node.files.iter().flatten()).map(|file| file.file);
         let to_commit = self.uncommitted.iter().flat_map(|one| one.files.iter().copied());
         let pages = self.stored_pages.iter().map(|page| page.file);
-        let pinned: BTreeSet<_> = in_lists.chain(to_commit).chain(pages).collect();
+        let savepoints = self.savepoints.pinned();
+        let pinned: BTreeSet<_> = in_lists.chain(to_commit).chain(pages).chain(savepoints).collect();
         let mut garbage = retire(&mut self.retained, keep, &pinned);
         let given_up = std::mem::take(&mut self.given_up);
         garbage.slots.extend(given_up.iter().map(|one| one.slot));

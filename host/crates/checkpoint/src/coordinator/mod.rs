@@ -6,11 +6,12 @@
 //! were processed and will not be again.
 
 mod words;
+mod savepoints;
 mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, SubtaskIndex};
+use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, NodeId, SubtaskIndex, Watermark};
 
 use self::ledger::Ledger;
 pub use self::words::{
@@ -129,6 +130,13 @@ impl Coordinator {
         self.ledger.state_files()
     }
 
+    /// How far event time had come in a subtask at the newest checkpoint that it acknowledged, or at one before. What had
+    /// expired by then can leave its files: whoever restores them later is behind it.
+    #[must_use]
+    pub fn watermark(&self, node: &NodeId, subtask: SubtaskIndex) -> Watermark {
+        self.ledger.watermark(node, subtask)
+    }
+
     /// Takes an event in; says what is to be done, in this order.
     ///
     /// # Panics
@@ -151,6 +159,10 @@ impl Coordinator {
             Event::Acked(ack) => self.acked(now, *ack, &mut actions),
             Event::Declined { checkpoint, by, why } => {
                 if matches!(&self.phase, Phase::Collecting(collecting) if collecting.number == checkpoint) {
+                    let why = match &self.trouble {
+                        Some(trouble) => format!("{why}, since storing does not succeed: {trouble}"),
+                        None => why,
+                    };
                     self.fail(now, Failure::Declined { by, why }, &mut actions);
                 }
             }
@@ -158,19 +170,18 @@ impl Coordinator {
             Event::Stranger { slot, attempt } => {
                 self.over = true;
                 actions.push(Action::GiveUp(GiveUp::Fenced { slot, by: attempt }));
-                    let why = match &self.trouble {
-                        Some(trouble) => format!("{why}, since storing does not succeed: {trouble}"),
-                        None => why,
-                    };
             }
+            Event::Storing { trouble } => self.trouble = trouble,
             Event::Committed(ids) => self.ledger.committed(&ids),
             Event::Merged { node, subtask, replaced, by } => self.ledger.merged(&node, subtask, &replaced, by),
+            Event::Carried(checkpoint) => self.ledger.carried(checkpoint),
+            Event::SavepointOver(checkpoint) => self.ledger.savepoint_over(checkpoint),
         }
+        actions.extend(self.ledger.savepoints_to_seal().into_iter().map(Action::Seal));
         self.look_at_clock(now, &mut actions);
         self.look_for_end(&mut actions);
         actions
     }
-            Event::Storing { trouble } => self.trouble = trouble,
 
     fn all_ended(&self) -> bool {
         self.ended.len() == self.participants.len()
@@ -219,13 +230,6 @@ impl Coordinator {
                     if self.has_room() { self.begin(now, actions) } else { self.skip(now, actions) }
                 }
             }
-            Phase::Storing(_) | Phase::Final(_) => {}
-        }
-    }
-
-    /// One is due and cannot be begun. Whoever asked for it is told, and may ask again.
-    fn skip(&mut self, now: Now, actions: &mut Vec<Action>) {
-        self.last_number = CheckpointId(self.last_number.0 + 1);
             Phase::Storing(to_store) if self.late_at_ms <= now.monotonic_ms => {
                 let after_ms = now.monotonic_ms.saturating_sub(to_store.started.monotonic_ms);
                 let failure = Failure::NotStored { after_ms, trouble: self.trouble.clone() };
@@ -234,6 +238,13 @@ impl Coordinator {
                 actions.push(Action::Report(Report::Failed { checkpoint, failure: failure.clone() }));
                 self.count(now, failure, actions);
             }
+            Phase::Storing(_) | Phase::Final(_) => {}
+        }
+    }
+
+    /// One is due and cannot be begun. Whoever asked for it is told, and may ask again.
+    fn skip(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.last_number = CheckpointId(self.last_number.0 + 1);
         self.requested = None;
         self.due_ms = self.policy.every_ms.map(|every| now.monotonic_ms.saturating_add(every));
         self.retry_at_ms = now.monotonic_ms.saturating_add(self.policy.pause_after_failure_ms);
@@ -277,6 +288,7 @@ impl Coordinator {
         else {
             unreachable!("the phase was just looked at")
         };
+        self.late_at_ms = started.monotonic_ms.saturating_add(self.policy.timeout_ms);
         let to_store = self.ledger.manifest(number, kind, is_final, (started, now), acks);
         self.phase = Phase::Storing(Box::new(to_store.clone()));
         actions.push(Action::Store(Box::new(to_store)));
@@ -284,7 +296,6 @@ impl Coordinator {
 
     fn stored(&mut self, now: Now, checkpoint: CheckpointId, actions: &mut Vec<Action>) {
         let to_store = match std::mem::replace(&mut self.phase, Phase::Idle) {
-        self.late_at_ms = started.monotonic_ms.saturating_add(self.policy.timeout_ms);
             Phase::Storing(to_store) if to_store.manifest.checkpoint == checkpoint => to_store,
             other => {
                 self.phase = other;
@@ -304,6 +315,9 @@ impl Coordinator {
         let (permit, committables) = self.ledger.decided(&to_store);
         if !committables.is_empty() {
             actions.push(Action::Commit { permit, committables });
+        }
+        if to_store.manifest.kind == CheckpointKind::Savepoint {
+            actions.push(Action::Carry(Box::new(to_store.manifest.clone())));
         }
         let garbage = self.ledger.retire(self.policy.keep);
         if !garbage.is_empty() {
@@ -334,6 +348,11 @@ impl Coordinator {
         if counts {
             self.count(now, failure, actions);
         }
+    }
+
+    /// A failure counts against what is tolerated.
+    fn count(&mut self, now: Now, failure: Failure, actions: &mut Vec<Action>) {
+        self.skipping_since_ms = Some(now.monotonic_ms);
         self.failures_in_a_row += 1;
         if self.failures_in_a_row > self.policy.tolerated_failures {
             self.over = true;
@@ -341,14 +360,14 @@ impl Coordinator {
         }
     }
 
-    }
-
-    /// A failure counts against what is tolerated.
-    fn count(&mut self, now: Now, failure: Failure, actions: &mut Vec<Action>) {
-        self.skipping_since_ms = Some(now.monotonic_ms);
     fn look_for_end(&mut self, actions: &mut Vec<Action>) {
         let Phase::Final(end) = self.phase else { return };
-        if self.ledger.uncommitted() == 0 && !self.over {
+        let is_carried = match end {
+            End::Input => self.ledger.has_no_savepoint_under_way(),
+            // A host that goes down does not wait for it.
+            End::Suspended => true,
+        };
+        if self.ledger.uncommitted() == 0 && is_carried && !self.over {
             self.over = true;
             actions.push(Action::Finish(end));
         }

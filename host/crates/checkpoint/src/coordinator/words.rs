@@ -144,6 +144,10 @@ pub enum Event {
         /// What stands in their place; nothing if nothing was left.
         by: Option<StateFile>,
     },
+    /// The files of a checkpoint were carried into a savepoint's folder.
+    Carried(CheckpointId),
+    /// It is a savepoint now, or will never be one.
+    SavepointOver(CheckpointId),
 }
 
 /// One subtask's part of a checkpoint; all that it names is durable. Those of one participant are told in the order of
@@ -200,6 +204,12 @@ pub enum Action {
     /// Behind all that was stored so far: delete slots, then files. What is not deleted stays as garbage; nothing depends
     /// on it.
     Delete(Garbage),
+    /// Carry the files of this checkpoint, which is decided, into a savepoint's folder; they stay meanwhile. Then
+    /// [`Event::Carried`], or [`Event::SavepointOver`] if that cannot be.
+    Carry(Box<Manifest>),
+    /// All that was cut before this savepoint is committed, and its files are carried: put its record. Then
+    /// [`Event::SavepointOver`].
+    Seal(CheckpointId),
     /// Sources need not keep what lies before these positions: even the oldest checkpoint that is kept has it behind it.
     Forget(Splits),
     /// For people.

@@ -228,6 +228,8 @@ impl Running {
             }
             // Its sources can be read from the beginning.
             Action::Forget(_) => {}
+            Action::Carry(manifest) => self.told.push_back(Event::Carried(manifest.checkpoint)),
+            Action::Seal(checkpoint) => self.told.push_back(Event::SavepointOver(checkpoint)),
             Action::Report(Report::Completed { .. }) => world.meet(Met::Decided),
             Action::Finish(end) => {
                 if end == End::Suspended {

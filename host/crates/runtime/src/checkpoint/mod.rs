@@ -1,6 +1,6 @@
 //! Checkpoints in motion: what subtasks hand over, who makes it durable, stores, commits and merges.
 //!
-//! Decides nothing: that is `gristmill-checkpoint`. Each thread here does one kind of I/O and tells the supervisor of the
+//! Decides nothing: that is `gristmill-checkpoint`. Each thread here does one kind of I/O and tells the driver of the
 //! attempt what came of it.
 
 pub(crate) mod told;
@@ -11,6 +11,7 @@ pub(crate) mod desk;
 pub(crate) mod storer;
 pub(crate) mod committer;
 pub(crate) mod merger;
+pub(crate) mod archivist;
 pub(crate) mod chain_reader;
 pub(crate) mod restored;
 pub(crate) mod history;

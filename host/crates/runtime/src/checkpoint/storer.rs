@@ -5,15 +5,18 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
 
 use gristmill_checkpoint::chain::read_back;
 use gristmill_checkpoint::coordinator::{Ack, NodePart, SubtaskStats, ToStore};
 use gristmill_checkpoint::recovery::Decided;
 use gristmill_checkpoint::retention::Garbage;
-use gristmill_checkpoint::{ChainEntry, RunFolder, Slot};
+use gristmill_checkpoint::{ChainEntry, RunFolder, Slot, StateFile};
 use gristmill_ports::checkpoint_store::{Content, PutNew};
 use gristmill_ports::dead_letters::DeadLetterStore;
-use gristmill_ports::{CheckpointStore, FileStore, PortError, Signal};
+use gristmill_ports::parts::Urgency;
+use gristmill_ports::state::FrozenState;
+use gristmill_ports::{CheckpointStore, FileStore, Parts, PortError, Signal};
 use gristmill_types::AttemptId;
 use tokio::sync::watch;
 
@@ -33,11 +36,16 @@ pub(crate) struct Storer {
     pub(crate) newest: watch::Sender<Option<Decided>>,
     pub(crate) told: Sender<Told>,
     pub(crate) over: Signal,
+    pub(crate) parts: Arc<dyn Parts>,
+    /// How often a checkpoint is due.
+    pub(crate) every: Option<Duration>,
+    /// The last part took longer than that.
+    pub(crate) is_late: bool,
 }
 
 impl Storer {
     /// Works until nobody is left who could want something, or the attempt is over.
-    pub(crate) fn run(&self, work: &Receiver<StorerWork>) {
+    pub(crate) fn run(mut self, work: &Receiver<StorerWork>) {
         while let Ok(work) = work.recv() {
             let done = match work {
                 StorerWork::Part(cut) => self.part(*cut),
@@ -93,7 +101,7 @@ impl Storer {
         Ok(owner.filter(|owner| *owner != self.attempt).map(|owner| (last, owner)))
     }
 
-    fn part(&self, cut: Cut) -> Result<(), Undone> {
+    fn part(&mut self, cut: Cut) -> Result<(), Undone> {
         let Cut { checkpoint, by, nodes, since, aligned, inline, _on_its_way } = cut;
         let (mut parts, mut staged) = (Vec::with_capacity(nodes.len()), Vec::new());
         let mut stats = SubtaskStats {
@@ -104,7 +112,7 @@ impl Storer {
         for NodeCut { node, mut snapshot, frozen, staged: output } in nodes {
             if let Some(mut frozen) = frozen {
                 stats.entries += frozen.entries();
-                let files = self.until_done(|| frozen.store(&*self.files))?;
+                let files = self.store_state(&mut *frozen)?;
                 stats.bytes += files.iter().map(|file| file.file.bytes).sum::<u64>();
                 snapshot.files = files;
             }
@@ -114,10 +122,29 @@ impl Storer {
             parts.push(NodePart { node, snapshot });
         }
         fail::fail_point!("part-durable");
-        stats.durable_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = since.elapsed();
+        self.is_late = self.every.is_some_and(|every| took > every);
+        stats.durable_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let ack = Ack { checkpoint, by, nodes: parts, staged, stats };
         let _ = self.told.send(Told::Acked(Box::new(ack)));
         Ok(())
+    }
+
+    /// Sorting and writing state takes long, and stands back behind the stream: a thread of its own, since none can take
+    /// that back. Not if the part before came late: a job that changes more than it can store meanwhile would have its
+    /// checkpoints ever further apart.
+    fn store_state(&self, frozen: &mut dyn FrozenState) -> Result<Vec<StateFile>, Undone> {
+        let mut store = || self.until_done(|| frozen.store(&*self.files));
+        if self.is_late {
+            return store();
+        }
+        let stand_back_and_store = || {
+            self.parts.stand_back(Urgency::Soon);
+            store()
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(stand_back_and_store).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     fn manifest(&self, to_store: &ToStore) -> Result<(), Undone> {

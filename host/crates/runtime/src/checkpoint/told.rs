@@ -1,12 +1,13 @@
-//! What the supervisor of an attempt is told.
+//! What the driver of an attempt is told.
 
 use gristmill_checkpoint::coordinator::{Ack, Participant};
-use gristmill_checkpoint::{CommittableId, FileRef, Slot, StateFile};
+use gristmill_checkpoint::{CommittableId, FileRef, Savepoint, Slot, StateFile};
 use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, NodeId, SubtaskIndex};
+use tokio::sync::oneshot;
 
 use crate::ending::TaskEnd;
 
-/// A message to the supervisor of an attempt.
+/// A message to the driver of an attempt.
 pub(crate) enum Told {
     /// A subtask's part of a checkpoint is durable.
     Acked(Box<Ack>),
@@ -30,8 +31,27 @@ pub(crate) enum Told {
     Failed(TaskEnd),
     /// Somebody wants a checkpoint.
     Requested(CheckpointKind),
+    /// Somebody wants a savepoint.
+    SavepointWanted(Wanted),
+    /// The files of a checkpoint are in a savepoint's folder, or cannot be brought there.
+    Carried { checkpoint: CheckpointId, carried: Result<Box<Carried>, String> },
+    /// A savepoint has its record, or cannot have it.
+    Sealed { checkpoint: CheckpointId, sealed: Result<Savepoint, String> },
     /// The host goes down.
     Suspend,
     /// Somebody wants the attempt to begin anew.
     Restart,
+}
+
+/// A savepoint that somebody waits for.
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) tell: oneshot::Sender<Result<Savepoint, String>>,
+}
+
+/// A savepoint that lacks nothing but its record.
+#[derive(Debug, Clone)]
+pub(crate) struct Carried {
+    pub(crate) name: String,
+    pub(crate) savepoint: Savepoint,
 }

@@ -13,6 +13,7 @@ use gristmill_ports::parts::PartContext;
 use gristmill_ports::{Clock, FileStore, PortError, Signal};
 use gristmill_types::{AttemptId, CheckpointId, NodeId, SubtaskIndex};
 
+use crate::checkpoint::archivist::Archivist;
 use crate::checkpoint::attempt_files::AttemptFiles;
 use crate::checkpoint::chain_reader::{Claimant, Claimed, WholeCheckpoint};
 use crate::checkpoint::committer::SinkCommitter;
@@ -22,6 +23,7 @@ use crate::checkpoint::restored::Restored;
 use crate::checkpoint::storer::Storer;
 use crate::checkpoint::told::Told;
 use crate::job::assemble::{Assembled, Frame, assemble};
+use crate::job::helpers::Tools;
 use crate::job::shared::JobShared;
 use crate::job::spec::{JobSpec, StartError, unheard_of};
 
@@ -32,10 +34,7 @@ const PAUSE_AFTER_FAILURE_MS: u64 = 1000;
 pub(crate) struct Begun {
     pub(crate) assembled: Assembled,
     pub(crate) coordinator: Coordinator,
-    pub(crate) storer: Storer,
-    pub(crate) storer_work: (Sender<StorerWork>, Receiver<StorerWork>),
-    pub(crate) committers: HashMap<NodeId, SinkCommitter>,
-    pub(crate) files: Arc<dyn FileStore>,
+    pub(crate) tools: Tools,
     pub(crate) told: Receiver<Told>,
 }
 
@@ -112,11 +111,25 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
         files: Arc::clone(&files),
         dead_letters,
         newest: job.newest.clone(),
-        told: told_sender,
+        told: told_sender.clone(),
+        over: over.clone(),
+        parts: Arc::clone(parts),
+        every: spec.document.checkpoint.every.0,
+        is_late: false,
+    };
+    let archivist = Archivist {
+        job: job.id.clone(),
+        run: spec.run,
+        attempt,
+        document: spec.text.clone(),
+        parts: Arc::clone(parts),
+        files: Arc::clone(&files),
+        told: told_sender.clone(),
         over: over.clone(),
     };
     job.history.began(restored_number);
-    Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, storer, storer_work, committers, files, told })))
+    let tools = Tools { storer, storer_work, committers, archivist, files, told: told_sender };
+    Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, tools, told })))
 }
 
 /// The moment, on both clocks.

@@ -3,20 +3,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use gristmill_checkpoint::coordinator::{Action, Coordinator, End, Event, GiveUp, Report};
 use gristmill_checkpoint::retention::Splits;
+use gristmill_checkpoint::{CommitPermit, Committable};
 use gristmill_ports::catalog::JobState;
-use gristmill_ports::parts::Urgency;
 use gristmill_ports::state::StateMerger;
-use gristmill_types::{CheckpointId, NodeId};
+use gristmill_types::{CheckpointId, CheckpointKind, NodeId};
 
-use crate::checkpoint::committer::CommitWork;
+use crate::checkpoint::archivist::SavepointWork;
 use crate::checkpoint::cut::StorerWork;
-use crate::checkpoint::merger::{self, MergeWork};
+use crate::checkpoint::merger;
 use crate::checkpoint::told::Told;
 use crate::control::Control;
 use crate::ending::{Failure, TaskEnd};
@@ -24,19 +23,13 @@ use crate::event::JobEventKind;
 use crate::job::attempt::Attempt;
 use crate::job::begin::{Begun, now};
 use crate::job::crew::spawn_subtasks;
+use crate::job::helpers::Helpers;
+use crate::job::savepoints::SavepointsUnderWay;
 use crate::job::shared::JobShared;
 use crate::job::state::AttemptEnd;
 
 /// The longest sleep of the driver: clocks of tests may be moved meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-
-/// The threads beside the subtasks, and the ways to them.
-struct Helpers {
-    storer: Sender<StorerWork>,
-    committers: HashMap<NodeId, Sender<CommitWork>>,
-    merger: Sender<MergeWork>,
-    threads: Vec<JoinHandle<()>>,
-}
 
 struct Driver<'a> {
     job: &'a Arc<JobShared>,
@@ -44,6 +37,7 @@ struct Driver<'a> {
     coordinator: Coordinator,
     helpers: Helpers,
     chooser: Arc<dyn StateMerger>,
+    savepoints: SavepointsUnderWay,
     merging: bool,
     running: usize,
     end: Option<AttemptEnd>,
@@ -51,61 +45,18 @@ struct Driver<'a> {
 
 /// Runs an attempt to its end.
 pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
-    let Begun { assembled, coordinator, storer, storer_work, committers, files, told } = begun;
+    let Begun { assembled, coordinator, tools, told } = begun;
     let attempt = Arc::clone(&assembled.attempt);
-    let chooser = job.parts.state_merger();
-    let mut helpers =
-        Helpers { storer: storer_work.0, committers: HashMap::new(), merger: mpsc::channel().0, threads: Vec::new() };
-    helpers.spawn(job, "store", {
-        let parts = Arc::clone(&job.parts);
-        move || {
-            parts.stand_back(Urgency::Soon);
-            storer.run(&storer_work.1);
-        }
-    });
-    for (sink, committer) in committers {
-        let (sender, work) = mpsc::channel();
-        helpers.committers.insert(sink, sender);
-        helpers.spawn(job, "commit", move || committer.run(&work));
-    }
-    let (merger_sender, merge_work) = mpsc::channel();
-    helpers.merger = merger_sender;
-    helpers.spawn(job, "merge", {
-        let (merger, files, told) = (Arc::clone(&chooser), Arc::clone(&files), attempt.told.clone());
-        let parts = Arc::clone(&job.parts);
-        move || {
-            parts.stand_back(Urgency::Whenever);
-            merger::run(&merge_work, &*merger, &*files, &told);
-        }
-    });
+    let files = Arc::clone(&tools.files);
+    let helpers = Helpers::start(job, tools);
     let running = assembled.subtasks.len();
     spawn_subtasks(job, &attempt, assembled.subtasks, &files);
-    let driver = Driver { job, attempt, coordinator, helpers, chooser, merging: false, running, end: None };
+    let chooser = job.parts.state_merger();
+    let savepoints = SavepointsUnderWay::default();
+    let driver = Driver { job, attempt, coordinator, helpers, chooser, savepoints, merging: false, running, end: None };
     let end = driver.run(&told);
     *job.current() = None;
     end
-}
-
-impl Helpers {
-    fn spawn(&mut self, job: &JobShared, duty: &str, work: impl FnOnce() + Send + 'static) {
-        let thread = std::thread::Builder::new().name(format!("{}-{duty}", job.id));
-        match thread.spawn(work) {
-            Ok(thread) => self.threads.push(thread),
-            // Whoever needs it finds its end of the channel closed.
-            Err(error) => tracing::error!(job = %job.id, duty, %error, "a thread cannot be started"),
-        }
-    }
-
-    /// Waits for all threads: the next attempt must not meet them at work.
-    fn join(self) {
-        let Self { storer, committers, merger, threads } = self;
-        drop((storer, committers, merger));
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("bug: a thread of a checkpoint panicked");
-            }
-        }
-    }
 }
 
 impl Driver<'_> {
@@ -175,6 +126,18 @@ impl Driver<'_> {
                 }
             }
             Told::Requested(kind) => self.tell(Event::Requested(kind)),
+            Told::SavepointWanted(wanted) => {
+                self.savepoints.want(wanted);
+                self.tell(Event::Requested(CheckpointKind::Savepoint));
+            }
+            Told::Carried { checkpoint, carried } => match self.savepoints.carried(checkpoint, carried) {
+                true => self.tell(Event::Carried(checkpoint)),
+                false => self.tell(Event::SavepointOver(checkpoint)),
+            },
+            Told::Sealed { checkpoint, sealed } => {
+                self.savepoints.sealed(checkpoint, sealed);
+                self.tell(Event::SavepointOver(checkpoint));
+            }
             // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
             Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
             Told::Suspend => self.tell(Event::Suspend),
@@ -211,21 +174,20 @@ impl Driver<'_> {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Inject(barrier) => self.attempt.tell_sources(|| Control::Barrier(barrier)),
+            Action::Inject(barrier) => {
+                self.savepoints.injected(&barrier);
+                self.attempt.tell_sources(|| Control::Barrier(barrier));
+            }
             Action::Store(to_store) => self.order(StorerWork::Manifest(to_store)),
             Action::Delete(garbage) => self.order(StorerWork::Garbage(garbage)),
-            Action::Commit { permit, committables } => {
-                let mut by_sink: HashMap<NodeId, Vec<_>> = HashMap::new();
-                for one in committables {
-                    by_sink.entry(one.sink.clone()).or_default().push(one);
-                }
-                for (sink, committables) in by_sink {
-                    let committer = self.helpers.committers.get(&sink);
-                    let sent = committer.is_some_and(|way| way.send((permit.clone(), committables)).is_ok());
-                    if !sent && !self.attempt.over.is_raised() {
-                        let cause = format!("bug: nobody commits the output of sink `{sink}`");
-                        self.finish(AttemptEnd::Failed(Failure { cause, lasts: false }));
-                    }
+            Action::Commit { permit, committables } => self.commit(&permit, committables),
+            Action::Carry(manifest) => match self.savepoints.name_of(manifest.checkpoint) {
+                Some(name) => self.archive(SavepointWork::Carry { name, manifest }),
+                None => self.tell(Event::SavepointOver(manifest.checkpoint)),
+            },
+            Action::Seal(checkpoint) => {
+                if let Some(carried) = self.savepoints.take_carried(checkpoint) {
+                    self.archive(SavepointWork::Seal(Box::new(carried)));
                 }
             }
             Action::Forget(oldest) => self.forget(oldest),
@@ -239,15 +201,41 @@ impl Driver<'_> {
         }
     }
 
-    fn order(&mut self, work: StorerWork) {
-        if self.helpers.storer.send(work).is_err() && !self.attempt.over.is_raised() {
-            let cause = "bug: nobody stores checkpoints".to_owned();
+    fn commit(&mut self, permit: &CommitPermit, committables: Vec<Committable>) {
+        let mut by_sink: HashMap<NodeId, Vec<_>> = HashMap::new();
+        for one in committables {
+            by_sink.entry(one.sink.clone()).or_default().push(one);
+        }
+        for (sink, committables) in by_sink {
+            let committer = self.helpers.committers.get(&sink);
+            let sent = committer.is_some_and(|way| way.send((permit.clone(), committables)).is_ok());
+            self.check_sent(sent, || format!("nobody commits the output of sink `{sink}`"));
+        }
+    }
+
+    fn archive(&mut self, work: SavepointWork) {
+        let sent = self.helpers.archivist.send(work).is_ok();
+        self.check_sent(sent, || "nobody carries savepoints".to_owned());
+    }
+
+    /// A thread that is gone before the attempt is over is a bug.
+    fn check_sent(&mut self, sent: bool, what: impl FnOnce() -> String) {
+        if !sent && !self.attempt.over.is_raised() {
+            let cause = format!("bug: {}", what());
             self.finish(AttemptEnd::Failed(Failure { cause, lasts: false }));
         }
     }
 
+    fn order(&mut self, work: StorerWork) {
+        let sent = self.helpers.storer.send(work).is_ok();
+        self.check_sent(sent, || "nobody stores checkpoints".to_owned());
+    }
+
     fn stored(&mut self, checkpoint: CheckpointId) {
         self.tell(Event::Stored(checkpoint));
+        if self.savepoints.are_wanted() {
+            self.tell(Event::Requested(CheckpointKind::Savepoint));
+        }
         self.merge_if_worth_it();
     }
 
@@ -271,7 +259,7 @@ impl Driver<'_> {
         self.merging = self.helpers.merger.send(work).is_ok();
     }
 
-    fn report(&self, report: Report) {
+    fn report(&mut self, report: Report) {
         let at_ms = self.job.parts.clock().now_ms();
         let kind = match report {
             Report::Completed { checkpoint, duration_ms, stats } => {
@@ -282,6 +270,7 @@ impl Driver<'_> {
             }
             Report::Failed { checkpoint, failure } => {
                 let cause = failure.to_string();
+                self.savepoints.failed(checkpoint, &failure);
                 tracing::warn!(job = %self.job.id, %checkpoint, cause, "checkpoint failed");
                 self.job.history.failed(checkpoint, at_ms, cause.clone());
                 JobEventKind::CheckpointFailed { checkpoint, cause }

@@ -1,28 +1,21 @@
 //! The only way into a running job.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use gristmill_checkpoint::Savepoint;
 use gristmill_checkpoint::recovery::Decided;
-use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::catalog::JobState;
-use gristmill_types::{
-    CheckpointId, CheckpointKind, DeadLetter, EventBatch, InputIndex, JobId, NodeId, PortIndex, RunId, SubtaskIndex,
-    key_hash,
-};
-use tokio::sync::{broadcast, mpsc, watch};
+use gristmill_types::{CheckpointKind, JobId, NodeId, PortIndex, RunId};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::checkpoint::history::CheckpointsReport;
-use crate::checkpoint::told::Told;
-use crate::control::{Control, Receipts};
+use crate::checkpoint::told::{Told, Wanted};
+use crate::control::Control;
 use crate::event::JobEvent;
-use crate::exchange::inbox::Inbox;
-use crate::exchange::keys::Keying;
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::state::{IllegalTransition, JobStatus, Wish, wished};
 use crate::report::JobReport;
 use crate::tap::TapEvent;
-use crate::task::surroundings::NO_KEY;
 
 /// A running job. Cheap to clone; dropping it changes nothing.
 #[derive(Clone)]
@@ -34,47 +27,6 @@ pub struct JobHandle {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("nothing of job `{0}` runs right now; wait until it is RUNNING")]
 pub struct NotRunning(pub JobId);
-
-/// Why letters cannot be replayed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReplayError {
-    /// The job has ended.
-    #[error("job `{0}` is not running; letters can be replayed only into a running job")]
-    NotRunning(JobId),
-    /// The job has ended before all letters were taken in.
-    #[error("job `{0}` ended before all letters were taken in; those that say so were replayed, the others were not")]
-    EndedMeanwhile(JobId),
-    /// The job has no such operator or input (any more).
-    #[error("job `{job}` has no input `{input}` at `{operator}`")]
-    NoSuchInput {
-        /// The job.
-        job: JobId,
-        /// Where the letter comes from.
-        operator: NodeId,
-        /// Its input.
-        input: String,
-    },
-    /// No key can be found for a keyed input.
-    #[error("the letter still has no key for input `{input}` of `{operator}`: {why}")]
-    NoKey {
-        /// The operator.
-        operator: NodeId,
-        /// Its input.
-        input: String,
-        /// Why.
-        why: String,
-    },
-    /// The subtask that would take a letter has read its input to the end already.
-    #[error(
-        "`{operator}` of job `{job}` has come to its end and takes no letters; submit the job again to replay them"
-    )]
-    Ended {
-        /// The job.
-        job: JobId,
-        /// Where the letter comes from.
-        operator: NodeId,
-    },
-}
 
 impl JobHandle {
     /// The job's id.
@@ -181,6 +133,16 @@ impl JobHandle {
         self.tell(Told::Requested(kind))
     }
 
+    /// Asks for a savepoint of this name. The receiver hears what came of it, and nothing if the attempt ends before.
+    ///
+    /// # Errors
+    /// If nothing of the job runs right now.
+    pub fn savepoint(&self, name: &str) -> Result<oneshot::Receiver<Result<Savepoint, String>>, NotRunning> {
+        let (tell, told) = oneshot::channel();
+        self.tell(Told::SavepointWanted(Wanted { name: name.to_owned(), tell }))?;
+        Ok(told)
+    }
+
     /// Ends the attempt, and starts another from the newest checkpoint.
     ///
     /// # Errors
@@ -276,108 +238,7 @@ impl JobHandle {
         self.shared.going_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts letters back in front of the nodes that refused them, in order, and waits until they were taken in. Says for
-    /// each which checkpoint its subtask had passed last: from the next one on it counts as replayed. Blocks; not for a
-    /// tokio worker.
-    ///
-    /// # Errors
-    /// If the job or the node has ended, or a letter's place does not exist any more, or it has no key: no letter was
-    /// replayed then. [`ReplayError::EndedMeanwhile`] if the job ends before all are taken in: some may have been.
-    pub fn replay(&self, letters: &[DeadLetter]) -> Result<Vec<CheckpointId>, ReplayError> {
-        let not_running = || ReplayError::NotRunning(self.shared.id.clone());
-        let attempt = self.shared.attempt().filter(|_| !self.shared.is_over()).ok_or_else(not_running)?;
-        let inbox = |seat: &NodeSeat, subtask: SubtaskIndex| &*attempt.inboxes[seat.task][subtask.at()];
-        // For each letter the batch that it travels in.
-        let mut travels = Vec::with_capacity(letters.len());
-        let mut receipts = Receipts::new();
-        let mut told: Vec<(&NodeId, &Inbox, Control)> = Vec::new();
-        let mut batches: BTreeMap<(&NodeId, InputIndex, SubtaskIndex), (EventBatch, Vec<usize>)> = BTreeMap::new();
-        for (number, letter) in letters.iter().enumerate() {
-            let seat = self.seat(&letter.operator).ok_or_else(|| self.no_such_input(letter))?;
-            if seat.kind == NodeKind::Source {
-                let raw = letter.value.clone().unwrap_or_default();
-                let control = Control::Decode { raw, origin: letter.origin.clone(), taken: receipts.give() };
-                told.push((&seat.id, inbox(seat, SubtaskIndex(0)), control));
-                travels.push(vec![number]);
-                continue;
-            }
-            let (input, subtask, event) = self.placed(seat, letter)?;
-            let (events, numbers) = batches.entry((&seat.id, input, subtask)).or_default();
-            events.append(&event);
-            numbers.push(number);
-        }
-        for ((id, input, subtask), (events, numbers)) in batches {
-            let seat = self.seat(id).expect("its letter was placed at this seat");
-            let events = Arc::new(events);
-            let control = Control::Replay { node: seat.place, input, events, taken: receipts.give() };
-            told.push((id, inbox(seat, subtask), control));
-            travels.push(numbers);
-        }
-        let (operators, told): (Vec<_>, Vec<_>) =
-            told.into_iter().map(|(id, inbox, control)| (id, (inbox, control))).unzip();
-        Inbox::tell_all(told).map_err(|place| match self.shared.is_over() {
-            true => not_running(),
-            false => ReplayError::Ended { job: self.shared.id.clone(), operator: operators[place].clone() },
-        })?;
-        let said = receipts.wait().ok_or_else(|| ReplayError::EndedMeanwhile(self.shared.id.clone()))?;
-        let mut passed = vec![CheckpointId(0); letters.len()];
-        for (numbers, checkpoint) in travels.into_iter().zip(said) {
-            numbers.into_iter().for_each(|number| passed[number] = checkpoint);
-        }
-        Ok(passed)
-    }
-
-    /// The input and subtask at which a letter belongs, and its event, keyed if the input is.
-    fn placed(
-        &self,
-        seat: &NodeSeat,
-        letter: &DeadLetter,
-    ) -> Result<(InputIndex, SubtaskIndex, EventBatch), ReplayError> {
-        let mut event = EventBatch::default();
-        event.push(letter.timestamp, letter.key.as_deref(), letter.value.as_deref());
-        if seat.kind == NodeKind::Sink {
-            return Ok((InputIndex(0), self.owner(seat, &event), event));
-        }
-        let input = seat.inputs.iter().position(|(name, _)| *name == letter.input);
-        let input = input.ok_or_else(|| self.no_such_input(letter))?;
-        let Some(key_by) = &seat.inputs[input].1 else {
-            return Ok((InputIndex(input as u32), self.owner(seat, &event), event));
-        };
-        // An event that never got its key for this input may still carry the one that it had before.
-        if letter.key.is_none() || letter.reason.kind == NO_KEY {
-            let no_key = |why: String| ReplayError::NoKey {
-                operator: letter.operator.clone(),
-                input: letter.input.clone(),
-                why,
-            };
-            let mut keying = Keying::new(key_by, &*self.shared.parts).map_err(|error| no_key(error.message))?;
-            let mut keyed = keying.apply(Arc::new(event));
-            if let Some((_, why)) = keyed.without_key.pop() {
-                return Err(no_key(why));
-            }
-            event = keyed.events;
-        }
-        let event = event.hashed();
-        Ok((InputIndex(input as u32), self.owner(seat, &event), event))
-    }
-
-    /// The subtask that owns the event's key: later nodes of its chain may count on keys that are kept. One without a
-    /// key is as good anywhere.
-    fn owner(&self, seat: &NodeSeat, event: &EventBatch) -> SubtaskIndex {
-        let max = self.shared.max_parallelism;
-        let group = |key: &[u8]| max.group_of(key_hash(key));
-        event.keys().get(0).map_or(SubtaskIndex(0), |key| max.owner_of(group(key), seat.parallelism))
-    }
-
-    fn no_such_input(&self, letter: &DeadLetter) -> ReplayError {
-        ReplayError::NoSuchInput {
-            job: self.shared.id.clone(),
-            operator: letter.operator.clone(),
-            input: letter.input.clone(),
-        }
-    }
-
-    fn seat(&self, node: &NodeId) -> Option<&NodeSeat> {
+    pub(super) fn seat(&self, node: &NodeId) -> Option<&NodeSeat> {
         self.shared.nodes.iter().find(|seat| seat.id == *node)
     }
 }

@@ -56,6 +56,7 @@ pub fn prepare(
         accepted: None,
         newest: None,
         paused: false,
+        text: String::new(),
     })
 }
 

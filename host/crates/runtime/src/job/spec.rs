@@ -29,6 +29,8 @@ pub struct JobSpec {
     pub newest: Option<Decided>,
     /// Whether its sources hold still until resumed.
     pub paused: bool,
+    /// The document as it was written, for savepoints: with its placeholders, since secrets are never stored.
+    pub text: String,
 }
 
 /// A number that no other run or attempt has: the standard library seeds its hashers with 128 random bits.

@@ -6,3 +6,4 @@ mod ending;
 mod failing;
 mod deciding;
 mod keeping;
+mod savepoints;

@@ -171,7 +171,7 @@ mod tests {
     fn golden_position() {
         let taken = SinkSummary { events: 2, bytes: 9, checksum: u64::MAX };
         let before = Position { taken, length: Some(11), ending: None };
-        let position = Position { ending: Some(Ending::of(b"abc")), ..before.clone() };
+        let position = Position { ending: Some(Ending::of(b"abc")), ..before };
         let start = r#"{"version":1,"taken":{"events":2,"bytes":9,"checksum":18446744073709551615},"length":11"#;
         for (position, rest) in [(before, "}"), (position, r#","ending":{"bytes":3,"xxh3":8696274497037089104}}"#)] {
             let golden = format!("{start}{rest}");

@@ -152,11 +152,11 @@ impl StateBackend for NaiveState {
     }
 
     fn restore(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError> {
-        while self.restores_for_ever {
-            if files.is_over() {
-                return Err(PortError::retry("interrupted"));
+        if self.restores_for_ever {
+            while !files.is_over() {
+                std::thread::yield_now();
             }
-            std::thread::yield_now();
+            return Err(PortError::retry("interrupted"));
         }
         // Each file has all there was.
         let Some(newest) = from.files.last() else { return Ok(()) };

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gristmill_checkpoint::{FileHash, FileRef, RunFolder};
+use gristmill_checkpoint::layout::file_in;
+use gristmill_checkpoint::{FileHash, FileRef};
 use gristmill_ports::checkpoint_store::{Content, PutNew, StoredFile};
 use gristmill_ports::{CheckpointStore, FileStore, PortError};
 use gristmill_types::AttemptId;
@@ -104,17 +105,17 @@ impl CheckpointStore for MemoryStore {
     }
 }
 
-/// The files of a run in it.
+/// The files of a run, or of a savepoint, in it.
 pub(crate) struct MemoryFiles {
     store: MemoryStore,
-    folder: RunFolder,
+    folder: String,
     attempt: AttemptId,
     scratch: tempfile::TempDir,
     next: AtomicU64,
 }
 
 impl MemoryFiles {
-    pub(crate) fn new(store: &MemoryStore, folder: RunFolder, attempt: AttemptId) -> Self {
+    pub(crate) fn new(store: &MemoryStore, folder: String, attempt: AttemptId) -> Self {
         let scratch = tempfile::tempdir().expect("a temporary directory");
         Self { store: store.clone(), folder, attempt, scratch, next: AtomicU64::new(1) }
     }
@@ -126,12 +127,12 @@ impl FileStore for MemoryFiles {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (hash, length) = (FileHash::of(&bytes), bytes.len() as u64);
         let file = FileRef { attempt: self.attempt, number, hash, bytes: length };
-        self.store.put(&self.folder.file(&file), Content::Bytes(&bytes))?;
+        self.store.put(&file_in(&self.folder, &file), Content::Bytes(&bytes))?;
         Ok(file)
     }
 
     fn open(&self, file: &FileRef) -> Result<PathBuf, PortError> {
-        let path = self.folder.file(file);
+        let path = file_in(&self.folder, file);
         let bytes = self.store.get(&path)?.ok_or_else(|| PortError::fatal(format!("`{path}` is missing")))?;
         if FileHash::of(&bytes) != file.hash {
             return Err(PortError::fatal(format!("`{path}` is damaged")));

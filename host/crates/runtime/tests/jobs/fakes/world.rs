@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gristmill_checkpoint::{RunFolder, SplitPosition, StateFile};
+use gristmill_checkpoint::{RunFolder, SavepointFolder, SplitPosition, StateFile};
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_dataflow::{JobDocument, plan};
 use gristmill_ports::catalog::{Accepted, JobState};
@@ -169,8 +169,17 @@ impl World {
             },
         };
         let accepted = accepted.map(|checkpoint| Accepted { checkpoint, at_ms: i64::MAX });
-        let spec =
-            JobSpec { document, plan, operators, run: RunId(1), goes_on: false, accepted, newest: None, paused: false };
+        let spec = JobSpec {
+            document,
+            plan,
+            operators,
+            run: RunId(1),
+            goes_on: false,
+            accepted,
+            newest: None,
+            paused: false,
+            text: String::new(),
+        };
         let handle = start(spec, Arc::new(parts))?;
         Ok(Running { handle, letters: self.letters, shelves: self.shelves })
     }
@@ -330,7 +339,11 @@ impl Parts for GivenParts {
     }
 
     fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
-        Ok(Arc::new(MemoryFiles::new(&self.store, RunFolder::new(job, run), attempt)))
+        Ok(Arc::new(MemoryFiles::new(&self.store, RunFolder::new(job, run).files(), attempt)))
+    }
+
+    fn savepoint_files(&self, folder: &SavepointFolder, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
+        Ok(Arc::new(MemoryFiles::new(&self.store, folder.files(), attempt)))
     }
 
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {

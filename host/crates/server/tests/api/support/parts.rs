@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use gristmill_checkpoint::SplitPosition;
+use gristmill_checkpoint::{SavepointFolder, SplitPosition};
 use gristmill_checkpoint_store::{LocalDir, RunFiles};
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::clock::ManualClock;
@@ -180,6 +180,11 @@ impl Parts for MemoryParts {
     fn files(&self, job: &JobId, run: RunId, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
         let scratch = self.folder.path().join("scratch").join(attempt.to_string());
         RunFiles::open(self.checkpoint_store(), job, run, attempt, &scratch)
+    }
+
+    fn savepoint_files(&self, folder: &SavepointFolder, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError> {
+        let scratch = self.folder.path().join("savepoints").join(attempt.to_string());
+        RunFiles::of_savepoint(self.checkpoint_store(), folder, attempt, &scratch)
     }
 
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {

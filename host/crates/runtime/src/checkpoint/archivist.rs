@@ -1,0 +1,155 @@
+//! Carries decided checkpoints into savepoints: one thread for an attempt, at idle priority, one after the other.
+//!
+//! The checkpoint's files are pinned meanwhile, and the stream knows nothing of it. What is left behind by an attempt that
+//! ended in the middle has no record, so it is no savepoint; whoever takes one of that name next writes over it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+
+use gristmill_checkpoint::savepoint::Tail;
+use gristmill_checkpoint::{FileRef, Manifest, NodeSnapshot, Savepoint, SavepointFolder, StateFile};
+use gristmill_ports::checkpoint_store::{Content, PutNew};
+use gristmill_ports::state::StateTime;
+use gristmill_ports::{FileStore, Parts, PortError, Signal};
+use gristmill_types::{AttemptId, JobId, RunId};
+
+use crate::checkpoint::patience::{Undone, until_done};
+use crate::checkpoint::told::{Carried, Told};
+
+/// What is to be done about a savepoint.
+pub(crate) enum SavepointWork {
+    /// A checkpoint is decided that is to become one: its files are carried over.
+    Carry { name: String, manifest: Box<Manifest> },
+    /// All that was cut before it is committed: it is complete.
+    Seal(Box<Carried>),
+}
+
+/// What an archivist works with.
+pub(crate) struct Archivist {
+    pub(crate) job: JobId,
+    pub(crate) run: RunId,
+    pub(crate) attempt: AttemptId,
+    /// The text of the job's document.
+    pub(crate) document: String,
+    pub(crate) parts: Arc<dyn Parts>,
+    pub(crate) files: Arc<dyn FileStore>,
+    pub(crate) told: Sender<Told>,
+    pub(crate) over: Signal,
+}
+
+impl Archivist {
+    /// Works until nobody is left who could want something, or the attempt is over.
+    pub(crate) fn run(&self, work: &Receiver<SavepointWork>) {
+        while let Ok(work) = work.recv() {
+            let told = match work {
+                SavepointWork::Carry { name, manifest } => {
+                    let checkpoint = manifest.checkpoint;
+                    let carried = self.until_done(&name, || self.carry(&name, &manifest));
+                    carried.map(|carried| Told::Carried { checkpoint, carried: carried.map(Box::new) })
+                }
+                SavepointWork::Seal(carried) => {
+                    let checkpoint = carried.savepoint.checkpoint;
+                    let sealed = self.until_done(&carried.name, || self.seal(&carried));
+                    sealed.map(|sealed| Told::Sealed { checkpoint, sealed: sealed.map(|()| carried.savepoint) })
+                }
+            };
+            let Some(told) = told else { return };
+            let _ = self.told.send(told);
+        }
+    }
+
+    /// `None` once the attempt is over; `Err` if it is refused for good.
+    fn until_done<T>(&self, name: &str, act: impl FnMut() -> Result<T, PortError>) -> Option<Result<T, String>> {
+        let done = until_done(&self.over, act, |error| {
+            tracing::warn!(job = %self.job, savepoint = name, error, "storing a savepoint is tried again");
+        });
+        match done {
+            Ok(done) => Some(Ok(done)),
+            Err(Undone::Refused(why)) => Some(Err(why)),
+            Err(Undone::Over) => None,
+        }
+    }
+
+    fn carry(&self, name: &str, manifest: &Manifest) -> Result<Carried, PortError> {
+        let folder = SavepointFolder::new(&self.job, name);
+        let to = self.parts.savepoint_files(&folder, self.attempt)?;
+        let way = Carrying { from: &*self.files, to: &*to };
+        let mut nodes = Vec::with_capacity(manifest.pages.len());
+        for page in &manifest.pages {
+            let bytes = read(&self.files.open(&page.file)?)?;
+            let mut snapshot = NodeSnapshot::decode(&bytes)
+                .map_err(|why| PortError::fatal(format!("the page of `{}`: {why}", page.node)))?;
+            self.merge_states(&mut snapshot, &way)?;
+            nodes.push(snapshot);
+        }
+        fail::fail_point!("savepoint-carried");
+        let savepoint = Savepoint {
+            job: self.job.clone(),
+            run: self.run,
+            attempt: self.attempt,
+            checkpoint: manifest.checkpoint,
+            taken_ms: manifest.started_ms,
+            document: self.document.clone(),
+            max_parallelism: manifest.max_parallelism,
+            nodes,
+            tails: Vec::<Tail>::new(),
+        };
+        Ok(Carried { name: name.to_owned(), savepoint })
+    }
+
+    /// Of each subtask, one file in the place of its list.
+    fn merge_states(&self, snapshot: &mut NodeSnapshot, way: &Carrying<'_>) -> Result<(), PortError> {
+        let processing_ms = self.parts.clock().now_ms();
+        for part in &mut snapshot.subtasks {
+            let time = StateTime { processing_ms, event_ms: part.watermark.0 };
+            let files = std::mem::take(&mut part.files);
+            let merged: Option<StateFile> = match &files[..] {
+                [] => None,
+                list => self.parts.state_merger().merge(&snapshot.states, list, true, time, way)?,
+            };
+            part.files.extend(merged);
+        }
+        Ok(())
+    }
+
+    fn seal(&self, Carried { name, savepoint }: &Carried) -> Result<(), PortError> {
+        let (store, folder) = (self.parts.checkpoint_store(), SavepointFolder::new(&self.job, name));
+        let record = savepoint.encode();
+        let put = store.put_new(&folder.record(), &record)?;
+        fail::fail_point!("savepoint-sealed");
+        match put {
+            PutNew::Created => Ok(()),
+            // The answer to an earlier try may have been lost.
+            PutNew::Exists if store.get(&folder.record())? == Some(record) => Ok(()),
+            PutNew::Exists => Err(PortError::fatal(format!(
+                "there is a savepoint `{name}` of job `{}` by now; give this one another name",
+                self.job
+            ))),
+        }
+    }
+}
+
+/// Reads files of a run, writes files of a savepoint.
+struct Carrying<'a> {
+    from: &'a dyn FileStore,
+    to: &'a dyn FileStore,
+}
+
+impl FileStore for Carrying<'_> {
+    fn put(&self, content: Content<'_>) -> Result<FileRef, PortError> {
+        self.to.put(content)
+    }
+
+    fn open(&self, file: &FileRef) -> Result<PathBuf, PortError> {
+        self.from.open(file)
+    }
+
+    fn scratch(&self) -> &Path {
+        self.to.scratch()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, PortError> {
+    std::fs::read(path).map_err(|error| PortError::retry(format!("`{}` cannot be read: {error}", path.display())))
+}
