@@ -155,7 +155,9 @@ fn an_operator_that_traps_on_everything_is_broken_and_not_the_data() {
     host.push(&odd("trap-process"), "trap@1");
     let events: Vec<String> = (0..1000).map(|number| format!("event {number:04}")).collect();
     host.write("in.txt", events.join("\n"));
-    host.submit(&through("trap@1", "job", &file("in.txt")).to_string());
+    let mut job = through("trap@1", "job", &file("in.txt"));
+    job["restart"] = json!("none");
+    host.submit(&job.to_string());
     let job = host.wait_for("job", "FAILED");
     let cause = job["cause"].as_str().unwrap();
     assert!(cause.contains("operator `it`") && cause.contains("the operator is broken, not the data"), "{cause}");

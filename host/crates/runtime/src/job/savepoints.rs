@@ -45,8 +45,9 @@ impl SavepointsUnderWay {
         match failure {
             // Begun anew, under another number.
             Failure::TimedOut { .. } | Failure::Declined { .. } => {
-                self.wanted.extend(self.taking.remove(&checkpoint));
-                self.wanted.rotate_right(1);
+                if let Some(wanted) = self.taking.remove(&checkpoint) {
+                    self.wanted.push_front(wanted);
+                }
             }
             // It may still be stored.
             Failure::NotStored { .. } => {}

@@ -22,6 +22,7 @@ use gristmill_runtime::{
 };
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{AttemptId, CheckpointId, Column, Descriptor, EventBatch, JobId, ModuleHash, NodeId, RunId};
+use tokio::sync::broadcast::error::TryRecvError;
 
 use super::letters::Letters;
 use super::state::NaiveState;
@@ -233,9 +234,14 @@ impl Running {
         let recent = recent.into_iter().find(|event| kind(&event.kind));
         recent.unwrap_or_else(|| {
             loop {
-                let event = live.blocking_recv().expect("the job goes on and says less than a listener can lag");
-                if kind(&event.kind) {
-                    return event;
+                let status = self.handle.status();
+                let heard = live.try_recv();
+                match heard {
+                    Ok(event) if kind(&event.kind) => return event,
+                    Ok(_) => {}
+                    Err(_) if status.state.is_final() => panic!("it never said so, and ended {status:?}"),
+                    Err(TryRecvError::Empty) => std::thread::yield_now(),
+                    Err(error) => panic!("the job says more than a listener can follow: {error}"),
                 }
             }
         })
