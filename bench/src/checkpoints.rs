@@ -20,6 +20,8 @@ use crate::watched::{Seen, watched};
 /// Keys of the two rows of each table.
 const FEW: u64 = 10_000;
 const MANY: u64 = 10_000_000;
+/// Events a second of the row that is paced.
+const PACE: u64 = 1_200_000;
 /// No run takes as long as this.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -86,14 +88,17 @@ fn finished(handle: &JobHandle) -> anyhow::Result<()> {
 struct Run {
     keys: u64,
     events: u64,
+    /// Events a second that the source gives at most; `None`: as fast as it can.
+    rate: Option<u64>,
     took: Duration,
     report: CheckpointsReport,
     gaps: Vec<Duration>,
 }
 
-fn run(counting: &Counting, keys: u64, events: u64) -> anyhow::Result<Run> {
+fn run(counting: &Counting, keys: u64, events: u64, rate: Option<u64>) -> anyhow::Result<Run> {
     let data = tempfile::tempdir()?;
-    let from = format!("{{generator: {{seed: 7, events: {events}, bytes: 110, keys: {keys}}}}}");
+    let paced = rate.map(|rate| format!(", rate: {rate}")).unwrap_or_default();
+    let from = format!("{{generator: {{seed: 7, events: {events}, bytes: 110, keys: {keys}{paced}}}}}");
     let spec = counting.spec(&from, "1s")?;
     let started = Instant::now();
     let (handle, seen) = begin(spec, data.path())?;
@@ -101,14 +106,14 @@ fn run(counting: &Counting, keys: u64, events: u64) -> anyhow::Result<Run> {
     let took = started.elapsed();
     let mut gaps = std::mem::take(&mut seen.lock().expect("nobody panics with it").gaps);
     gaps.sort_unstable();
-    Ok(Run { keys, events, took, report: handle.checkpoints(), gaps })
+    Ok(Run { keys, events, rate, took, report: handle.checkpoints(), gaps })
 }
 
-/// Both rows: few keys and many.
+/// Three rows: few keys and many at full speed, and many at the rate that a checkpoint each second can keep up with.
 fn rows(row: impl Fn(&Run) -> Value) -> anyhow::Result<Vec<Value>> {
     let counting = Counting::new()?;
-    let runs = [(FEW, 60_000_000), (MANY, 40_000_000)];
-    runs.iter().map(|(keys, events)| Ok(row(&run(&counting, *keys, *events)?))).collect()
+    let runs = [(FEW, 60_000_000, None), (MANY, 40_000_000, None), (MANY, 25_000_000, Some(PACE))];
+    runs.iter().map(|(keys, events, rate)| Ok(row(&run(&counting, *keys, *events, *rate)?))).collect()
 }
 
 /// Events a second, a checkpoint each second.
@@ -116,6 +121,7 @@ pub(crate) fn keyed_count() -> anyhow::Result<Value> {
     let row = |run: &Run| {
         json!({
             "keys": run.keys,
+            "rate": run.rate,
             "events": run.events,
             "events_per_s": (run.events as f64 / run.took.as_secs_f64()).round(),
             "checkpoints": run.report.completed,
@@ -133,6 +139,7 @@ pub(crate) fn pause() -> anyhow::Result<Value> {
     let row = |run: &Run| {
         json!({
             "keys": run.keys,
+            "rate": run.rate,
             "checkpoints": run.report.completed,
             "inline_p50_us": run.report.inline_us.p50,
             "inline_p99_us": run.report.inline_us.p99,
