@@ -83,7 +83,6 @@ impl Archivist {
             self.merge_states(&mut snapshot, &way)?;
             nodes.push(snapshot);
         }
-        fail::fail_point!("savepoint-carried");
         let savepoint = Savepoint {
             job: self.job.clone(),
             run: self.run,
@@ -117,7 +116,6 @@ impl Archivist {
         let (store, folder) = (self.parts.checkpoint_store(), SavepointFolder::new(&self.job, name));
         let record = savepoint.encode();
         let put = store.put_new(&folder.record(), &record)?;
-        fail::fail_point!("savepoint-sealed");
         match put {
             PutNew::Created => Ok(()),
             // The answer to an earlier try may have been lost.
