@@ -73,6 +73,9 @@ impl Archivist {
 
     fn carry(&self, name: &str, manifest: &Manifest) -> Result<Carried, PortError> {
         let folder = SavepointFolder::new(&self.job, name);
+        if self.parts.checkpoint_store().get(&folder.record())?.is_some() {
+            return Err(self.name_is_taken(name));
+        }
         let to = self.parts.savepoint_files(&folder, self.attempt)?;
         let way = Carrying { from: &*self.files, to: &*to };
         let mut nodes = Vec::with_capacity(manifest.pages.len());
@@ -120,11 +123,13 @@ impl Archivist {
             PutNew::Created => Ok(()),
             // The answer to an earlier try may have been lost.
             PutNew::Exists if store.get(&folder.record())? == Some(record) => Ok(()),
-            PutNew::Exists => Err(PortError::fatal(format!(
-                "there is a savepoint `{name}` of job `{}` by now; give this one another name",
-                self.job
-            ))),
+            PutNew::Exists => Err(self.name_is_taken(name)),
         }
+    }
+
+    fn name_is_taken(&self, name: &str) -> PortError {
+        let job = &self.job;
+        PortError::fatal(format!("there is a savepoint `{name}` of job `{job}` already; give this one another name"))
     }
 }
 

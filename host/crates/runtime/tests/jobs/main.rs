@@ -14,3 +14,4 @@ mod watching;
 mod latency;
 mod model;
 mod recovery;
+mod savepoints;

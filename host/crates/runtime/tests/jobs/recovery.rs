@@ -52,22 +52,22 @@ fn counted(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
 
 /// What outlives a crash.
 #[derive(Clone)]
-struct Outside {
-    tape: Tape,
-    book: Book,
-    store: MemoryStore,
+pub(crate) struct Outside {
+    pub(crate) tape: Tape,
+    pub(crate) book: Book,
+    pub(crate) store: MemoryStore,
 }
 
 impl Outside {
-    fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         Self { tape: Tape::new(length, 5), book: Book::default(), store: MemoryStore::default() }
     }
 
-    fn world(&self) -> World {
+    pub(crate) fn world(&self) -> World {
         World::default().time_passes().tape("in", &self.tape).book("out", &self.book).store(&self.store)
     }
 
-    fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         self.world().operator("count", count()).start(COUNT)
     }
 }

@@ -9,6 +9,7 @@ use gristmill_checkpoint::{RunFolder, SavepointFolder, SplitPosition, StateFile}
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_dataflow::{JobDocument, plan};
 use gristmill_ports::catalog::{Accepted, JobState};
+use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::{KeySelector, SelectedKeys};
@@ -279,10 +280,10 @@ impl Clock for RealTime {
     }
 }
 
-/// Lists stay as they are.
-struct NoMerger;
+/// Lists stay as they are; the newest file of one has all there was.
+struct NewestHasAll;
 
-impl StateMerger for NoMerger {
+impl StateMerger for NewestHasAll {
     fn choose(&self, _: &[StateFile]) -> Option<Range<usize>> {
         None
     }
@@ -290,12 +291,14 @@ impl StateMerger for NoMerger {
     fn merge(
         &self,
         _: &[StateSpec],
-        _: &[StateFile],
+        list: &[StateFile],
         _: bool,
         _: StateTime,
-        _: &dyn FileStore,
+        files: &dyn FileStore,
     ) -> Result<Option<StateFile>, PortError> {
-        unreachable!("nothing was chosen")
+        let Some(newest) = list.last() else { return Ok(None) };
+        let from = files.open(&newest.file)?;
+        Ok(Some(StateFile { file: files.put(Content::File(&from))?, ..*newest }))
     }
 }
 
@@ -333,7 +336,7 @@ impl Parts for GivenParts {
     }
 
     fn state_merger(&self) -> Arc<dyn StateMerger> {
-        Arc::new(NoMerger)
+        Arc::new(NewestHasAll)
     }
 
     fn host(&self) -> String {
