@@ -50,6 +50,16 @@ impl Host {
 
     /// Starts a host in another working directory than that of its data.
     pub(crate) fn start_from(working_directory: &Path, folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+        Self::start_under(&[], working_directory, folder, arguments)
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn start_under(
+        environment: &[(&str, &str)],
+        working_directory: &Path,
+        folder: tempfile::TempDir,
+        arguments: &[&str],
+    ) -> Self {
         let address_file = folder.path().join("address");
         let _ = std::fs::remove_file(&address_file);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log")).unwrap();
@@ -59,6 +69,7 @@ impl Host {
             .arg("--address-file")
             .arg(&address_file)
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(working_directory)
             .stdin(Stdio::null())
             .stderr(log)

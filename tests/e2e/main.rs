@@ -13,6 +13,9 @@ mod watching;
 mod letters;
 mod lifetime;
 mod recovery;
+#[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
+mod s3_server;
+mod object_storage;
 mod golden;
 mod run;
 mod sources;

@@ -6,7 +6,8 @@ use gristmill_ports::{CheckpointStore, ErrorKind};
 
 use crate::gate::{Conditional, Gate};
 use crate::promises::{keeps_its_promises, of_many_at_once_one_is_created};
-use crate::s3_server::{S3Server, store_at};
+use crate::s3_server::S3Server;
+use crate::s3_store::store_at;
 
 fn fresh() -> (S3Server, Box<ObjectStorage>) {
     let server = S3Server::start();

@@ -5,6 +5,7 @@
 
 mod promises;
 mod s3_server;
+mod s3_store;
 mod gate;
 mod folder;
 mod bucket;

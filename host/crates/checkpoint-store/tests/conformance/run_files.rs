@@ -12,7 +12,8 @@ use gristmill_ports::{CheckpointStore, ErrorKind, FileStore};
 use gristmill_types::{AttemptId, JobId, RunId};
 use tempfile::TempDir;
 
-use crate::s3_server::{S3Server, store_at};
+use crate::s3_server::S3Server;
+use crate::s3_store::store_at;
 
 const RUN: RunId = RunId(7);
 

@@ -1,4 +1,4 @@
-//! A real S3 server, s3s-fs, on a free port over a folder of its own.
+//! A real S3 server, s3s-fs, on a free port over a folder of its own: for these tests, and for those of the whole host.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -6,21 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
-use gristmill_checkpoint_store::ObjectStorage;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 /// Two buckets. s3s-fs keeps what it knows of an upload in a file with a name made of the bucket and the whole path, and
 /// no file has a name of more than 255 bytes: where paths are long, the bucket is to be short.
 const BUCKETS: [&str; 2] = ["checkpoints", "run"];
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
-});
-
 /// Where the server's program is; installs it if it is missing.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../scripts/s3-server.sh");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let script = here.map(|folder| folder.join("scripts/s3-server.sh")).find(|script| script.exists());
+    let script = script.expect("the script is below the root of the repository");
     let output = Command::new(script).stderr(Stdio::inherit()).output().expect("scripts/s3-server.sh");
     assert!(output.status.success(), "scripts/s3-server.sh failed; its last lines say why");
     String::from_utf8(output.stdout).expect("a path").trim().into()
@@ -70,25 +66,10 @@ impl S3Server {
             child.wait().unwrap();
         }
     }
-
-    pub(crate) fn store(&self) -> ObjectStorage {
-        store_at(self.port, "s3://checkpoints/team/prod", "secret")
-    }
 }
 
 impl Drop for S3Server {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// The store behind a port of this machine.
-pub(crate) fn store_at(port: u16, url: &str, secret: &str) -> ObjectStorage {
-    let variables = [
-        ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
-        ("AWS_ACCESS_KEY_ID", "me".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
-    ];
-    let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
-    ObjectStorage::new(&url.parse().unwrap(), variables, RUNTIME.handle().clone()).unwrap()
 }
