@@ -101,6 +101,20 @@ impl Host {
         Self::start_in(self.kill(), &[])
     }
 
+    /// Name and nice value of each of its threads.
+    pub(crate) fn threads(&self) -> Vec<(String, i32)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        // One that ends meanwhile is none.
+        let look = |task: std::io::Result<std::fs::DirEntry>| {
+            let task = task.ok()?.path();
+            let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+            let name = std::fs::read_to_string(task.join("comm")).ok()?;
+            let behind_the_name = stat.rsplit_once(") ")?.1;
+            Some((name.trim().to_owned(), behind_the_name.split(' ').nth(16)?.parse().ok()?))
+        };
+        tasks.filter_map(look).collect()
+    }
+
     /// Sends the host a signal.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();

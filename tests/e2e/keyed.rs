@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::documents::{file, through};
+use serde_json::json;
+
+use crate::documents::{file, posted, through};
 use crate::guests::example;
-use crate::host::Host;
+use crate::host::{Host, eventually};
 
 /// Words as uneven as in a language, the same in each run.
 fn words(count: usize) -> Vec<String> {
@@ -46,4 +48,22 @@ fn words_counted_by_two_subtasks_are_counted_as_by_hand() {
     };
     assert!(of_subtasks("events_in").iter().all(|events| *events > 1000), "both had work: {node}");
     assert_eq!(of_subtasks("state_keys").iter().sum::<u64>(), expected.len() as u64);
+}
+
+/// Nice 19 is next to nothing of a busy core: what nobody waits for must not be felt by the stream.
+#[test]
+fn threads_that_work_in_the_background_stand_back() {
+    let host = Host::start();
+    host.push(&example("word-count"), "word-count@1");
+    let mut document = through("word-count@1", "job", &posted());
+    document["sources"]["events"]["decode"] = "json".into();
+    document["operators"]["it"]["inputs"]["in"]["key_by"] = "$.word".into();
+    document["checkpoint"] = json!({"backend": "rocksdb"});
+    host.submit(&document.to_string());
+    host.wait_for("job", "RUNNING");
+    for name in ["job-merge", "job-savepoint", "state-intake"] {
+        eventually(&format!("`{name}` stands back"), || host.threads().contains(&(name.to_owned(), 19)).then_some(()));
+    }
+    let subtask = ("events-0".to_owned(), 0);
+    eventually("the subtask does not", || host.threads().contains(&subtask).then_some(()));
 }

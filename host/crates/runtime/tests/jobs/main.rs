@@ -14,4 +14,5 @@ mod watching;
 mod latency;
 mod model;
 mod recovery;
+mod transactions;
 mod savepoints;

@@ -23,7 +23,7 @@ restart: {fixed: {delay: 1ms, attempts: 1000}}
 ";
 
 /// Emits `key=count` for each event.
-fn count() -> Native {
+pub(crate) fn count() -> Native {
     let mut native = Native::new(&["in"], &["out"], |_| Ok(Box::new(|_, events, state| Ok(counted(events, state)))));
     native.descriptor.inputs[0].keyed = true;
     native.descriptor.states = vec![StateSpec {
