@@ -104,7 +104,7 @@ impl Claimant<'_> {
                     continue;
                 }
             };
-            let kept = self.sort_out(&mut found, restored.as_ref().map(|(slot, _)| *slot))?;
+            let kept = self.sort_out(&mut found, restored.as_ref().map(|(slot, _)| *slot));
             // Before the claim: what is listed later may be a successor's.
             let files = self.store.list(&folder.files())?.into_iter().map(|stored| stored.path);
             let entry = ChainEntry::Claim(Claim {
@@ -206,7 +206,7 @@ impl Claimant<'_> {
             found.facts.slots.push((slot, fact));
         }
         found.facts.slots.reverse();
-        let accepted = self.accepted.filter(|accepted| !is_kept(*accepted, &found.facts));
+        let accepted = self.accepted.filter(|accepted| !is_kept(*accepted, self.attempt, &found.facts));
         found.facts.accepted = accepted.map(|accepted| accepted.checkpoint);
         found.facts.newest = self.newest;
         Ok(found)
@@ -255,35 +255,34 @@ impl Claimant<'_> {
     }
 
     /// Tells the checkpoints apart and reads what they name.
-    fn sort_out(&self, found: &mut Found, restored: Option<Slot>) -> Result<Kept, PortError> {
-        let whole = |found: &mut Found, slots: Vec<Slot>| -> Result<Vec<Retained>, PortError> {
+    fn sort_out(&self, found: &mut Found, restored: Option<Slot>) -> Kept {
+        let whole = |found: &mut Found, slots: Vec<Slot>| {
             let mut retained = Vec::new();
             for slot in slots {
                 let manifest = found.manifest(slot);
                 match self.pages(found, &manifest) {
                     Ok(whole) => retained.push(whole.retained(slot)),
-                    Err(error) if error.kind == ErrorKind::Retry => return Err(error),
+                    // Whatever it is: what the attempt does not go on from must not keep it from going on.
                     Err(error) => {
                         tracing::warn!(checkpoint = %manifest.checkpoint, %error, "an old checkpoint cannot be used");
                         found.mark_incomplete(slot, manifest, error.message);
                     }
                 }
             }
-            Ok(retained)
+            retained
         };
         let Lineage { kept, given_up, .. } = Lineage::of(&found.facts, restored, self.keep);
-        let (retained, given_up) = (whole(found, kept)?, whole(found, given_up)?);
+        let (retained, given_up) = (whole(found, kept), whole(found, given_up));
         // Once more: what is not whole is unclear.
-        Ok(Kept { lineage: Lineage::of(&found.facts, restored, self.keep), retained, given_up })
+        Kept { lineage: Lineage::of(&found.facts, restored, self.keep), retained, given_up }
     }
 }
 
 /// Whether an attempt has gone on from what was accepted already: its host died before it could write that down.
-fn is_kept(accepted: Accepted, facts: &Facts) -> bool {
+fn is_kept(accepted: Accepted, by: AttemptId, facts: &Facts) -> bool {
     facts.slots.iter().any(|(_, fact)| match fact {
-        Fact::Claim(claim) => {
-            claim.at_ms >= accepted.at_ms && claim.restored.unwrap_or(CheckpointId(0)) == accepted.checkpoint
-        }
+        // One of this attempt did not hold.
+        Fact::Claim(claim) => claim.attempt != by && claim.at_ms >= accepted.at_ms,
         Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => false,
     })
 }

@@ -1,5 +1,6 @@
 //! Crashes, and what follows them: committed output is as if nothing had happened.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -349,6 +350,28 @@ fn checkpoints_that_were_given_up_do_not_count_as_kept() {
     assert_eq!(job.handle.checkpoints().restored, Some(CheckpointId(5)), "the tape still has what comes behind it");
     outside.tape.play(100);
     job.ends(JobState::Finished);
+}
+
+#[test]
+fn what_a_person_gave_up_need_not_be_readable() {
+    let outside = Outside::new(100);
+    let job = outside.start();
+    outside.checkpoint_at(&job, 10);
+    let before: BTreeSet<String> = outside.store.paths().into_iter().collect();
+    outside.checkpoint_at(&job, 20);
+    job.handle.cancel().unwrap();
+    job.ends(JobState::Cancelled);
+    outside
+        .store
+        .paths()
+        .iter()
+        .filter(|path| !before.contains(*path))
+        .filter(|path| path.contains("/files/"))
+        .for_each(|page| outside.store.unreadable(page));
+    outside.tape.play(100);
+    let job = outside.world().operator("count", count()).resume_from(COUNT, Some(CheckpointId(1)));
+    job.ends(JobState::Finished);
+    assert_eq!(job.handle.checkpoints().restored, Some(CheckpointId(1)));
 }
 
 #[test]

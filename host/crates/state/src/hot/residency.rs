@@ -29,7 +29,7 @@ use crate::write_set::{Write, WriteKind};
 const STEPS_PER_ROW: usize = 4;
 
 /// Changes that are drained ahead of the freeze at a time.
-const CHANGES_AHEAD: usize = 4096;
+const CHANGES_AHEAD: usize = if cfg!(test) { 3 } else { 4096 };
 
 /// Batches under way beside the one being gathered.
 const BATCHES_UNDER_WAY: usize = 2;

@@ -1,6 +1,6 @@
 //! Checkpoint storage in memory, which outlives jobs and can be out of reach for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,8 @@ pub(crate) struct MemoryStore(Arc<Shared>);
 struct Shared {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     out_of_reach: Mutex<bool>,
+    /// What the disk cannot read.
+    unreadable: Mutex<BTreeSet<String>>,
     /// Records and files that were read.
     reads: AtomicU64,
 }
@@ -34,6 +36,11 @@ impl MemoryStore {
 
     pub(crate) fn reads(&self) -> u64 {
         self.0.reads.load(Ordering::SeqCst)
+    }
+
+    /// From now on the disk cannot read what stands at a path; that may pass.
+    pub(crate) fn unreadable(&self, path: &str) {
+        self.0.unreadable.lock().unwrap().insert(path.to_owned());
     }
 
     /// Puts a file there that nobody knows of.
@@ -78,6 +85,9 @@ impl CheckpointStore for MemoryStore {
 
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, PortError> {
         self.0.reads.fetch_add(1, Ordering::SeqCst);
+        if self.0.unreadable.lock().unwrap().contains(path) {
+            return Err(PortError::retry(format!("`{path}` cannot be read")));
+        }
         self.with(|files| files.get(path).cloned())
     }
 

@@ -71,9 +71,27 @@ impl MapTable {
                     out.entry(state, keys.bytes_of(owner), &name, stored.as_deref());
                     keys.release(owner);
                 }
-                (Some(name), None) => self.drain_cell(state, owner, &name, keys, out),
+                (Some(name), None) => {
+                    if log == Log::Active {
+                        self.tell_emptied_before(state, owner, keys, out);
+                    }
+                    self.drain_cell(state, owner, &name, keys, out);
+                }
             }
         }
+    }
+
+    /// An entry of a map leaves the active log ahead of the freeze: the news that its map was emptied, which may stand below
+    /// it in the log, must not come in a later part, which would empty the map once more.
+    fn tell_emptied_before(&mut self, state: StateIndex, owner: KeyId, keys: &Directory, out: &mut Gathered) {
+        let emptied = &mut self.maps[owner.at()].emptied;
+        let was_logged = emptied.is_logged();
+        let moved = self.changes.retract(emptied);
+        if was_logged && !emptied.is_logged() {
+            emptied.drained();
+            out.clear_map(state, keys.bytes_of(owner));
+        }
+        self.tell_moved(moved);
     }
 
     fn drain_emptied(&mut self, owner: KeyId, keys: &mut Directory) {
