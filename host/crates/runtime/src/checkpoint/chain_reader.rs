@@ -281,8 +281,12 @@ impl Claimant<'_> {
 /// Whether an attempt has gone on from what was accepted already: its host died before it could write that down.
 fn is_kept(accepted: Accepted, by: AttemptId, facts: &Facts) -> bool {
     facts.slots.iter().any(|(_, fact)| match fact {
-        // One of this attempt did not hold.
-        Fact::Claim(claim) => claim.attempt != by && claim.at_ms >= accepted.at_ms,
+        // One of this attempt did not hold. Of claims of the same millisecond, one that goes on from it is the later.
+        Fact::Claim(claim) => {
+            let goes_on_from_it = claim.restored.unwrap_or(CheckpointId(0)) == accepted.checkpoint;
+            let is_behind = claim.at_ms > accepted.at_ms || (claim.at_ms == accepted.at_ms && goes_on_from_it);
+            claim.attempt != by && is_behind
+        }
         Fact::Checkpoint(_) | Fact::Incomplete(..) | Fact::Damaged(_) => false,
     })
 }
