@@ -20,6 +20,7 @@ pub mod recovery;
 pub mod lineage;
 pub mod retention;
 pub mod coordinator;
+pub mod swap;
 
 pub use chain::{Before, ChainEntry, Claim, Slot};
 pub use committable::{Committable, CommittableId};

@@ -25,6 +25,17 @@ pub enum CheckpointKind {
     Savepoint,
 }
 
+/// Counts the swaps of a run within one host, from one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SwapId(pub u64);
+
+impl fmt::Display for SwapId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Travels through every channel in its place among the events: all before it belongs to the checkpoint, nothing
 /// after it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,4 +44,6 @@ pub struct CheckpointBarrier {
     pub checkpoint: CheckpointId,
     /// Why.
     pub kind: CheckpointKind,
+    /// The swap that is made where it passes: what was prepared for it runs from then on, and nothing else.
+    pub swap: Option<SwapId>,
 }

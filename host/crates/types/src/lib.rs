@@ -15,7 +15,7 @@ pub mod outcome;
 pub mod descriptor;
 pub mod dead_letter;
 
-pub use barrier::{CheckpointBarrier, CheckpointId, CheckpointKind};
+pub use barrier::{CheckpointBarrier, CheckpointId, CheckpointKind, SwapId};
 pub use batch::EventBatch;
 pub use column::{Column, ColumnError};
 pub use dead_letter::DeadLetter;

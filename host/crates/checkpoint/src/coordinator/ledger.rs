@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gristmill_types::{
-    AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, NodeId, RunId, SubtaskIndex, Watermark,
+    AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, ModuleHash, NodeId, RunId, SubtaskIndex, Watermark,
 };
 
 use super::savepoints::Savepoints;
@@ -63,6 +63,11 @@ impl Ledger {
             dropped: BTreeSet::new(),
             savepoints: Savepoints::default(),
         }
+    }
+
+    /// Manifests that are made from now on name this module.
+    pub(super) fn name_module(&mut self, node: &NodeId, module: ModuleHash) {
+        self.nodes.iter_mut().filter(|one| one.node == *node).for_each(|one| one.module = Some(module));
     }
 
     /// How many are not known to be committed.

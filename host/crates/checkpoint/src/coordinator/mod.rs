@@ -16,7 +16,7 @@ use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, NodeId, S
 use self::ledger::Ledger;
 pub use self::words::{
     Ack, Action, End, Event, Failure, GiveUp, NodePart, NodeSetup, Now, Participant, Policy, Report, Setup, Staged,
-    Stats, SubtaskStats, ToStore,
+    Stats, SubtaskStats, SwapNotice, ToStore,
 };
 use crate::snapshot::StateFile;
 
@@ -43,6 +43,8 @@ pub struct Coordinator {
     retry_at_ms: u64,
     /// Somebody asked for one.
     requested: Option<CheckpointKind>,
+    /// What the next barrier switches.
+    swap: Option<SwapNotice>,
     suspending: bool,
     failures_in_a_row: u32,
     /// Since when checkpoints are skipped because parts of an earlier one are not durable yet.
@@ -91,6 +93,7 @@ impl Coordinator {
             pause_until_ms: now.monotonic_ms,
             retry_at_ms: now.monotonic_ms,
             requested: None,
+            swap: None,
             suspending: false,
             failures_in_a_row: 0,
             skipping_since_ms: None,
@@ -150,6 +153,13 @@ impl Coordinator {
         match event {
             Event::Tick => {}
             Event::Requested(kind) => self.request(kind),
+            Event::SwapReady(swap) => self.swap = Some(swap),
+            Event::SwapUndone(SwapNotice { swap, node, module }) => {
+                if self.swap.take_if(|ready| ready.swap == swap).is_none() {
+                    self.ledger.name_module(&node, module);
+                    self.request(CheckpointKind::Checkpoint);
+                }
+            }
             Event::Suspend => self.suspending = true,
             Event::Ended(participant) => {
                 if self.participants.contains(&participant) {
@@ -188,7 +198,7 @@ impl Coordinator {
     }
 
     fn wants_one_at_once(&self) -> bool {
-        self.all_ended() || self.suspending || self.requested.is_some()
+        self.all_ended() || self.suspending || self.requested.is_some() || self.swap.is_some()
     }
 
     /// When the next one begins, if nothing happens before.
@@ -265,7 +275,11 @@ impl Coordinator {
             started: now,
             acks: BTreeMap::new(),
         });
-        actions.push(Action::Inject(CheckpointBarrier { checkpoint: number, kind }));
+        let swap = self.swap.take().map(|SwapNotice { swap, node, module }| {
+            self.ledger.name_module(&node, module);
+            swap
+        });
+        actions.push(Action::Inject(CheckpointBarrier { checkpoint: number, kind, swap }));
     }
 
     fn acked(&mut self, now: Now, mut ack: Ack, actions: &mut Vec<Action>) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{
     AttemptId, CheckpointBarrier, CheckpointId, CheckpointKind, JobId, MaxParallelism, ModuleHash, NodeId, RunId,
-    SubtaskIndex,
+    SubtaskIndex, SwapId,
 };
 
 use crate::chain::Slot;
@@ -102,6 +102,11 @@ pub enum Event {
     Tick,
     /// Somebody wants a checkpoint now. If it fails, it is begun again.
     Requested(CheckpointKind),
+    /// All subtasks have what they need to switch: the next barrier carries the swap, and is sent now. From then on
+    /// manifests name the new module, whatever becomes of that checkpoint.
+    SwapReady(SwapNotice),
+    /// The swap is taken back: manifests from now on name this module, the old one, and one is made now.
+    SwapUndone(SwapNotice),
     /// The host goes down: one last checkpoint, which may be the one that is under way, then [`Action::Finish`].
     Suspend,
     /// A subtask has come to the end of its input. It still passes barriers on.
@@ -184,6 +189,17 @@ pub struct Staged {
     pub payload: Vec<u8>,
     /// See [`Committable::files`].
     pub files: Vec<FileRef>,
+}
+
+/// Which module an operator is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwapNotice {
+    /// By which swap.
+    pub swap: SwapId,
+    /// Which operator.
+    pub node: NodeId,
+    /// The module.
+    pub module: ModuleHash,
 }
 
 /// What is to be done.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use gristmill_types::{AttemptId, KeyGroupRange, MaxParallelism, NodeId, RunId, SubtaskIndex, Watermark};
+use gristmill_types::{AttemptId, KeyGroupRange, MaxParallelism, ModuleHash, NodeId, RunId, SubtaskIndex, Watermark};
 
 use super::super::*;
 use crate::committable::Committable;
@@ -224,6 +224,11 @@ pub(super) fn numbers(committables: &[Committable]) -> Vec<u64> {
 pub(super) fn state_of(stored: &ToStore, subtask: usize) -> Vec<u64> {
     let page = page_of(stored, "count");
     page.subtasks[subtask].files.iter().map(|file| file.file.number).collect()
+}
+
+/// The module that the manifest names for the operator.
+pub(super) fn module_of(stored: &ToStore) -> Option<ModuleHash> {
+    page_of(stored, "count").module
 }
 
 fn page_of(stored: &ToStore, name: &str) -> NodeSnapshot {

@@ -7,3 +7,4 @@ mod failing;
 mod deciding;
 mod keeping;
 mod savepoints;
+mod swapping;

@@ -18,7 +18,7 @@ use crate::task::chain::{ChainNode, Way};
 use crate::task::fixture::chain;
 
 fn barrier(number: u64) -> CheckpointBarrier {
-    CheckpointBarrier { checkpoint: CheckpointId(number), kind: CheckpointKind::Checkpoint }
+    CheckpointBarrier { checkpoint: CheckpointId(number), kind: CheckpointKind::Checkpoint, swap: None }
 }
 
 /// A chain with a source at its head, what it hands to the storer, and what it tells the supervisor.

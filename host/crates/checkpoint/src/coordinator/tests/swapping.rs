@@ -1,0 +1,70 @@
+//! A barrier that switches, and what manifests say from it on.
+
+use gristmill_types::{ModuleHash, SwapId};
+
+use super::super::*;
+use super::fixture::*;
+
+const OLD: ModuleHash = ModuleHash([1; 32]);
+const NEW: ModuleHash = ModuleHash([2; 32]);
+
+fn notice(module: ModuleHash) -> SwapNotice {
+    SwapNotice { swap: SwapId(5), node: node("count"), module }
+}
+
+/// Number and swap of the barrier that goes out.
+fn barrier(actions: &[Action]) -> Option<(u64, Option<SwapId>)> {
+    actions.iter().find_map(|action| match action {
+        Action::Inject(barrier) => Some((barrier.checkpoint.0, barrier.swap)),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_swap_rides_the_next_barrier_and_its_manifest_names_the_new_module() {
+    let mut desk = Desk::new(POLICY);
+    assert_eq!(barrier(&desk.tell(Event::SwapReady(notice(NEW)))), Some((1, Some(SwapId(5)))));
+    assert_eq!(module_of(&desk.ack_all(1)), Some(NEW));
+    desk.stored(1);
+    assert_eq!(barrier(&desk.after(1_000)), Some((2, None)), "one barrier switches");
+}
+
+#[test]
+fn a_checkpoint_that_was_under_way_names_the_old_module() {
+    let mut desk = Desk::new(POLICY);
+    desk.tell(Event::Requested(CheckpointKind::Checkpoint));
+    assert_eq!(barrier(&desk.tell(Event::SwapReady(notice(NEW)))), None);
+    assert_eq!(module_of(&desk.ack_all(1)), None);
+    assert_eq!(barrier(&desk.stored(1)), Some((2, Some(SwapId(5)))));
+    assert_eq!(module_of(&desk.ack_all(2)), Some(NEW));
+}
+
+#[test]
+fn if_the_switching_checkpoint_fails_the_next_names_the_new_module_all_the_same() {
+    let mut desk = Desk::new(POLICY);
+    desk.tell(Event::SwapReady(notice(NEW)));
+    desk.ack(1, 0, &[], &[]);
+    desk.tell(Event::Declined { checkpoint: CheckpointId(1), by: participant(1), why: "busy".to_owned() });
+    assert_eq!(barrier(&desk.after(1_000)), Some((2, None)));
+    assert_eq!(module_of(&desk.ack_all(2)), Some(NEW));
+}
+
+#[test]
+fn a_swap_that_is_taken_back_before_its_barrier_leaves_no_trace() {
+    let mut desk = Desk::new(POLICY);
+    desk.tell(Event::Requested(CheckpointKind::Checkpoint));
+    desk.tell(Event::SwapReady(notice(NEW)));
+    desk.tell(Event::SwapUndone(notice(OLD)));
+    desk.ack_all(1);
+    assert_eq!(barrier(&desk.stored(1)), None);
+}
+
+#[test]
+fn one_that_is_taken_back_later_has_the_next_manifest_name_the_old_module_at_once() {
+    let mut desk = Desk::new(POLICY);
+    desk.tell(Event::SwapReady(notice(NEW)));
+    assert_eq!(module_of(&desk.ack_all(1)), Some(NEW));
+    desk.tell(Event::SwapUndone(notice(OLD)));
+    assert_eq!(barrier(&desk.stored(1)), Some((2, None)));
+    assert_eq!(module_of(&desk.ack_all(2)), Some(OLD));
+}

@@ -1,0 +1,334 @@
+//! The swap of one operator's module, as a state machine: facts go in, actions come out.
+//!
+//! The new instance of each subtask is prepared beside the old one. Once all have theirs, the barrier of an ordinary
+//! checkpoint switches them; a manifest that names the new module decides the swap. Then the old instances stay for a
+//! probation. Until that is over anything may send the operator back to its old module, in all subtasks; if a manifest may
+//! have named the new one by then, the way back is over only when a later one names the old one.
+
+use std::collections::BTreeSet;
+
+use gristmill_types::{CheckpointId, SubtaskIndex};
+use serde::{Deserialize, Serialize};
+
+/// A probation lasts at most so many times its time, however few events come.
+const LONGEST_PROBATION: u64 = 10;
+
+/// How long a swap may take, and how long it may be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwapPolicy {
+    /// All subtasks have switched after this, or none does.
+    pub deadline_ms: u64,
+    /// The probation lasts at least this.
+    pub probation_ms: u64,
+    /// And until so many events have passed through the new module, but no longer than ten times its time.
+    pub probation_events: u64,
+}
+
+/// Where a swap is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SwapStage {
+    /// The new instances are on their way to the subtasks.
+    Preparing,
+    /// All are there; the barrier is asked for.
+    Prepared,
+    /// The barrier is out.
+    Switching,
+    /// All have switched; no manifest says so yet.
+    Switched,
+    /// It is decided; the old instances stay warm.
+    Probation,
+    /// It is taken back; a manifest that says so is awaited.
+    Undoing,
+    /// The new module runs, and the old one is gone.
+    Done,
+    /// The old module runs.
+    Undone,
+}
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SwapEvent {
+    /// Time has passed, and so many events have come to the operator since it switched.
+    Tick {
+        /// How many.
+        events: u64,
+    },
+    /// A subtask has its instance.
+    Took(SubtaskIndex),
+    /// The barrier that switches is out.
+    BarrierOut,
+    /// It has passed a subtask.
+    Switched(SubtaskIndex),
+    /// The manifest of this checkpoint is made, and cannot be taken back any more.
+    Storing(CheckpointId),
+    /// It is decided.
+    Decided(CheckpointId),
+    /// The operator is to go back to its old module.
+    Withdrawn {
+        /// Why.
+        cause: String,
+    },
+    /// The probation is long enough.
+    Promoted,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SwapAction {
+    /// The next barrier is to switch, and there is to be one now; manifests from it on name the new module.
+    Switch,
+    /// Every subtask goes back to its old instance, or forgets the new one; manifests from now on name the old module.
+    Recall,
+    /// Every subtask gives its old instance away.
+    LetGo,
+}
+
+/// The state machine.
+#[derive(Debug, Clone)]
+pub struct Swap {
+    policy: SwapPolicy,
+    began_ms: u64,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone)]
+enum Phase {
+    /// These have no instance yet; all of them.
+    Preparing {
+        waiting: BTreeSet<SubtaskIndex>,
+        all: BTreeSet<SubtaskIndex>,
+    },
+    Prepared {
+        all: BTreeSet<SubtaskIndex>,
+    },
+    /// The barrier has not passed these yet. A manifest may be made before all have said so.
+    Switching {
+        waiting: BTreeSet<SubtaskIndex>,
+        named: Named,
+    },
+    Probation {
+        since_ms: u64,
+    },
+    /// The first manifest made since then decides it.
+    Undoing {
+        cause: String,
+        by: Option<CheckpointId>,
+    },
+    Done,
+    Undone {
+        cause: String,
+    },
+}
+
+/// What manifests say of the new module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Nowhere,
+    /// In one that is on its way.
+    By(CheckpointId),
+    Decided,
+}
+
+impl Swap {
+    /// A swap whose instances are sent to these subtasks.
+    #[must_use]
+    pub fn new(policy: SwapPolicy, subtasks: BTreeSet<SubtaskIndex>, now_ms: u64) -> Self {
+        Self { policy, began_ms: now_ms, phase: Phase::Preparing { waiting: subtasks.clone(), all: subtasks } }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn stage(&self) -> SwapStage {
+        match &self.phase {
+            Phase::Preparing { .. } => SwapStage::Preparing,
+            Phase::Prepared { .. } => SwapStage::Prepared,
+            Phase::Switching { waiting, .. } if waiting.is_empty() => SwapStage::Switched,
+            Phase::Switching { .. } => SwapStage::Switching,
+            Phase::Probation { .. } => SwapStage::Probation,
+            Phase::Undoing { .. } => SwapStage::Undoing,
+            Phase::Done => SwapStage::Done,
+            Phase::Undone { .. } => SwapStage::Undone,
+        }
+    }
+
+    /// Why it is being taken back, or was.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Undoing { cause, .. } | Phase::Undone { cause } => Some(cause),
+            Phase::Preparing { .. }
+            | Phase::Prepared { .. }
+            | Phase::Switching { .. }
+            | Phase::Probation { .. }
+            | Phase::Done => None,
+        }
+    }
+
+    /// Whether nothing follows any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Done | Phase::Undone { .. })
+    }
+
+    /// When [`SwapEvent::Tick`] is wanted at the latest; `None` if time changes nothing.
+    #[must_use]
+    pub fn next_tick_ms(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Preparing { .. } | Phase::Prepared { .. } => Some(self.deadline_ms()),
+            Phase::Switching { waiting, .. } if !waiting.is_empty() => Some(self.deadline_ms()),
+            Phase::Switching { .. } | Phase::Undoing { .. } | Phase::Done | Phase::Undone { .. } => None,
+            Phase::Probation { since_ms } => Some(since_ms.saturating_add(self.policy.probation_ms)),
+        }
+    }
+
+    /// Takes an event in; says what is to be done.
+    pub fn handle(&mut self, now_ms: u64, event: SwapEvent) -> Vec<SwapAction> {
+        match event {
+            SwapEvent::Tick { events } => self.look_at_clock(now_ms, events),
+            SwapEvent::Took(subtask) => self.took(subtask),
+            SwapEvent::BarrierOut => {
+                if let Phase::Prepared { all } = &self.phase {
+                    self.phase = Phase::Switching { waiting: all.clone(), named: Named::Nowhere };
+                }
+                Vec::new()
+            }
+            SwapEvent::Switched(subtask) => {
+                if let Phase::Switching { waiting, .. } = &mut self.phase {
+                    waiting.remove(&subtask);
+                }
+                self.look_for_decision(now_ms)
+            }
+            SwapEvent::Storing(checkpoint) => {
+                match &mut self.phase {
+                    Phase::Switching { named: named @ Named::Nowhere, .. } => *named = Named::By(checkpoint),
+                    Phase::Undoing { by: by @ None, .. } => *by = Some(checkpoint),
+                    Phase::Preparing { .. }
+                    | Phase::Prepared { .. }
+                    | Phase::Switching { .. }
+                    | Phase::Probation { .. }
+                    | Phase::Undoing { .. }
+                    | Phase::Done
+                    | Phase::Undone { .. } => {}
+                }
+                Vec::new()
+            }
+            SwapEvent::Decided(checkpoint) => self.decided(now_ms, checkpoint),
+            SwapEvent::Withdrawn { cause } => self.withdraw(cause),
+            SwapEvent::Promoted => match self.phase {
+                Phase::Probation { .. } => self.let_go(),
+                Phase::Preparing { .. }
+                | Phase::Prepared { .. }
+                | Phase::Switching { .. }
+                | Phase::Undoing { .. }
+                | Phase::Done
+                | Phase::Undone { .. } => Vec::new(),
+            },
+        }
+    }
+
+    fn deadline_ms(&self) -> u64 {
+        self.began_ms.saturating_add(self.policy.deadline_ms)
+    }
+
+    fn took(&mut self, subtask: SubtaskIndex) -> Vec<SwapAction> {
+        let Phase::Preparing { waiting, all } = &mut self.phase else { return Vec::new() };
+        waiting.remove(&subtask);
+        if !waiting.is_empty() {
+            return Vec::new();
+        }
+        self.phase = Phase::Prepared { all: std::mem::take(all) };
+        vec![SwapAction::Switch]
+    }
+
+    fn decided(&mut self, now_ms: u64, checkpoint: CheckpointId) -> Vec<SwapAction> {
+        match &mut self.phase {
+            Phase::Switching { named, .. } if *named == Named::By(checkpoint) => *named = Named::Decided,
+            Phase::Undoing { cause, by } if *by == Some(checkpoint) => {
+                self.phase = Phase::Undone { cause: std::mem::take(cause) };
+            }
+            Phase::Preparing { .. }
+            | Phase::Prepared { .. }
+            | Phase::Switching { .. }
+            | Phase::Probation { .. }
+            | Phase::Undoing { .. }
+            | Phase::Done
+            | Phase::Undone { .. } => {}
+        }
+        self.look_for_decision(now_ms)
+    }
+
+    fn look_for_decision(&mut self, now_ms: u64) -> Vec<SwapAction> {
+        let Phase::Switching { waiting, named: Named::Decided } = &self.phase else { return Vec::new() };
+        if !waiting.is_empty() {
+            return Vec::new();
+        }
+        if self.policy.probation_ms == 0 {
+            return self.let_go();
+        }
+        self.phase = Phase::Probation { since_ms: now_ms };
+        Vec::new()
+    }
+
+    fn let_go(&mut self) -> Vec<SwapAction> {
+        self.phase = Phase::Done;
+        vec![SwapAction::LetGo]
+    }
+
+    fn withdraw(&mut self, cause: String) -> Vec<SwapAction> {
+        let is_named = match &self.phase {
+            Phase::Preparing { .. } | Phase::Prepared { .. } => false,
+            Phase::Switching { named, .. } => *named != Named::Nowhere,
+            Phase::Probation { .. } => true,
+            Phase::Undoing { .. } | Phase::Done | Phase::Undone { .. } => return Vec::new(),
+        };
+        self.phase = if is_named { Phase::Undoing { cause, by: None } } else { Phase::Undone { cause } };
+        vec![SwapAction::Recall]
+    }
+
+    fn look_at_clock(&mut self, now_ms: u64, events: u64) -> Vec<SwapAction> {
+        match &self.phase {
+            Phase::Preparing { waiting, .. } if self.deadline_ms() <= now_ms => {
+                let who = in_words(waiting);
+                self.withdraw(format!(
+                    "{who} did not take its new instance within {} ms: it is busy with a batch; `mode: restart` does not \
+                     wait for it",
+                    self.policy.deadline_ms
+                ))
+            }
+            Phase::Prepared { .. } if self.deadline_ms() <= now_ms => {
+                let after = self.policy.deadline_ms;
+                self.withdraw(format!("no checkpoint could be begun within {after} ms; see the job's checkpoints"))
+            }
+            Phase::Switching { waiting, .. } if !waiting.is_empty() && self.deadline_ms() <= now_ms => {
+                let who = in_words(waiting);
+                self.withdraw(format!(
+                    "the barrier that switches did not come through {who} within {} ms; `mode: restart` does not wait for \
+                     it",
+                    self.policy.deadline_ms
+                ))
+            }
+            Phase::Probation { since_ms } => {
+                let elapsed_ms = now_ms.saturating_sub(*since_ms);
+                let longest_ms = self.policy.probation_ms.saturating_mul(LONGEST_PROBATION);
+                let is_long_enough = elapsed_ms >= self.policy.probation_ms && events >= self.policy.probation_events;
+                if is_long_enough || elapsed_ms >= longest_ms { self.let_go() } else { Vec::new() }
+            }
+            Phase::Preparing { .. }
+            | Phase::Prepared { .. }
+            | Phase::Switching { .. }
+            | Phase::Undoing { .. }
+            | Phase::Done
+            | Phase::Undone { .. } => Vec::new(),
+        }
+    }
+}
+
+/// `subtask 0`, or `subtasks 0, 3`.
+fn in_words(subtasks: &BTreeSet<SubtaskIndex>) -> String {
+    let numbers: Vec<String> = subtasks.iter().map(ToString::to_string).collect();
+    format!("subtask{} {}", if numbers.len() == 1 { "" } else { "s" }, numbers.join(", "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Tables: what a swap says to each row of events.
+
+use super::*;
+
+const POLICY: SwapPolicy = SwapPolicy { deadline_ms: 1_000, probation_ms: 100, probation_events: 10 };
+
+fn took(subtask: u32) -> SwapEvent {
+    SwapEvent::Took(SubtaskIndex(subtask))
+}
+
+fn switched(subtask: u32) -> SwapEvent {
+    SwapEvent::Switched(SubtaskIndex(subtask))
+}
+
+fn storing(checkpoint: u64) -> SwapEvent {
+    SwapEvent::Storing(CheckpointId(checkpoint))
+}
+
+fn decided(checkpoint: u64) -> SwapEvent {
+    SwapEvent::Decided(CheckpointId(checkpoint))
+}
+
+fn tick(events: u64) -> SwapEvent {
+    SwapEvent::Tick { events }
+}
+
+fn withdrawn() -> SwapEvent {
+    SwapEvent::Withdrawn { cause: "it trapped".to_owned() }
+}
+
+/// Plays events to a swap of two subtasks, each at its time, and looks at each answer.
+fn play(script: Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)>) -> Swap {
+    let mut swap = Swap::new(POLICY, [SubtaskIndex(0), SubtaskIndex(1)].into(), 0);
+    for (number, (at_ms, event, stage, actions)) in script.into_iter().enumerate() {
+        let said = swap.handle(at_ms, event.clone());
+        assert_eq!((swap.stage(), said), (stage, actions), "step {number}: {event:?}");
+    }
+    swap
+}
+
+/// Up to the barrier.
+fn prepared() -> Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)> {
+    vec![
+        (1, took(0), SwapStage::Preparing, vec![]),
+        (2, took(0), SwapStage::Preparing, vec![]),
+        (3, took(1), SwapStage::Prepared, vec![SwapAction::Switch]),
+        (4, storing(1), SwapStage::Prepared, vec![]),
+        (4, decided(1), SwapStage::Prepared, vec![]),
+        (5, SwapEvent::BarrierOut, SwapStage::Switching, vec![]),
+    ]
+}
+
+fn then(
+    mut before: Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)>,
+    steps: impl IntoIterator<Item = (u64, SwapEvent, SwapStage, Vec<SwapAction>)>,
+) -> Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)> {
+    before.extend(steps);
+    before
+}
+
+/// Up to the probation.
+fn on_probation() -> Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)> {
+    then(
+        prepared(),
+        [
+            (6, switched(1), SwapStage::Switching, vec![]),
+            (7, switched(0), SwapStage::Switched, vec![]),
+            (8, storing(3), SwapStage::Switched, vec![]),
+            (9, decided(2), SwapStage::Switched, vec![]),
+            (10, decided(3), SwapStage::Probation, vec![]),
+        ],
+    )
+}
+
+#[test]
+fn a_swap_is_done_after_its_time_and_its_events() {
+    let steps = [
+        (109, tick(99), SwapStage::Probation, vec![]),
+        (110, tick(9), SwapStage::Probation, vec![]),
+        (111, tick(10), SwapStage::Done, vec![SwapAction::LetGo]),
+        (112, withdrawn(), SwapStage::Done, vec![]),
+    ];
+    assert!(play(then(on_probation(), steps)).is_over());
+}
+
+#[test]
+fn a_probation_without_events_ends_after_all() {
+    let steps =
+        [(1_009, tick(0), SwapStage::Probation, vec![]), (1_010, tick(0), SwapStage::Done, vec![SwapAction::LetGo])];
+    play(then(on_probation(), steps));
+}
+
+#[test]
+fn a_probation_can_be_cut_short() {
+    play(then(on_probation(), [(11, SwapEvent::Promoted, SwapStage::Done, vec![SwapAction::LetGo])]));
+}
+
+#[test]
+fn what_no_manifest_names_never_happened() {
+    for at in 0..=prepared().len() {
+        let before = prepared().into_iter().take(at).collect();
+        let swap = play(then(before, [(9, withdrawn(), SwapStage::Undone, vec![SwapAction::Recall])]));
+        assert_eq!(swap.cause(), Some("it trapped"));
+    }
+}
+
+#[test]
+fn what_a_manifest_may_name_is_undone_by_a_later_one_only() {
+    let on_its_way = then(
+        prepared(),
+        [(6, switched(0), SwapStage::Switching, vec![]), (6, storing(2), SwapStage::Switching, vec![])],
+    );
+    for before in [on_its_way, on_probation()] {
+        let steps = [
+            (20, withdrawn(), SwapStage::Undoing, vec![SwapAction::Recall]),
+            (21, decided(2), SwapStage::Undoing, vec![]),
+            (22, withdrawn(), SwapStage::Undoing, vec![]),
+            (23, storing(4), SwapStage::Undoing, vec![]),
+            (24, storing(5), SwapStage::Undoing, vec![]),
+            (25, decided(4), SwapStage::Undone, vec![]),
+        ];
+        assert!(play(then(before, steps)).is_over());
+    }
+}
+
+#[test]
+fn the_deadline_names_who_is_in_the_way() {
+    let late = |before: Vec<_>| {
+        let swap = play(then(before, [(1_000, tick(0), SwapStage::Undone, vec![SwapAction::Recall])]));
+        swap.cause().unwrap().to_owned()
+    };
+    assert!(late(Vec::new()).starts_with("subtasks 0, 1 did not take"));
+    assert!(late(vec![(1, took(0), SwapStage::Preparing, vec![])]).starts_with("subtask 1 did not take"));
+    let one_passed = then(prepared(), [(6, switched(0), SwapStage::Switching, vec![])]);
+    assert!(late(one_passed).contains("did not come through subtask 1 within 1000 ms"));
+}
+
+#[test]
+fn a_manifest_that_is_slow_to_be_stored_is_waited_for() {
+    let steps = [
+        (6, switched(0), SwapStage::Switching, vec![]),
+        (6, switched(1), SwapStage::Switched, vec![]),
+        (6, storing(2), SwapStage::Switched, vec![]),
+        (9_999, tick(0), SwapStage::Switched, vec![]),
+        (10_000, decided(2), SwapStage::Probation, vec![]),
+    ];
+    play(then(prepared(), steps));
+}
