@@ -42,7 +42,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use gristmill_ports::catalog::JobState;
+    use gristmill_ports::catalog::{JobState, Origin};
     use gristmill_types::RunId;
 
     use super::*;
@@ -65,6 +65,7 @@ mod tests {
             run: None,
             newest: None,
             base: None,
+            origin: None,
         };
         assert_eq!(decode(format!("\x02{before}}}").as_bytes()), Ok(record.clone()));
         let record = JobRecord { run: Some(RunId(u64::MAX)), ..record };
@@ -73,6 +74,14 @@ mod tests {
         assert_eq!(decode(bytes.as_bytes()), Ok(record.clone()));
         let record = JobRecord { base: Some("/srv/jobs".to_owned()), ..record };
         let bytes = format!("\x02{before},\"run\":\"ffffffffffffffff\",\"base\":\"/srv/jobs\"}}");
+        assert_eq!(encode_json(&record), bytes.as_bytes());
+        assert_eq!(decode(bytes.as_bytes()), Ok(record.clone()));
+        let origin =
+            Origin { job: "b".parse().unwrap(), name: "before".to_owned(), dropped: ["op.sum".to_owned()].into() };
+        let record = JobRecord { base: None, origin: Some(origin), ..record };
+        let bytes = format!(
+            "\x02{before},\"run\":\"ffffffffffffffff\",\"origin\":{{\"job\":\"b\",\"name\":\"before\",\"dropped\":[\"op.sum\"]}}}}"
+        );
         assert_eq!(encode_json(&record), bytes.as_bytes());
         assert_eq!(decode(bytes.as_bytes()), Ok(record));
     }

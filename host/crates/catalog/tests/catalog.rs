@@ -57,6 +57,7 @@ fn job(id: &str) -> JobRecord {
         run: Some(gristmill_types::RunId(u64::MAX)),
         newest: None,
         base: Some("/srv/jobs".to_owned()),
+        origin: None,
     }
 }
 

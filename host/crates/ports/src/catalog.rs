@@ -1,5 +1,7 @@
 //! What the host remembers across restarts: modules, jobs, operations.
 
+use std::collections::BTreeSet;
+
 use gristmill_checkpoint::recovery::Decided;
 use gristmill_types::{CheckpointId, JobId, ModuleHash, ModuleName, RunId};
 use serde::{Deserialize, Serialize};
@@ -118,6 +120,20 @@ pub struct JobRecord {
     /// submitted to, absolute. `None` in records of hosts that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// The savepoint that the run begins from, until its first checkpoint is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// A savepoint that a run begins from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The job that it was taken of.
+    pub job: JobId,
+    /// Its name.
+    pub name: String,
+    /// What of it may go: nodes, and states as `node.state`.
+    pub dropped: BTreeSet<String>,
 }
 
 /// A person's word that a job may go on from a checkpoint, whatever that repeats.

@@ -22,6 +22,7 @@ pub mod job;
 pub use checkpoint::history::{
     CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, StoringTrouble, SubtaskCheckpoint,
 };
+pub use checkpoint::origin::{fit_savepoint, read_savepoint};
 pub use event::{JobEvent, JobEventKind};
 pub use job::forget::forget_run;
 pub use job::handle::{JobHandle, NotRunning};

@@ -86,6 +86,9 @@ impl Archivist {
             self.merge_states(&mut snapshot, &way)?;
             nodes.push(snapshot);
         }
+        // Each attempt has one of its own.
+        let _ = std::fs::remove_dir_all(to.scratch());
+        fail::fail_point!("savepoint-carried");
         let savepoint = Savepoint {
             job: self.job.clone(),
             run: self.run,
@@ -119,6 +122,7 @@ impl Archivist {
         let (store, folder) = (self.parts.checkpoint_store(), SavepointFolder::new(&self.job, name));
         let record = savepoint.encode();
         let put = store.put_new(&folder.record(), &record)?;
+        fail::fail_point!("savepoint-sealed");
         match put {
             PutNew::Created => Ok(()),
             // The answer to an earlier try may have been lost.

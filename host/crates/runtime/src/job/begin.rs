@@ -18,6 +18,7 @@ use crate::checkpoint::attempt_files::AttemptFiles;
 use crate::checkpoint::chain_reader::{Claimant, Claimed, WholeCheckpoint};
 use crate::checkpoint::committer::SinkCommitter;
 use crate::checkpoint::cut::StorerWork;
+use crate::checkpoint::origin::Beginner;
 use crate::checkpoint::patience::Undone;
 use crate::checkpoint::restored::Restored;
 use crate::checkpoint::storer::Storer;
@@ -93,7 +94,14 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
     if let Some(whole) = claimed.restored.as_ref().filter(|whole| whole.is_complete(sources())) {
         return Ok(Beginning::Over(whole.manifest.checkpoint));
     }
-    let restored = Restored(claimed.restored.as_ref().map(|whole| whole.pages.clone()).unwrap_or_default());
+    let restored = match (&claimed.restored, &spec.origin) {
+        (Some(whole), _) => Restored(whole.pages.clone()),
+        (None, None) => Restored::default(),
+        (None, Some(origin)) => {
+            let beginner = Beginner { spec, origin, attempt, parts: &**parts, files: &*files };
+            beginner.begin().map_err(StartError::checkpoints)?
+        }
+    };
     let storer_work = mpsc::channel();
     let from = restored_number.unwrap_or(CheckpointId(0));
     let frame =

@@ -55,6 +55,7 @@ pub fn prepare(
         goes_on: false,
         accepted: None,
         newest: None,
+        origin: None,
         paused: false,
         text: String::new(),
     })

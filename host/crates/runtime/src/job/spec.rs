@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use gristmill_checkpoint::recovery::Decided;
 use gristmill_dataflow::{JobDocument, JobPlan};
-use gristmill_ports::catalog::Accepted;
+use gristmill_ports::catalog::{Accepted, Origin};
 use gristmill_ports::module_registry::Prepared;
 use gristmill_ports::{ErrorKind, PortError};
 use gristmill_types::{ModuleHash, NodeId, RunId};
@@ -27,6 +27,8 @@ pub struct JobSpec {
     pub accepted: Option<Accepted>,
     /// The newest checkpoint of the run that is known to be decided: without it in the chain, a person must decide.
     pub newest: Option<Decided>,
+    /// The savepoint that the run begins from, while it has no checkpoint of its own.
+    pub origin: Option<Origin>,
     /// Whether its sources hold still until resumed.
     pub paused: bool,
     /// The document as it was written, for savepoints: with its placeholders, since secrets are never stored.

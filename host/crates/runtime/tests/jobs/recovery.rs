@@ -15,7 +15,7 @@ use crate::fakes::native::emitted;
 use crate::fakes::{Book, MemoryStore, Native, Running, Tape, World};
 
 /// Two subtasks count by key what one source gives; a book keeps the counts.
-const COUNT: &str = "
+pub(crate) const COUNT: &str = "
 sources: {in: {from: generator, parallelism: 1}}
 operators: {count: {module: count@1, parallelism: 2, inputs: {in: {from: in, key_by: $.k}}}}
 sinks: {out: {inputs: [count], to: blackhole, parallelism: 2}}
@@ -74,7 +74,7 @@ impl Outside {
 }
 
 /// Makes a checkpoint and waits for it; gives its number. Asks again if the job starts anew meanwhile.
-fn checkpoint(job: &Running) -> CheckpointId {
+pub(crate) fn checkpoint(job: &Running) -> CheckpointId {
     let completed = job.handle.checkpoints().completed;
     loop {
         // Between two attempts there is nobody to ask.

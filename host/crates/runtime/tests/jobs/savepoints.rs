@@ -1,10 +1,11 @@
-//! Savepoints: taken beside the stream, whole or not there at all.
+//! Savepoints: taken beside the stream, whole or not there at all; and runs that begin from one.
 
 use gristmill_checkpoint::{Savepoint, SavepointFolder};
+use gristmill_ports::CheckpointStore;
 use gristmill_ports::catalog::JobState;
 
-use crate::fakes::{MemoryStore, Running};
-use crate::recovery::Outside;
+use crate::fakes::{Book, MemoryStore, Native, Running, World};
+use crate::recovery::{COUNT, Outside, checkpoint, count};
 
 /// What a wish for a savepoint came to; nothing if the attempt ended before.
 fn take(job: &Running, name: &str) -> Option<Result<Savepoint, String>> {
@@ -108,4 +109,109 @@ fn a_crash_while_one_is_taken_leaves_none() {
     outside.tape.play(100);
     job.ends(JobState::Finished);
     assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+/// The world with a job that counts by key and begins from the savepoint `start`; its output goes to `book`.
+fn fork(outside: &Outside, book: &Book, run: u64) -> World {
+    outside.world().book("out", book).begins_from(run, "start", &[]).operator("count", count())
+}
+
+/// A job that has read 60 events, with a savepoint `start`, and runs no more.
+fn forked() -> Outside {
+    let outside = Outside::new(100);
+    outside.tape.play(60);
+    let job = outside.start();
+    outside.tape.wait_reached(60);
+    take(&job, "start").unwrap().unwrap();
+    job.handle.abandon();
+    job.is_gone();
+    outside
+}
+
+/// What both books have, sorted.
+fn both(one: &Book, other: &Book) -> Vec<String> {
+    let mut all = [one.committed(), other.committed()].concat();
+    all.sort_unstable();
+    all
+}
+
+#[test]
+fn a_job_begins_from_a_savepoint_and_commits_nothing_of_what_came_before() {
+    let outside = forked();
+    let book = Book::default();
+    outside.tape.play(100);
+    let job = fork(&outside, &book, 1).start(COUNT);
+    job.ends(JobState::Finished);
+    assert_eq!(book.committed().len(), 40);
+    assert_eq!(both(&outside.book, &book), outside.tape.counted());
+}
+
+#[test]
+fn a_run_that_dies_before_its_first_checkpoint_begins_from_its_savepoint_again() {
+    let outside = forked();
+    let book = Book::default();
+    outside.tape.play(80);
+    for _ in 0..2 {
+        let job = fork(&outside, &book, 1).start(COUNT);
+        outside.tape.wait_reached(80);
+        job.handle.abandon();
+        job.is_gone();
+    }
+    assert_eq!(book.committed().len(), 0);
+    outside.tape.play(100);
+    fork(&outside, &book, 1).start(COUNT).ends(JobState::Finished);
+    assert_eq!(both(&outside.book, &book), outside.tape.counted());
+}
+
+#[test]
+fn from_its_first_checkpoint_on_a_run_needs_its_savepoint_no_more() {
+    let outside = forked();
+    let book = Book::default();
+    outside.tape.play(80);
+    let job = fork(&outside, &book, 1).start(COUNT);
+    outside.tape.wait_reached(80);
+    checkpoint(&job);
+    job.handle.abandon();
+    job.is_gone();
+    let inside = |path: &String| path.starts_with("savepoints/");
+    for path in outside.store.paths().into_iter().filter(inside) {
+        outside.store.delete(&path).unwrap();
+    }
+    outside.tape.play(100);
+    let world = outside.world().book("out", &book).goes_on(1).operator("count", count());
+    world.start(COUNT).ends(JobState::Finished);
+    assert_eq!(both(&outside.book, &book), outside.tape.counted());
+}
+
+#[test]
+fn a_savepoint_that_does_not_fit_is_refused_in_a_sentence() {
+    let outside = forked();
+    let start = |native: Native, dropped: &[&str]| {
+        let world = outside.world().book("out", &Book::default()).begins_from(1, "start", dropped);
+        world.operator("count", native).try_start(COUNT).err().map(|error| error.to_string())
+    };
+    let mut other = count();
+    other.descriptor.states[0].name = "sum".into();
+    let refused = start(other, &[]).unwrap();
+    assert!(refused.contains("`count` does not declare state `count` any more"), "{refused}");
+    let mut newer = count();
+    newer.descriptor.states[0].version = 2;
+    let refused = start(newer, &[]).unwrap();
+    assert!(refused.contains("only a swap will") && refused.contains("`count.count`"), "{refused}");
+    let refused = start(count(), &["cuont"]).unwrap();
+    assert!(refused.contains("`cuont` is to be dropped, but there is no such node or state"), "{refused}");
+}
+
+#[test]
+fn a_savepoint_that_is_gone_or_damaged_is_refused_in_a_sentence() {
+    let outside = forked();
+    let refused = |outside: &Outside| fork(outside, &Book::default(), 1).try_start(COUNT).err().unwrap().to_string();
+    let folder = folder("start");
+    let state = outside.store.paths().into_iter().find(|path| path.starts_with(&folder.files())).unwrap();
+    outside.store.damage(&state, |bytes| bytes.push(0));
+    assert!(refused(&outside).contains("is damaged"));
+    outside.store.damage(&folder.record(), |bytes| bytes[9] ^= 1);
+    assert!(refused(&outside).contains("the record of the savepoint"));
+    outside.store.delete(&folder.record()).unwrap();
+    assert!(refused(&outside).contains("savepoint `start` of job `test`, to begin from: it is gone"));
 }

@@ -113,6 +113,7 @@ impl Control {
             run: Some(spec.run),
             newest: None,
             base: Some(self.parts.base.clone()),
+            origin: None,
         };
         self.parts.catalog.put_job(&record)?;
         let run = spec.run;

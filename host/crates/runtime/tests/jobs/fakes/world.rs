@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gristmill_checkpoint::{RunFolder, SavepointFolder, SplitPosition, StateFile};
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_dataflow::{JobDocument, plan};
-use gristmill_ports::catalog::{Accepted, JobState};
+use gristmill_ports::catalog::{Accepted, JobState, Origin};
 use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::dead_letters::DeadLetterStore;
@@ -45,6 +45,9 @@ pub(crate) struct World {
     restore_takes_for_ever: bool,
     store: MemoryStore,
     time_passes: bool,
+    /// Which life of the job it is, and what it begins from.
+    run: u64,
+    origin: Option<Origin>,
 }
 
 /// A job that was started.
@@ -98,6 +101,18 @@ impl World {
     /// Where checkpoints are kept, if several jobs share it.
     pub(crate) fn store(self, store: &MemoryStore) -> Self {
         Self { store: store.clone(), ..self }
+    }
+
+    /// Another life of the job, which begins from a savepoint.
+    pub(crate) fn begins_from(self, run: u64, name: &str, dropped: &[&str]) -> Self {
+        let dropped = dropped.iter().map(ToString::to_string).collect();
+        let origin = Origin { job: "test".parse().unwrap(), name: name.to_owned(), dropped };
+        Self { run, origin: Some(origin), ..self }
+    }
+
+    /// The same life, with what it began from forgotten.
+    pub(crate) fn goes_on(self, run: u64) -> Self {
+        Self { run, ..self }
     }
 
     pub(crate) fn operator(mut self, id: &str, native: Native) -> Self {
@@ -175,10 +190,11 @@ impl World {
             document,
             plan,
             operators,
-            run: RunId(1),
+            run: RunId(1 + self.run),
             goes_on: false,
             accepted,
             newest: None,
+            origin: self.origin,
             paused: false,
             text: String::new(),
         };
