@@ -156,7 +156,8 @@ fn in_words(event: JobEvent, log_lines: bool, told: &mut HashSet<(Option<NodeId>
         | JobEventKind::Checkpoint { .. }
         | JobEventKind::CheckpointFailed { .. }
         | JobEventKind::DeadLetters { .. }
-        | JobEventKind::LogDropped { .. } => None,
+        | JobEventKind::LogDropped { .. }
+        | JobEventKind::Swap { .. } => None,
     }
 }
 

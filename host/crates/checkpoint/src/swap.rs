@@ -46,6 +46,23 @@ pub enum SwapStage {
     Undone,
 }
 
+impl SwapStage {
+    /// The stage in a word, as serde writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Prepared => "prepared",
+            Self::Switching => "switching",
+            Self::Switched => "switched",
+            Self::Probation => "probation",
+            Self::Undoing => "undoing",
+            Self::Done => "done",
+            Self::Undone => "undone",
+        }
+    }
+}
+
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SwapEvent {

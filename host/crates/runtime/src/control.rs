@@ -5,6 +5,8 @@ use std::sync::{Arc, mpsc};
 use gristmill_checkpoint::SplitPosition;
 use gristmill_types::{CheckpointBarrier, CheckpointId, EventBatch, InputIndex};
 
+use crate::swap::SwapControl;
+
 /// What a subtask may be told. Ending at once is not told: the inbox is closed.
 #[derive(Debug)]
 pub(crate) enum Control {
@@ -20,6 +22,8 @@ pub(crate) enum Control {
     Forget(Arc<Vec<SplitPosition>>),
     /// To a subtask that has come to the end of its input: all is committed.
     Leave,
+    /// A step of a swap.
+    Swap(SwapControl),
     /// Events that were set aside come back to a node of the chain.
     Replay {
         /// Which node of the chain.
@@ -46,7 +50,7 @@ impl Control {
     /// Whether it concerns a subtask that has come to the end of its input, too.
     pub(crate) fn is_for_those_who_left(&self) -> bool {
         match self {
-            Self::Barrier(_) | Self::Forget(_) | Self::Leave => true,
+            Self::Barrier(_) | Self::Forget(_) | Self::Leave | Self::Swap(_) => true,
             Self::Pause | Self::Resume | Self::Stop | Self::Replay { .. } | Self::Decode { .. } => false,
         }
     }

@@ -89,6 +89,13 @@ pub enum JobEventKind {
         /// Why.
         cause: String,
     },
+    /// A step of the swap of the operator's module.
+    Swap {
+        /// How far it is.
+        stage: gristmill_checkpoint::swap::SwapStage,
+        /// In words: which module comes, which goes, and why.
+        message: String,
+    },
     /// A source or a sink meets an error that may pass, and tries again.
     Retrying {
         /// The error.

@@ -6,6 +6,7 @@ use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, NodeId, SubtaskIn
 use tokio::sync::oneshot;
 
 use crate::ending::TaskEnd;
+use crate::swap::SwapTold;
 
 /// A message to the driver of an attempt.
 pub(crate) enum Told {
@@ -37,6 +38,8 @@ pub(crate) enum Told {
     Carried { checkpoint: CheckpointId, carried: Result<Box<Carried>, String> },
     /// A savepoint has its record, or cannot have it.
     Sealed { checkpoint: CheckpointId, sealed: Result<Savepoint, String> },
+    /// A word about a swap.
+    Swap(SwapTold),
     /// The host goes down.
     Suspend,
     /// Somebody wants the attempt to begin anew.

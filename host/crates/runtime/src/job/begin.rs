@@ -76,6 +76,7 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
     let claimed = claimant.claim().map_err(StartError::checkpoints)?;
     // From now on the chain says what was accepted, and must be there.
     (spec.goes_on, spec.accepted) = (true, None);
+    spec.operators = job.modules().settle(claimed.restored.as_ref().map(|whole| &whole.pages));
     let spec = &*spec;
     let restored_number = claimed.restored.as_ref().map(|whole| whole.manifest.checkpoint);
     let dead_letters = parts.dead_letters();

@@ -27,6 +27,7 @@ use crate::job::helpers::Helpers;
 use crate::job::savepoints::SavepointsUnderWay;
 use crate::job::shared::JobShared;
 use crate::job::state::AttemptEnd;
+use crate::job::swaps::SwapsUnderWay;
 
 /// The longest sleep of the driver: clocks of tests may be moved meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ struct Driver<'a> {
     helpers: Helpers,
     chooser: Arc<dyn StateMerger>,
     savepoints: SavepointsUnderWay,
+    swaps: SwapsUnderWay<'a>,
     merging: bool,
     running: usize,
     end: Option<AttemptEnd>,
@@ -53,7 +55,9 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
     spawn_subtasks(job, &attempt, assembled.subtasks, &files);
     let chooser = job.parts.state_merger();
     let savepoints = SavepointsUnderWay::default();
-    let driver = Driver { job, attempt, coordinator, helpers, chooser, savepoints, merging: false, running, end: None };
+    let swaps = SwapsUnderWay::new(job, &attempt);
+    let driver =
+        Driver { job, attempt, coordinator, helpers, chooser, savepoints, swaps, merging: false, running, end: None };
     let end = driver.run(&told);
     *job.current() = None;
     end
@@ -65,16 +69,25 @@ impl Driver<'_> {
         self.obey_status();
         self.obey_signals();
         while self.running > 0 {
-            let due = self.coordinator.next_tick_ms().map(|due| due.saturating_sub(now(&*clock).monotonic_ms));
+            let due = self
+                .coordinator
+                .next_tick_ms()
+                .into_iter()
+                .chain(self.swaps.next_tick_ms(now(&*clock).monotonic_ms))
+                .min();
+            let due = due.map(|due| due.saturating_sub(now(&*clock).monotonic_ms));
             let sleep = due.map_or(LONGEST_SLEEP, |due| Duration::from_millis(due).min(LONGEST_SLEEP));
             match told.recv_timeout(sleep) {
                 Ok(told) => self.hear(told),
                 Err(RecvTimeoutError::Timeout) => self.tell(Event::Tick),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("the attempt holds a sender"),
             }
+            let swapped = self.swaps.tick(now(&*clock).monotonic_ms);
+            self.tell_all(swapped);
             self.obey_signals();
         }
-        let Self { attempt, helpers, end, .. } = self;
+        let Self { attempt, helpers, end, swaps, .. } = self;
+        swaps.close();
         attempt.close();
         helpers.join();
         end.unwrap_or(AttemptEnd::Complete)
@@ -138,6 +151,11 @@ impl Driver<'_> {
                 self.savepoints.sealed(checkpoint, sealed);
                 self.tell(Event::SavepointOver(checkpoint));
             }
+            Told::Swap(told) => {
+                let now_ms = now(&*self.job.parts.clock()).monotonic_ms;
+                let events = self.swaps.hear(now_ms, told);
+                self.tell_all(events);
+            }
             // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
             Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
             Told::Suspend => self.tell(Event::Suspend),
@@ -172,13 +190,24 @@ impl Driver<'_> {
         actions.into_iter().for_each(|action| self.act(action));
     }
 
+    fn tell_all(&mut self, events: Vec<Event>) {
+        events.into_iter().for_each(|event| self.tell(event));
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Inject(barrier) => {
                 self.savepoints.injected(&barrier);
+                let events = self.swaps.injected(now(&*self.job.parts.clock()).monotonic_ms, &barrier);
+                self.tell_all(events);
                 self.attempt.tell_sources(|| Control::Barrier(barrier));
             }
-            Action::Store(to_store) => self.order(StorerWork::Manifest(to_store)),
+            Action::Store(to_store) => {
+                let now_ms = now(&*self.job.parts.clock()).monotonic_ms;
+                let events = self.swaps.storing(now_ms, to_store.manifest.checkpoint);
+                self.order(StorerWork::Manifest(to_store));
+                self.tell_all(events);
+            }
             Action::Delete(garbage) => self.order(StorerWork::Garbage(garbage)),
             Action::Commit { permit, committables } => self.commit(&permit, committables),
             Action::Carry(manifest) => match self.savepoints.name_of(manifest.checkpoint) {
@@ -232,7 +261,9 @@ impl Driver<'_> {
     }
 
     fn stored(&mut self, checkpoint: CheckpointId) {
+        let events = self.swaps.decided(now(&*self.job.parts.clock()).monotonic_ms, checkpoint);
         self.tell(Event::Stored(checkpoint));
+        self.tell_all(events);
         if self.savepoints.are_wanted() {
             self.tell(Event::Requested(CheckpointKind::Savepoint));
         }

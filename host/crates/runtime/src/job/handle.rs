@@ -151,7 +151,7 @@ impl JobHandle {
         self.tell(Told::Restart)
     }
 
-    fn tell(&self, told: Told) -> Result<(), NotRunning> {
+    pub(super) fn tell(&self, told: Told) -> Result<(), NotRunning> {
         let attempt = self.shared.attempt();
         let heard = attempt.is_some_and(|attempt| attempt.told.send(told).is_ok());
         if heard { Ok(()) } else { Err(NotRunning(self.shared.id.clone())) }

@@ -14,6 +14,7 @@ use crate::event::EventLog;
 use crate::job::assemble::seats::seats;
 use crate::job::begin::{Beginning, begin};
 use crate::job::handle::JobHandle;
+use crate::job::modules::{Modules, OpenSwap};
 use crate::job::shared::JobShared;
 use crate::job::spec::{JobSpec, StartError};
 use crate::job::state::JobStatus;
@@ -24,7 +25,7 @@ use crate::job::supervisor::supervise;
 /// # Errors
 /// If a part cannot be opened, or the checkpoint storage cannot be used. The job has not run then.
 pub fn start(mut spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
-    let shared = shared(&spec, parts);
+    let shared = shared(&spec, None, parts);
     let over = Signal::default();
     shared.begins(&over);
     let beginning = begin(&shared, &mut spec, &over)?;
@@ -41,17 +42,28 @@ pub fn start(mut spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, Star
 /// # Errors
 /// If its thread cannot be started.
 pub fn resume(spec: JobSpec, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
-    let shared = shared(&spec, parts);
+    resume_open(spec, None, parts)
+}
+
+/// The same. A swap that the process before has left open is decided by the manifest that the job goes on from: see
+/// [`JobHandle::newest_swap`].
+///
+/// # Errors
+/// As for [`resume`].
+pub fn resume_open(spec: JobSpec, open: Option<OpenSwap>, parts: Arc<dyn Parts>) -> Result<JobHandle, StartError> {
+    let shared = shared(&spec, open, parts);
     hand_over(shared, spec, None)
 }
 
-fn shared(spec: &JobSpec, parts: Arc<dyn Parts>) -> Arc<JobShared> {
+fn shared(spec: &JobSpec, open: Option<OpenSwap>, parts: Arc<dyn Parts>) -> Arc<JobShared> {
     // A job that has run stays one in the catalog, whatever becomes of this start.
     let state = if spec.goes_on { JobState::Restarting } else { JobState::Starting };
     Arc::new(JobShared {
         id: spec.document.job.clone(),
         run: spec.run,
         nodes: seats(spec),
+        plan: spec.plan.clone(),
+        modules: Mutex::new(Modules::new(spec.operators.clone(), open)),
         events: Arc::new(EventLog::new(parts.clock())),
         max_parallelism: spec.plan.max_parallelism,
         status: watch::Sender::new(JobStatus { state, cause: None }),

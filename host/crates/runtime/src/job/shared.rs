@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gristmill_checkpoint::recovery::Decided;
+use gristmill_dataflow::JobPlan;
 use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::catalog::JobState;
@@ -16,6 +17,7 @@ use crate::checkpoint::history::History;
 use crate::counters::NodeCounters;
 use crate::event::{EventLog, JobEventKind};
 use crate::job::attempt::Attempt;
+use crate::job::modules::Modules;
 use crate::job::state::JobStatus;
 use crate::report::{Counts, JobReport, NodeReport, SubtaskReport};
 use crate::tap::Tap;
@@ -25,6 +27,10 @@ pub(crate) struct JobShared {
     pub(crate) id: JobId,
     pub(crate) run: RunId,
     pub(crate) nodes: Vec<NodeSeat>,
+    /// How it runs; the same for its whole life in this process.
+    pub(crate) plan: JobPlan,
+    /// See [`Self::modules`].
+    pub(crate) modules: Mutex<Modules>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) parts: Arc<dyn Parts>,
     pub(crate) max_parallelism: MaxParallelism,
@@ -72,6 +78,11 @@ impl JobShared {
 
     pub(crate) fn current(&self) -> MutexGuard<'_, Option<Arc<Attempt>>> {
         self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which module runs in each operator.
+    pub(crate) fn modules(&self) -> MutexGuard<'_, Modules> {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says where the job is now, in the log and to listeners.
@@ -149,6 +160,7 @@ impl JobShared {
     /// The job is over.
     pub(crate) fn end(&self, status: JobStatus) {
         let _ = self.took.set(self.started.elapsed());
+        self.modules().leave_open();
         self.change_status(|_| status);
         self.gone.send_replace(true);
     }
@@ -156,6 +168,7 @@ impl JobShared {
     /// The job goes on when the host is back: its status stays.
     pub(crate) fn sleep(&self) {
         let _ = self.took.set(self.started.elapsed());
+        self.modules().leave_open();
         self.gone.send_replace(true);
     }
 

@@ -15,6 +15,7 @@ use crate::counters::NodeCounters;
 use crate::ending::TaskEnd;
 use crate::exchange::keys::Keying;
 use crate::exchange::writer::ExchangeWriter;
+use crate::swap::SwapControl;
 use crate::tap::Tap;
 use crate::task::draining::Draining;
 use crate::task::operator_node::{Handling, OperatorNode, Output};
@@ -171,6 +172,18 @@ impl Chain {
                 set_aside_without_key(to, &keyed.without_key, &self.around)?;
                 if keyed.events.is_empty() { Ok(()) } else { self.deliver(node, input, Arc::new(keyed.events)) }
             }
+        }
+    }
+
+    /// Takes a step of a swap, between two batches.
+    pub(crate) fn swap(&mut self, control: SwapControl) {
+        let Work::Operator(operator) = &mut self.nodes[control.node()].work else {
+            unreachable!("only operators have modules");
+        };
+        match control {
+            SwapControl::Take { instance, .. } => operator.take_instance(*instance, &self.around),
+            SwapControl::Recall { swap, .. } => operator.recall(swap, &self.around.desk),
+            SwapControl::LetGo { swap, .. } => operator.let_go(swap, &self.around.desk),
         }
     }
 

@@ -25,9 +25,12 @@ impl Chain {
         let free = if self.draining.is_none() { self.around.desk.begin() } else { None };
         let Some(on_its_way) = free else {
             self.around.desk.decline(checkpoint, "it still carries away what earlier checkpoints froze");
+            // All subtasks switch at this barrier or none does, whatever becomes of the checkpoint.
+            self.switch(barrier, since);
             return self.send_to_all(&StreamElement::Barrier(barrier));
         };
         let (nodes, pending) = self.cut_nodes(checkpoint, source)?;
+        self.switch(barrier, since);
         self.around.passed = checkpoint;
         self.send_to_all(&StreamElement::Barrier(barrier))?;
         let by = self.around.desk.by;
@@ -35,6 +38,17 @@ impl Chain {
         let cut = Cut { checkpoint, by, nodes, since, aligned, inline, _on_its_way: on_its_way };
         self.hand_over(Draining::new(cut, pending));
         Ok(())
+    }
+
+    /// What was prepared for the barrier's swap takes its seat.
+    fn switch(&mut self, barrier: CheckpointBarrier, since: Instant) {
+        let Some(swap) = barrier.swap else { return };
+        for node in &mut self.nodes {
+            match &mut node.work {
+                Work::Operator(operator) => operator.switch(swap, since, &self.around.desk),
+                Work::Source { .. } | Work::Sink(_) => {}
+            }
+        }
     }
 
     fn cut_nodes(

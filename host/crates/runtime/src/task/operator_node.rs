@@ -1,6 +1,7 @@
 //! An operator in a chain: every call is a transaction, failures go by the table of rule 17.
 
 mod handling;
+mod swapping;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::failure::bisection::Part;
 use crate::failure::reaction::{FailedCall, Reaction, react};
 use crate::tap::Tap;
 pub(crate) use crate::task::operator_node::handling::Handling;
+pub(crate) use crate::task::operator_node::swapping::Beside;
 use crate::task::surroundings::{Address, Surroundings, ns_since};
 
 /// One subtask's operator with its state.
@@ -30,6 +32,8 @@ pub(crate) struct OperatorNode {
     /// Names of the inputs, for dead letters.
     pub(crate) inputs: Vec<String>,
     pub(crate) operator: Box<dyn Operator>,
+    /// What a swap has put beside it.
+    pub(crate) beside: Beside,
     pub(crate) state: Box<dyn StateBackend>,
     /// What the state is filled with before anything else.
     pub(crate) restore: Option<StateToRestore>,
@@ -97,9 +101,18 @@ impl OperatorNode {
                     if part.transients > 0 {
                         self.counters.note_going_on();
                     }
+                    self.note_flow(around);
                     return self.take_effect(handling.input, &events, outcome, around).map(Some);
                 }
-                Err(failure) => self.recover(handling, part, &events, &failure, around)?,
+                Err(failure) => {
+                    // A job that is over ends its calls; that says nothing about the operator.
+                    around.rest(Duration::ZERO)?;
+                    if self.goes_back(&failure, around) {
+                        handling.pending.again(part);
+                    } else {
+                        self.recover(handling, part, &events, &failure, around)?;
+                    }
+                }
             }
         }
         self.counters.note_state(self.state.size());

@@ -96,6 +96,10 @@ impl OperatorTask {
                 taken.say(self.chain.around.passed);
                 Ok(())
             }
+            Control::Swap(step) => {
+                self.chain.swap(step);
+                Ok(())
+            }
             // Meant for sources, or for those who have come to their end.
             Control::Pause
             | Control::Resume

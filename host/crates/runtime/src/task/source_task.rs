@@ -66,6 +66,7 @@ impl SourceTask {
                 // One that was stopped has more to read, in another life of the job.
                 Some(Control::Barrier(barrier)) => self.cut(barrier, matches!(ended, Ended::Input))?,
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
+                Some(Control::Swap(step)) => self.chain.swap(step),
                 Some(
                     Control::Pause | Control::Resume | Control::Stop | Control::Replay { .. } | Control::Decode { .. },
                 ) => {}
@@ -152,6 +153,7 @@ impl SourceTask {
                     self.cut(barrier, false)?;
                 }
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
+                Some(Control::Swap(step)) => self.chain.swap(step),
                 // Only those who have come to their end are sent away.
                 Some(Control::Leave) => {}
                 Some(replayed @ (Control::Replay { .. } | Control::Decode { .. })) => self.replay(replayed)?,
@@ -187,6 +189,7 @@ impl SourceTask {
             | Control::Stop
             | Control::Barrier(_)
             | Control::Forget(_)
+            | Control::Swap(_)
             | Control::Leave => Ok(()),
         }
     }

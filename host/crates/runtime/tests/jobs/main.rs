@@ -16,3 +16,4 @@ mod model;
 mod recovery;
 mod transactions;
 mod savepoints;
+mod swapping;

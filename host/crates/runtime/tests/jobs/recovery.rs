@@ -38,7 +38,7 @@ pub(crate) fn count() -> Native {
     native
 }
 
-fn counted(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
+pub(crate) fn counted(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
     let mut results = Column::default();
     for row in 0..events.len() as u32 {
         let read = state.get(StateIndex(0), &[row]).unwrap();

@@ -28,7 +28,7 @@ use crate::job::attempt::Attempt;
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::spec::{JobSpec, OperatorParts, StartError};
 use crate::task::chain::{Chain, ChainNode, Work};
-use crate::task::operator_node::OperatorNode;
+use crate::task::operator_node::{Beside, OperatorNode};
 use crate::task::operator_task::OperatorTask;
 use crate::task::sink_node::SinkNode;
 use crate::task::source_task::SourceTask;
@@ -235,25 +235,8 @@ impl Builder<'_> {
         let OperatorParts { prepared, module } = &self.spec.operators[&node.id];
         let part = self.context(task, &node.id, subtask);
         let spec = &self.spec.document.operators[&node.id];
-        let context = OperatorContext {
-            job: part.job.clone(),
-            operator: node.id.clone(),
-            subtask,
-            parallelism: part.parallelism,
-            max_parallelism: part.max_parallelism,
-            key_groups: part.key_groups(),
-            keys_in_place: node.keys_in_place,
-            parameters: prepared.parameters.clone(),
-            log: Arc::new(LogLines {
-                events: Arc::clone(self.events),
-                operator: node.id.clone(),
-                subtask,
-                counters: Arc::clone(&counters),
-            }),
-            clock: self.parts.clock(),
-            seed: seed(&[part.job.as_str(), node.id.as_str(), &subtask.to_string(), &part.run.to_string()]),
-            interrupt: self.interrupt.clone(),
-        };
+        let context =
+            operator_context(self.frame.job, seat, subtask, node.keys_in_place, &prepared.parameters, self.interrupt);
         // Whoever uploads a module hears of it at once; a job that starts again has opened this module before.
         let refused = |failure: CallFailure| StartError::Part {
             node: node.id.clone(),
@@ -265,6 +248,7 @@ impl Builder<'_> {
             module: *module,
             inputs: seat.inputs.iter().map(|(name, _)| name.clone()).collect(),
             operator: prepared.factory.open(context).map_err(refused)?,
+            beside: Beside::default(),
             state: self
                 .parts
                 .state(&part, prepared.factory.descriptor(), &self.spec.document.checkpoint)
@@ -295,6 +279,36 @@ impl Builder<'_> {
 
     fn seat(&self, id: &NodeId) -> &NodeSeat {
         self.nodes.iter().find(|seat| seat.id == *id).expect("every node of the plan has a seat")
+    }
+}
+
+/// What the instance of one subtask of an operator is told when it opens.
+pub(crate) fn operator_context(
+    job: &JobShared,
+    seat: &NodeSeat,
+    subtask: SubtaskIndex,
+    keys_in_place: bool,
+    parameters: &str,
+    interrupt: &Signal,
+) -> OperatorContext {
+    OperatorContext {
+        job: job.id.clone(),
+        operator: seat.id.clone(),
+        subtask,
+        parallelism: seat.parallelism,
+        max_parallelism: job.max_parallelism,
+        key_groups: job.max_parallelism.owned_by(subtask, seat.parallelism),
+        keys_in_place,
+        parameters: parameters.to_owned(),
+        log: Arc::new(LogLines {
+            events: Arc::clone(&job.events),
+            operator: seat.id.clone(),
+            subtask,
+            counters: Arc::clone(&seat.counters[subtask.at()]),
+        }),
+        clock: job.parts.clock(),
+        seed: seed(&[job.id.as_str(), seat.id.as_str(), &subtask.to_string(), &job.run.to_string()]),
+        interrupt: interrupt.clone(),
     }
 }
 

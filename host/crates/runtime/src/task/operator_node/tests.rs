@@ -89,6 +89,7 @@ impl Bench {
             module: MODULE,
             inputs: vec!["in".into()],
             operator,
+            beside: Beside::default(),
             state: Box::new(NaiveState::default()),
             restore: None,
             policy: FailurePolicy::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gristmill_checkpoint::{RunFolder, SavepointFolder, SplitPosition, StateFile};
@@ -19,7 +19,7 @@ use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
 };
 use gristmill_runtime::{
-    JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OperatorParts, StartError, resume, start,
+    JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OpenSwap, OperatorParts, StartError, resume, resume_open, start,
 };
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{AttemptId, CheckpointId, Column, Descriptor, EventBatch, JobId, ModuleHash, NodeId, RunId};
@@ -157,6 +157,13 @@ impl World {
     /// Lets a job go on as a host does that is back: what does not work now is tried again.
     pub(crate) fn resume_from(self, document: &str, accepted: Option<CheckpointId>) -> Running {
         self.launch(document, accepted, resume).expect("its thread starts")
+    }
+
+    /// The same, with a swap that was left open.
+    pub(crate) fn resume_open(self, document: &str, open: Option<OpenSwap>) -> Running {
+        let open = Mutex::new(open);
+        let resume = |spec, parts| resume_open(spec, open.lock().unwrap().take(), parts);
+        self.launch(document, None, resume).expect("its thread starts")
     }
 
     fn launch(

@@ -1,0 +1,249 @@
+//! The swap of an attempt: hears its subtasks, asks the state machine, has done what it says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gristmill_checkpoint::coordinator::{Event, SwapNotice};
+use gristmill_checkpoint::swap::{Swap, SwapAction, SwapEvent, SwapStage};
+use gristmill_types::{CheckpointBarrier, CheckpointId, ModuleHash, NodeId, SubtaskIndex, SwapId};
+use tokio::sync::watch;
+
+use crate::control::Control;
+use crate::event::JobEventKind;
+use crate::job::attempt::Attempt;
+use crate::job::shared::{JobShared, NodeSeat};
+use crate::swap::{Instance, SubtaskPause, SubtaskStep, SwapControl, SwapReport, SwapTold, SwapWanted, SwapWish};
+
+/// So often it is looked at the clock and at the events of a probation.
+const LOOK_MS: u64 = 20;
+
+/// The swap that is under way, if one is.
+pub(crate) struct SwapsUnderWay<'a> {
+    job: &'a JobShared,
+    attempt: Arc<Attempt>,
+    current: Option<UnderWay>,
+}
+
+struct UnderWay {
+    swap: SwapId,
+    node: NodeId,
+    old: ModuleHash,
+    new: ModuleHash,
+    machine: Swap,
+    report: Arc<watch::Sender<SwapReport>>,
+    /// Events that had come to the operator when the probation began.
+    events_before: u64,
+    /// The last event through the old instance and the first through the new one, of each subtask.
+    through: BTreeMap<SubtaskIndex, (Option<Instant>, Option<Instant>)>,
+}
+
+impl<'a> SwapsUnderWay<'a> {
+    pub(crate) fn new(job: &'a JobShared, attempt: &Arc<Attempt>) -> Self {
+        Self { job, attempt: Arc::clone(attempt), current: None }
+    }
+
+    /// When [`Self::tick`] is wanted at the latest.
+    pub(crate) fn next_tick_ms(&self, now_ms: u64) -> Option<u64> {
+        let due = self.current.as_ref().and_then(|current| current.machine.next_tick_ms());
+        due.map(|due| due.max(now_ms.saturating_add(LOOK_MS)))
+    }
+
+    /// Takes a word in; gives what the coordinator is told.
+    pub(crate) fn hear(&mut self, now_ms: u64, told: SwapTold) -> Vec<Event> {
+        match told {
+            SwapTold::Wanted(wanted) => {
+                self.begin(now_ms, *wanted);
+                Vec::new()
+            }
+            SwapTold::Ended(SwapWish::Withdraw { cause }) => self.tell(now_ms, SwapEvent::Withdrawn { cause }),
+            SwapTold::Ended(SwapWish::Promote) => self.tell(now_ms, SwapEvent::Promoted),
+            SwapTold::By { swap, subtask, step } if self.current.as_ref().is_some_and(|one| one.swap == swap) => {
+                self.stepped(now_ms, subtask, step)
+            }
+            // Of one that is over.
+            SwapTold::By { .. } => Vec::new(),
+            SwapTold::Given(instance) => {
+                drop(instance);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Event> {
+        let Some(current) = &self.current else { return Vec::new() };
+        let events = self.events_in(&current.node).saturating_sub(current.events_before);
+        self.tell(now_ms, SwapEvent::Tick { events })
+    }
+
+    /// A barrier is sent.
+    pub(crate) fn injected(&mut self, now_ms: u64, barrier: &CheckpointBarrier) -> Vec<Event> {
+        match &self.current {
+            Some(current) if barrier.swap == Some(current.swap) => self.tell(now_ms, SwapEvent::BarrierOut),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// A manifest is made.
+    pub(crate) fn storing(&mut self, now_ms: u64, checkpoint: CheckpointId) -> Vec<Event> {
+        self.tell(now_ms, SwapEvent::Storing(checkpoint))
+    }
+
+    /// It stands in its slot.
+    pub(crate) fn decided(&mut self, now_ms: u64, checkpoint: CheckpointId) -> Vec<Event> {
+        self.tell(now_ms, SwapEvent::Decided(checkpoint))
+    }
+
+    /// The attempt is over. What a manifest has decided stays so; what is open is settled when the job goes on.
+    pub(crate) fn close(self) {
+        let Some(UnderWay { machine, report, .. }) = self.current else { return };
+        match machine.stage() {
+            SwapStage::Probation => report.send_modify(|report| report.stage = SwapStage::Done),
+            SwapStage::Undoing => {
+                self.job.modules().taken_back();
+                report.send_modify(|report| report.stage = SwapStage::Undone);
+            }
+            SwapStage::Preparing
+            | SwapStage::Prepared
+            | SwapStage::Switching
+            | SwapStage::Switched
+            | SwapStage::Done
+            | SwapStage::Undone => {}
+        }
+    }
+
+    fn begin(&mut self, now_ms: u64, wanted: SwapWanted) {
+        let SwapWanted { swap, node, module, policy, instances, report, old } = wanted;
+        // The attempt that it was meant for has ended meanwhile.
+        if report.borrow().is_over() {
+            return;
+        }
+        let seat = self.seat(&node);
+        let subtasks = seat.parallelism.subtasks().collect();
+        for (inbox, operator) in self.attempt.inboxes[seat.task].iter().zip(instances) {
+            let instance = Box::new(Instance { swap, module, operator });
+            inbox.tell(Control::Swap(SwapControl::Take { node: seat.place, instance }));
+        }
+        let machine = Swap::new(policy, subtasks, now_ms);
+        let through = BTreeMap::new();
+        self.current = Some(UnderWay { swap, node, old, new: module, machine, report, events_before: 0, through });
+    }
+
+    fn stepped(&mut self, now_ms: u64, subtask: SubtaskIndex, step: SubtaskStep) -> Vec<Event> {
+        let Some(current) = &mut self.current else { return Vec::new() };
+        match step {
+            SubtaskStep::Took => self.tell(now_ms, SwapEvent::Took(subtask)),
+            SubtaskStep::Switched { last, inline_us } => {
+                current.through.insert(subtask, (last, None));
+                current.report.send_modify(|report| {
+                    report.pauses.push(SubtaskPause { subtask, pause_us: None, inline_us });
+                });
+                self.tell(now_ms, SwapEvent::Switched(subtask))
+            }
+            SubtaskStep::Flows(first) => {
+                current.flows(subtask, first);
+                Vec::new()
+            }
+            SubtaskStep::Faulted(why) => {
+                let cause = format!("rolled back: module {} failed in subtask {subtask}: {why}", current.new);
+                self.tell(now_ms, SwapEvent::Withdrawn { cause })
+            }
+        }
+    }
+
+    fn tell(&mut self, now_ms: u64, event: SwapEvent) -> Vec<Event> {
+        let Some(current) = &mut self.current else { return Vec::new() };
+        let before = current.machine.stage();
+        let actions = current.machine.handle(now_ms, event);
+        let stage = current.machine.stage();
+        if stage != before {
+            self.moved(before, stage);
+        }
+        let told = actions.into_iter().filter_map(|action| self.act(action)).collect();
+        self.current.take_if(|current| current.machine.is_over());
+        told
+    }
+
+    /// Says how far it is, to all who want to know.
+    fn moved(&mut self, before: SwapStage, stage: SwapStage) {
+        let Some(current) = &self.current else { return };
+        let (node, cause) = (current.node.clone(), current.machine.cause().map(str::to_owned));
+        match stage {
+            SwapStage::Prepared => fail::fail_point!("swap-prepared"),
+            SwapStage::Probation | SwapStage::Done if before != SwapStage::Probation => {
+                fail::fail_point!("swap-decided");
+                self.job.modules().decided();
+            }
+            SwapStage::Undoing | SwapStage::Undone => self.job.modules().taken_back(),
+            SwapStage::Preparing
+            | SwapStage::Switching
+            | SwapStage::Switched
+            | SwapStage::Probation
+            | SwapStage::Done => {}
+        }
+        let events = self.events_in(&node);
+        let Some(current) = &mut self.current else { return };
+        if stage == SwapStage::Probation {
+            current.events_before = events;
+        }
+        let mut message = format!("module {} in the place of {}", current.new, current.old);
+        if let Some(cause) = &cause {
+            message = format!("{message}: {cause}");
+            tracing::warn!(job = %self.job.id, operator = %node, ?stage, cause, "swap");
+        } else {
+            tracing::info!(job = %self.job.id, operator = %node, ?stage, new = %current.new, "swap");
+        }
+        self.job.events.say(Some(&node), None, JobEventKind::Swap { stage, message });
+        current.report.send_modify(|report| (report.stage, report.cause) = (stage, cause));
+    }
+
+    fn act(&self, action: SwapAction) -> Option<Event> {
+        let UnderWay { swap, node, old, new, .. } = self.current.as_ref()?;
+        let seat = self.seat(node);
+        let (swap, at) = (*swap, seat.place);
+        let notice = |module: ModuleHash| SwapNotice { swap, node: node.clone(), module };
+        let tell = |control: &dyn Fn() -> SwapControl| {
+            self.attempt.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(Control::Swap(control())));
+        };
+        match action {
+            SwapAction::Switch => Some(Event::SwapReady(notice(*new))),
+            SwapAction::Recall => {
+                tell(&|| SwapControl::Recall { node: at, swap });
+                Some(Event::SwapUndone(notice(*old)))
+            }
+            SwapAction::LetGo => {
+                tell(&|| SwapControl::LetGo { node: at, swap });
+                None
+            }
+        }
+    }
+
+    fn seat(&self, node: &NodeId) -> &NodeSeat {
+        self.job.nodes.iter().find(|seat| seat.id == *node).expect("whoever wanted the swap has found the seat")
+    }
+
+    fn events_in(&self, node: &NodeId) -> u64 {
+        self.seat(node).counters.iter().map(|counters| counters.events_in.get()).sum()
+    }
+}
+
+impl UnderWay {
+    /// The first events went through a subtask's new instance.
+    fn flows(&mut self, subtask: SubtaskIndex, first: Instant) {
+        let us = |from: Instant, to: Instant| {
+            u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
+        };
+        let Some(through) = self.through.get_mut(&subtask) else { return };
+        through.1 = Some(first);
+        let pause_us = through.0.map(|last| us(last, first));
+        let last = self.through.values().filter_map(|(last, _)| *last).min();
+        let firsts: Option<Vec<Instant>> = self.through.values().map(|(_, first)| *first).collect();
+        let all_first = firsts.and_then(|firsts| firsts.into_iter().max());
+        self.report.send_modify(|report| {
+            let pauses = report.pauses.iter_mut().filter(|pause| pause.subtask == subtask);
+            pauses.for_each(|pause| pause.pause_us = pause_us);
+            report.gap_us = last.zip(all_first).map(|(last, first)| us(last, first));
+        });
+    }
+}
