@@ -227,6 +227,7 @@ impl LogLine {
             | JobEventKind::CallFailed { .. }
             | JobEventKind::DeadLetters { .. }
             | JobEventKind::Retrying { .. }
+            | JobEventKind::Swap { .. }
             | JobEventKind::Checkpoint { .. }
             | JobEventKind::CheckpointFailed { .. } => return None,
         };
