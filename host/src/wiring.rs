@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gristmill_catalog::FileCatalog;
-use gristmill_checkpoint::{SavepointFolder, SplitPosition};
+use gristmill_checkpoint::{FileRef, SavepointFolder, SplitPosition};
 use gristmill_checkpoint_store::{LocalDir, RunFiles};
 use gristmill_connectors::Connectors;
 use gristmill_dataflow::document::{Backend, CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::catalog::{Catalog, JobRecord, JobState};
+use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::{PartContext, Urgency};
@@ -17,8 +18,10 @@ use gristmill_ports::state::StateMerger;
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend, Stateless,
 };
+use gristmill_runtime::new_run;
+use gristmill_server::control::OpenSavepoint;
 use gristmill_server::{Control, ControlParts};
-use gristmill_state::{MemoryBackend, Merger, RocksDbBackend, stand_back};
+use gristmill_state::{EntryReader, MemoryBackend, Merger, RocksDbBackend, stand_back};
 use gristmill_types::{AttemptId, Descriptor, JobId, RunId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 
@@ -65,6 +68,8 @@ pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Con
         dead_letters: catalog,
         ingress: parts.connectors.ingress(),
         checkpoints: Arc::clone(&parts.checkpoints),
+        open_savepoint: looked_at(Arc::clone(&parts.checkpoints), parts.scratch.join(SAVEPOINTS)),
+        state_reader: Arc::new(EntryReader),
         forget_job: Arc::new(move |job| connectors.forget_job(job)),
         clock,
         base,
@@ -100,6 +105,43 @@ fn refuse_missing_folder(data_dir: &Path, storage: Option<&str>, catalog: &dyn C
         jobs.join(", ")
     );
     Ok(())
+}
+
+/// Opens the files of savepoints for whoever looks at them: each time with a folder of its own, so that what is fetched
+/// is what is stored now, not what was fetched before.
+fn looked_at(store: Arc<dyn CheckpointStore>, scratch: PathBuf) -> OpenSavepoint {
+    Arc::new(move |folder| {
+        let own = scratch.join(format!("look-{}", new_run()));
+        let files = RunFiles::of_savepoint(Arc::clone(&store), folder, AttemptId(0), &own.join("scratch"))?;
+        Ok(Arc::new(Looked { files, own }))
+    })
+}
+
+/// Files that are looked at; what was fetched goes with the looking.
+struct Looked {
+    files: Arc<dyn FileStore>,
+    own: PathBuf,
+}
+
+impl FileStore for Looked {
+    fn put(&self, _: Content<'_>) -> Result<FileRef, PortError> {
+        Err(PortError::fatal("a savepoint that is looked at is not changed"))
+    }
+
+    fn open(&self, file: &FileRef) -> Result<PathBuf, PortError> {
+        self.files.open(file)
+    }
+
+    fn scratch(&self) -> &Path {
+        self.files.scratch()
+    }
+}
+
+impl Drop for Looked {
+    fn drop(&mut self) {
+        // If it stays, it takes room, and nothing else.
+        let _ = std::fs::remove_dir_all(&self.own);
+    }
 }
 
 /// Where relative paths of the jobs that are submitted now begin. It is kept with each of them, as text.

@@ -46,6 +46,9 @@ pub(crate) enum JobCommand {
     Stop {
         /// The job.
         job: JobId,
+        /// Takes a savepoint of this name first, while the sources hold still; if it cannot be taken, they go on.
+        #[arg(long, value_name = "NAME")]
+        savepoint: Option<String>,
         /// Waits until it has stopped.
         #[arg(long)]
         wait: bool,
@@ -132,9 +135,13 @@ pub(crate) async fn perform(command: JobCommand, api: &Api, out: &Output) -> any
         JobCommand::Inspect { job } => out.result(&api.get(&path(&job, "")).await?, inspected)?,
         JobCommand::Pause { job } => out.result(&api.post(&path(&job, "/pause")).await?, in_a_line)?,
         JobCommand::Resume { job } => out.result(&api.post(&path(&job, "/resume")).await?, in_a_line)?,
-        JobCommand::Stop { job, wait } => {
-            let begun = api.post(&path(&job, "/stop")).await?;
-            return operation::report(begun, wait, api, out).await;
+        JobCommand::Stop { job, savepoint, wait } => {
+            let request = api.request(Method::POST, &path(&job, "/stop"));
+            let request = match savepoint {
+                Some(name) => request.json(&json!({"savepoint": name})),
+                None => request,
+            };
+            return operation::report(api.json(request).await?, wait, api, out).await;
         }
         JobCommand::Cancel { job, wait } => {
             let begun = api.post(&path(&job, "/cancel")).await?;

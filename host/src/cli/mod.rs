@@ -9,6 +9,8 @@ mod operation;
 mod submit;
 mod checkpoint_words;
 mod checkpoint;
+mod savepoint_words;
+mod savepoint;
 mod job;
 
 use std::process::ExitCode;
@@ -61,7 +63,10 @@ enum Command {
     /// Submits jobs and looks after them.
     #[command(subcommand)]
     Job(job::JobCommand),
-    /// Looks at checkpoints without a host.
+    /// Takes savepoints and looks after them.
+    #[command(subcommand)]
+    Savepoint(savepoint::SavepointCommand),
+    /// Looks at checkpoints and savepoints without a host.
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointCommand),
     /// Prints a completion script for a shell.
@@ -80,7 +85,11 @@ pub fn main() -> ExitCode {
         Command::Serve(options) => (options.log_format, "info", Complaint::Words),
         Command::Run(_) if cli.json => (LogFormat::Json, "warn", Complaint::JsonBesides),
         Command::Run(_) => (LogFormat::Text, "warn", Complaint::Words),
-        Command::Module(_) | Command::Job(_) | Command::Checkpoint(_) | Command::Completions { .. } => {
+        Command::Module(_)
+        | Command::Job(_)
+        | Command::Savepoint(_)
+        | Command::Checkpoint(_)
+        | Command::Completions { .. } => {
             (LogFormat::Text, "warn", if cli.json { Complaint::Json } else { Complaint::Words })
         }
     };
@@ -115,6 +124,7 @@ async fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(options) => local::run(options, json).await,
         Command::Module(command) => module::perform(command, &api()?, &out).await,
         Command::Job(command) => job::perform(command, &api()?, &out).await,
+        Command::Savepoint(command) => savepoint::perform(command, &api()?, &out).await,
         Command::Checkpoint(command) => checkpoint::perform(&command, &out),
         Command::Completions { shell } => {
             let mut script = Vec::new();

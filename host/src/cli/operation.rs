@@ -54,7 +54,12 @@ fn in_words(operation: &Value) -> String {
             }
         }
     }
-    if let Some(checkpoint) = detail["checkpoint"].as_u64() {
+    if !detail["savepoint"].is_null() {
+        line.push_str(&format!(": savepoint {}/{}", field(operation, "job"), field(detail, "savepoint")));
+        if let (Some(entries), Some(bytes)) = (detail["entries"].as_u64(), detail["bytes"].as_u64()) {
+            line.push_str(&format!(", {} entries, {}", HumanCount(entries), ByteSize(bytes)));
+        }
+    } else if let Some(checkpoint) = detail["checkpoint"].as_u64() {
         line.push_str(&format!(": checkpoint {checkpoint}"));
         if let Some(duration_ms) = detail["duration_ms"].as_u64() {
             let (whole, written) = (number(detail, "state_bytes"), number(detail, "uploaded_bytes"));
@@ -66,6 +71,9 @@ fn in_words(operation: &Value) -> String {
         if !detail[name].is_null() {
             line.push_str(&format!(": {}", field(detail, name)));
         }
+    }
+    for damaged in detail["damaged"].as_array().into_iter().flatten() {
+        line.push_str(&format!("\n  {}: {}", field(damaged, "node"), field(damaged, "why")));
     }
     for reason in detail["reasons"].as_array().into_iter().flatten() {
         line.push_str(&format!("\n  #{}: {}", field(reason, "number"), field(reason, "message")));
@@ -110,6 +118,16 @@ mod tests {
                     "replayed": 2, "already_replayed": 0, "refused": 1,
                     "reasons": [{"number": 1, "message": "no input `in`"}]}}),
                 "replay-dead-letters FAILED: 2 put back, 1 refused\n  #1: no input `in`",
+            ),
+            (
+                json!({"kind": "savepoint", "status": "SUCCEEDED", "job": "a", "detail": {
+                    "savepoint": "before", "checkpoint": 7, "entries": 1200, "bytes": 2048}}),
+                "savepoint SUCCEEDED: savepoint a/before, 1,200 entries, 2.0 KiB",
+            ),
+            (
+                json!({"kind": "verify-savepoint", "status": "FAILED", "job": "a", "detail": {
+                    "savepoint": "before", "entries": 0, "bytes": 9, "damaged": [{"node": "op", "why": "torn"}]}}),
+                "verify-savepoint FAILED: savepoint a/before, 0 entries, 9 B\n  op: torn",
             ),
             (
                 json!({"kind": "checkpoint", "status": "SUCCEEDED", "job": "a", "detail": {

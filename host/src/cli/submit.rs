@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::api::{Api, Refused, problem_line};
 use super::output::{Output, field, number};
+use super::savepoint_words::fits;
 use super::{job_words, module};
 use crate::local::{BadJob, base_of, read_document, unreadable_module};
 use crate::words::counted;
@@ -30,6 +31,12 @@ pub(crate) struct SubmitOptions {
     /// at no others; `gristmill module delete` forgets them.
     #[arg(long)]
     dry_run: bool,
+    /// Begins from this savepoint, whichever job it was taken of.
+    #[arg(long, value_name = "JOB/NAME")]
+    savepoint: Option<String>,
+    /// What of the savepoint may go: a node, or a state as `node.state`. May be given more than once.
+    #[arg(long, value_name = "NAME", requires = "savepoint")]
+    drop: Vec<String>,
     /// Waits until the job is over, with a line of progress; the exit code says how it ended.
     #[arg(long)]
     wait: bool,
@@ -44,8 +51,12 @@ pub(crate) async fn submit(options: SubmitOptions, api: &Api, out: &Output) -> a
         return Err(BadJob::new(&options.file, &text, problems).into());
     }
     upload_files(&mut document, &options.file, &text, api, out).await?;
-    let query = if options.dry_run { "?dry_run=true" } else { "" };
-    let request = api.request(Method::POST, &format!("/v1/jobs{query}")).json(&document);
+    let query: String = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(options.dry_run.then_some(("dry_run", "true")))
+        .extend_pairs(options.savepoint.iter().map(|savepoint| ("savepoint", savepoint)))
+        .extend_pairs(options.drop.iter().map(|name| ("drop", name)))
+        .finish();
+    let request = api.request(Method::POST, &format!("/v1/jobs?{query}")).json(&document);
     let mut answer = api.json(request).await.map_err(|error| in_file(error, &options.file, &text))?;
     place_all(&mut answer["problems"], &text);
     place_all(&mut answer["warnings"], &text);
@@ -128,6 +139,7 @@ fn dry_run_in_words(answer: &Value, file: &Path) -> String {
             operator["parameters"]
         ));
     }
+    lines.extend(fits(&answer["savepoint"]));
     lines.push(field(answer, "rendering").trim_end().to_owned());
     lines.push(if answer["ok"].as_bool() == Some(true) { "would run".to_owned() } else { "would not run".to_owned() });
     lines.retain(|line| !line.is_empty());

@@ -6,7 +6,7 @@
 
 use gristmill_checkpoint::StateFile;
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroupRange, StateIndex};
+use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroup, KeyGroupRange, StateIndex};
 
 use crate::checkpoint_store::FileStore;
 use crate::error::PortError;
@@ -305,4 +305,43 @@ pub struct StateSize {
     pub keys: u64,
     /// Bytes of keys and values, without the tables around them.
     pub bytes: u64,
+}
+
+/// Reads files of state for people: what they hold, entry by entry.
+pub trait StateReader: Send + Sync {
+    /// The entries that a list of files amounts to, by state, key group, key and place, each once; `files` are where the
+    /// list is. Nothing expires.
+    ///
+    /// # Errors
+    /// As for [`StateBackend::restore`]; so does the iterator, once, and ends then.
+    fn entries(&self, list: &[StateFile], files: &dyn FileStore) -> Result<StateEntries, PortError>;
+}
+
+/// See [`StateReader::entries`].
+pub type StateEntries = Box<dyn Iterator<Item = Result<StateEntry, PortError>> + Send>;
+
+/// One entry of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateEntry {
+    /// The state, by its place among those of the writer.
+    pub state: u32,
+    /// The key group of `key`.
+    pub group: KeyGroup,
+    /// Whose state it is.
+    pub key: Vec<u8>,
+    /// Which of the key's entries.
+    pub place: EntryPlace,
+    /// The value.
+    pub value: Vec<u8>,
+}
+
+/// Which entry of a key's state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryPlace {
+    /// The only one, of a value or an accumulator.
+    Value,
+    /// An item of a list, by its index.
+    Item(u64),
+    /// An entry of a map, by its name.
+    Name(Vec<u8>),
 }

@@ -24,6 +24,8 @@ pub(crate) enum Code {
     NameTaken,
     ModuleInUse,
     JobExists,
+    SavepointExists,
+    SavepointInUse,
     WrongState,
     IdempotencyInFlight,
     TooLarge,
@@ -61,6 +63,8 @@ impl Code {
             Self::NameTaken => (StatusCode::CONFLICT, "name-taken", "the name stands for another module"),
             Self::ModuleInUse => (StatusCode::CONFLICT, "module-in-use", "a job uses the module"),
             Self::JobExists => (StatusCode::CONFLICT, "job-exists", "there is such a job already"),
+            Self::SavepointExists => (StatusCode::CONFLICT, "savepoint-exists", "there is such a savepoint already"),
+            Self::SavepointInUse => (StatusCode::CONFLICT, "savepoint-in-use", "a job begins from the savepoint"),
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "the job is not in a state for this"),
             Self::IdempotencyInFlight => {
                 (StatusCode::CONFLICT, "idempotency-in-flight", "the same request is being answered")
@@ -155,6 +159,8 @@ impl From<ControlError> for Refused {
             ControlError::BadDocument(_) => Code::BadDocument,
             ControlError::JobExists { .. } => Code::JobExists,
             ControlError::CannotStart { .. } => Code::CannotStart,
+            ControlError::SavepointExists { .. } => Code::SavepointExists,
+            ControlError::SavepointInUse { .. } => Code::SavepointInUse,
             ControlError::WrongState { .. } => Code::WrongState,
             ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
@@ -189,6 +195,8 @@ impl From<ControlError> for Refused {
             | ControlError::ModuleInUse { .. }
             | ControlError::JobExists { .. }
             | ControlError::CannotStart { .. }
+            | ControlError::SavepointExists { .. }
+            | ControlError::SavepointInUse { .. }
             | ControlError::WrongState { .. }
             | ControlError::EventsTooLarge { .. }
             | ControlError::KeyReused { .. } => {}

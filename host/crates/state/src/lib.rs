@@ -26,7 +26,7 @@ mod rocksdb;
 mod conformance;
 
 pub use cold::Nothing;
-pub use file::Merger;
+pub use file::{EntryReader, Merger};
 pub use hot::{Backend, MemoryBackend};
 pub use priority::stand_back;
 pub use rocksdb::{LocalDatabase, RocksDbBackend};

@@ -157,6 +157,10 @@ pub struct DryRun {
     pub plan: Option<Value>,
     /// The plan in lines of text.
     pub rendering: Option<String>,
+    /// What becomes of each node and state of the savepoint that it would begin from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub savepoint: Option<Value>,
 }
 
 impl From<Assessment> for DryRun {
@@ -168,6 +172,7 @@ impl From<Assessment> for DryRun {
             operators: assessment.operators.into_iter().map(OperatorView::from).collect(),
             plan: assessment.plan.as_ref().map(json),
             rendering: assessment.plan.as_ref().map(gristmill_dataflow::describe),
+            savepoint: assessment.savepoint.as_ref().map(json),
         }
     }
 }

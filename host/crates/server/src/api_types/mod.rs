@@ -7,6 +7,7 @@ mod problem;
 mod payload;
 mod modules;
 mod checkpoints;
+mod savepoints;
 mod jobs;
 mod dead_letters;
 mod operations;
@@ -23,6 +24,10 @@ pub use modules::{ForgottenModule, ModuleList, ModuleView, PushAnswer, PushOutco
 pub use operations::{OperationList, OperationView};
 pub use payload::{Payload, TapView};
 pub use problem::{DocumentProblem, Problem};
+pub use savepoints::{
+    DiffSample, OperatorDiffView, SavedNode, SavedState, SavepointDiff, SavepointList, SavepointRequest,
+    SavepointSummary, SavepointView, StateDiffView, StopRequest,
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -5,8 +5,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use gristmill_checkpoint::fit::NodeFit;
 use gristmill_dataflow::document::{ModuleSource, OperatorSpec};
-use gristmill_dataflow::{JobDocument, JobPlan, Problem as DocumentProblem, Severity, environment, nearest, place};
+use gristmill_dataflow::{
+    JobDocument, JobPlan, Problem as DocumentProblem, Severity, canonical_json, environment, nearest, place,
+};
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord};
 use gristmill_ports::module_registry::ModuleRegistry;
@@ -29,6 +32,8 @@ pub struct Assessment {
     pub plan: Option<JobPlan>,
     /// Its operators, as far as they are known.
     pub operators: Vec<OperatorAssessment>,
+    /// What becomes of the savepoint that it begins from, if it does.
+    pub savepoint: Option<Vec<NodeFit>>,
 }
 
 impl Assessment {
@@ -39,7 +44,7 @@ impl Assessment {
     }
 
     pub(super) fn refusal(problems: Vec<DocumentProblem>) -> Self {
-        Self { job: None, problems, plan: None, operators: Vec::new() }
+        Self { job: None, problems, plan: None, operators: Vec::new(), savepoint: None }
     }
 }
 
@@ -137,7 +142,7 @@ impl ReadJob {
         for (id, module) in &modules {
             bytes.insert(id.clone(), module_bytes(module, catalog)?);
         }
-        let spec = gristmill_runtime::prepare(resolved, &bytes, registry).map_err(|found| {
+        let mut spec = gristmill_runtime::prepare(resolved, &bytes, registry).map_err(|found| {
             // A complaint about parameters may quote them.
             let hidden = |problem: DocumentProblem| DocumentProblem {
                 message: secrets.hide(&problem.message),
@@ -146,12 +151,15 @@ impl ReadJob {
             };
             refuse(found.into_iter().map(hidden).collect(), &text)
         })?;
+        // What a savepoint says of the job: secrets are never stored.
+        spec.text = canonical_json(&document).to_string();
         let assess = |(id, written): (&NodeId, &OperatorSpec)| assess(id, written, &spec.operators[id]);
         let assessment = Assessment {
             job: Some(document.job.clone()),
             problems,
             plan: Some(spec.plan.clone()),
             operators: document.operators.iter().map(assess).collect(),
+            savepoint: None,
         };
         Ok(PreparedJob { document, spec, secrets, assessment })
     }

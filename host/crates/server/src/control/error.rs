@@ -22,6 +22,8 @@ pub enum Thing {
     Port,
     /// A source that takes posted events.
     HttpSource,
+    /// A savepoint, as `job/name`.
+    Savepoint,
     /// An operation.
     Operation,
 }
@@ -34,6 +36,7 @@ impl std::fmt::Display for Thing {
             Self::Node => "source, operator or sink",
             Self::Port => "output port",
             Self::HttpSource => "http source",
+            Self::Savepoint => "savepoint",
             Self::Operation => "operation",
         })
     }
@@ -108,6 +111,22 @@ pub enum ControlError {
         job: JobId,
         /// The state of its bearer.
         state: JobState,
+    },
+    /// The name of a savepoint is given once.
+    #[error("there is a savepoint `{name}` of job `{job}` already")]
+    SavepointExists {
+        /// The job.
+        job: JobId,
+        /// The name.
+        name: String,
+    },
+    /// A job may yet begin from it.
+    #[error("savepoint `{name}` is what job `{job}` begins from, which has no checkpoint of its own yet")]
+    SavepointInUse {
+        /// Its job and its name.
+        name: String,
+        /// The job that begins from it.
+        job: JobId,
     },
     /// A job's parts could not be opened.
     #[error("job `{job}` could not be started: {message}")]
@@ -265,6 +284,8 @@ impl ControlError {
             Self::JobExists { job, .. } => {
                 format!("stop or cancel job `{job}` first, or give the new one another name under `job:`")
             }
+            Self::SavepointExists { .. } => "give this one another name, or delete that one first".to_owned(),
+            Self::SavepointInUse { job, .. } => format!("delete it once job `{job}` has made a checkpoint"),
             Self::WrongState { state: JobState::Finished, .. } => "submit the job again to run it once more".to_owned(),
             Self::WrongState { job, state, .. } if state.is_final() => {
                 format!("`gristmill job restart {job}` lets it go on; submitted again, it begins anew")
@@ -293,6 +314,7 @@ fn listing_of(what: Thing) -> Option<&'static str> {
         Thing::Module => "GET /v1/modules lists the modules that there are; POST /v1/modules uploads one",
         Thing::Job => "GET /v1/jobs lists the jobs that there are",
         Thing::Node | Thing::Port | Thing::HttpSource => return None,
+        Thing::Savepoint => "GET /v1/savepoints lists the savepoints that there are",
         Thing::Operation => "GET /v1/operations lists the newest ones",
     })
 }

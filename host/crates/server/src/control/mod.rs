@@ -15,6 +15,8 @@ mod submit;
 mod jobs;
 mod storage;
 mod checkpoints;
+mod savepoints;
+mod state_diff;
 mod streams;
 mod letters;
 mod ingest;
@@ -25,11 +27,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use gristmill_checkpoint::SavepointFolder;
 use gristmill_ports::catalog::{Catalog, JobRecord};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::ingress::Ingress;
 use gristmill_ports::module_registry::ModuleRegistry;
-use gristmill_ports::{CheckpointStore, Clock, Parts, PortError};
+use gristmill_ports::state::StateReader;
+use gristmill_ports::{CheckpointStore, Clock, FileStore, Parts, PortError};
 use gristmill_types::{JobId, ModuleHash};
 use tokio::sync::{Mutex, Semaphore, watch};
 
@@ -40,6 +44,8 @@ pub use letters::{LetterPage, NumberedLetter, Selection};
 pub use live::LiveJob;
 pub use modules::{DeletedModule, PushResult, PushedModule};
 pub use names::{ModuleRef, NotAModuleRef};
+pub use savepoints::FoundSavepoint;
+pub use state_diff::{DiffedEntry, EntryDiff, OperatorDiff, StateDiff};
 pub use submit::Submitted;
 
 use live::LiveJobs;
@@ -51,6 +57,9 @@ const STREAMS: usize = 256;
 
 /// The parts of one job, made by the host's wiring.
 pub type PartsFor = Arc<dyn Fn(&JobRecord) -> Arc<dyn Parts> + Send + Sync>;
+
+/// The files of a savepoint, to be looked at: fetched anew each time, and held against their hashes.
+pub type OpenSavepoint = Arc<dyn Fn(&SavepointFolder) -> Result<Arc<dyn FileStore>, PortError> + Send + Sync>;
 
 /// Forgets what a job left.
 pub type ForgetJob = Arc<dyn Fn(&JobId) -> Result<(), PortError> + Send + Sync>;
@@ -70,6 +79,10 @@ pub struct ControlParts {
     pub ingress: Arc<dyn Ingress>,
     /// Where checkpoints are kept.
     pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Opens the files of savepoints.
+    pub open_savepoint: OpenSavepoint,
+    /// Reads files of state.
+    pub state_reader: Arc<dyn StateReader>,
     /// Forgets what else a job left on this host, such as logs of posted events.
     pub forget_job: ForgetJob,
     /// Tells the time.

@@ -53,9 +53,27 @@ impl fmt::Display for ModuleRef {
     }
 }
 
+/// Whether a text may be the name of a savepoint: it is that of a folder too.
+pub(super) fn is_savepoint_name(text: &str) -> bool {
+    let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    text.len() <= 64
+        && text.bytes().all(alphabet)
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_savepoint_is_named_as_a_folder_can_be() {
+        for good in ["before-2", "A.b_c", "7", &"x".repeat(64)] {
+            assert!(is_savepoint_name(good), "{good}");
+        }
+        for bad in ["", ".", "..", "-a", "a/b", "a b", "\u{e4}", &"x".repeat(65)] {
+            assert!(!is_savepoint_name(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_module_is_named_by_its_hash_its_beginning_or_a_name() {

@@ -47,6 +47,19 @@ impl Control {
         Ok(operation)
     }
 
+    /// The same, with what another host must know of it if this one dies meanwhile.
+    pub(super) async fn begin_with(
+        &self,
+        kind: &str,
+        job: &JobId,
+        detail: Value,
+    ) -> Result<OperationRecord, ControlError> {
+        let operation = OperationRecord { detail, ..self.begin(kind, job).await? };
+        let written = operation.clone();
+        self.ask(move |catalog| catalog.put_operation(&written)).await?;
+        Ok(operation)
+    }
+
     /// Writes down how an operation ended. A catalog that fails here leaves it `RUNNING` until the next start.
     pub(super) async fn end(&self, mut operation: OperationRecord, outcome: Result<Value, Value>) {
         (operation.status, operation.detail) = match outcome {

@@ -19,7 +19,7 @@ impl Control {
     pub(super) async fn record(self: Arc<Self>, live: Arc<LiveJob>, mut record: JobRecord) {
         let (mut states, mut newest) = (live.handle().watch(), live.handle().newest());
         loop {
-            record.newest = *newest.borrow_and_update();
+            note_newest(&mut record, *newest.borrow_and_update());
             let JobStatus { state, cause } = states.borrow_and_update().clone();
             let status = JobStatus { state, cause: cause.map(|cause| live.hide_secrets(&cause)) };
             record.changed_ms = self.now_ms();
@@ -66,7 +66,7 @@ impl Control {
                 () = live.until_gone() => return states.has_changed().unwrap_or(false),
                 changed = newest.changed() => changed.expect("the handle in `live` holds the sender"),
             }
-            record.newest = *newest.borrow_and_update();
+            note_newest(record, *newest.borrow_and_update());
             let written = record.clone();
             // Another one follows: what is remembered may be older than what there is.
             if let Err(error) = self.ask(move |catalog| catalog.put_job(&written)).await {
@@ -86,6 +86,14 @@ impl Control {
                 }
             }
         }
+    }
+}
+
+/// With a checkpoint of its own, a run needs what it began from no more.
+fn note_newest(record: &mut JobRecord, newest: Option<Decided>) {
+    record.newest = newest;
+    if newest.is_some() {
+        record.origin = None;
     }
 }
 

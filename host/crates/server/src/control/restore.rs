@@ -1,15 +1,18 @@
 //! Beginning and end of a host's life, as far as the control is concerned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gristmill_ports::catalog::{JobRecord, JobState, OperationStatus};
+use gristmill_types::JobId;
 use serde_json::json;
 use tokio::sync::watch;
 
 use super::jobs::orphans;
 use super::operations::LISTED;
+use super::savepoints::HOLDS;
 use super::{Control, ControlError};
 
 /// How long jobs that are broken off may take to end: a guest may be in the middle of a call.
@@ -22,8 +25,11 @@ impl Control {
     /// # Errors
     /// If the catalog cannot be read or written.
     pub async fn restore(self: &Arc<Self>) -> Result<(), ControlError> {
-        self.settle_operations().await?;
-        for record in self.ask(|catalog| orphans(catalog)).await? {
+        let held = self.settle_operations().await?;
+        for mut record in self.ask(|catalog| orphans(catalog)).await? {
+            if record.state == JobState::Paused && held.contains(&record.id) {
+                record.state = JobState::Restarting;
+            }
             let (id, state) = (record.id.clone(), record.state);
             match self.relaunch(record.clone(), None).await {
                 Ok(_) => tracing::info!(job = %id, was = %state, "found unfinished; goes on"),
@@ -44,16 +50,19 @@ impl Control {
         Ok(())
     }
 
-    async fn settle_operations(&self) -> Result<(), ControlError> {
+    /// Fails what was under way. Gives the jobs that such an operation has held still, which are to go on.
+    async fn settle_operations(&self) -> Result<BTreeSet<JobId>, ControlError> {
         let now_ms = self.now_ms();
         self.ask(move |catalog| {
+            let mut held = BTreeSet::new();
             let operations = catalog.operations(LISTED)?.into_iter();
             for mut operation in operations.filter(|one| one.status == OperationStatus::Running) {
+                held.extend(operation.job.clone().filter(|_| operation.detail[HOLDS] == json!(true)));
                 (operation.status, operation.changed_ms) = (OperationStatus::Failed, now_ms);
                 operation.detail = json!({"message": "the host stopped before it was done"});
                 catalog.put_operation(&operation)?;
             }
-            Ok(())
+            Ok(held)
         })
         .await
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gristmill_dataflow::canonical_json;
 use gristmill_ports::PortError;
-use gristmill_ports::catalog::{Accepted, JobRecord, JobState};
+use gristmill_ports::catalog::{Accepted, JobRecord, JobState, Origin};
 use gristmill_runtime::{StartError, forget_run};
 use gristmill_types::{CheckpointId, JobId};
 
@@ -23,14 +23,18 @@ pub struct Submitted {
 }
 
 impl Control {
-    /// Says what would become of a document. Starts nothing, opens nothing, stores nothing.
+    /// Says what would become of a document, and of the savepoint that it is to begin from. Starts nothing, opens nothing, stores nothing.
     ///
     /// # Errors
     /// If the catalog cannot be read; what is wrong with the document is in the answer.
-    pub async fn dry_run(self: &Arc<Self>, text: String) -> Result<Assessment, ControlError> {
+    pub async fn dry_run(self: &Arc<Self>, text: String, origin: Option<Origin>) -> Result<Assessment, ControlError> {
         let permit = self.compiling.acquire().await.expect("the semaphore is never closed");
-        let prepared =
-            self.ask_control(move |control| control.prepare(ReadJob::read(text, &*control.parts.catalog)?)).await;
+        let prepared = self
+            .ask_control(move |control| {
+                let prepared = control.prepare(ReadJob::read(text, &*control.parts.catalog)?)?;
+                control.lay_beside(prepared, origin)
+            })
+            .await;
         drop(permit);
         match prepared {
             Ok(prepared) => Ok(prepared.assessment),
@@ -39,14 +43,15 @@ impl Control {
         }
     }
 
-    /// Starts the job of a document. A job of the same name that is over is replaced; its dead letters stay.
+    /// Starts the job of a document, from a savepoint if one is named. A job of the same name that is over is replaced; its
+    /// dead letters stay.
     ///
     /// # Errors
     /// All that is wrong with the document; a job of that name that is not over; a part that cannot be opened.
-    pub async fn submit(self: &Arc<Self>, text: String) -> Result<Submitted, ControlError> {
+    pub async fn submit(self: &Arc<Self>, text: String, origin: Option<Origin>) -> Result<Submitted, ControlError> {
         let (read, before) = self.reserve(text).await?;
         let id = read.document.job.clone();
-        let outcome = self.launch(read, before).await;
+        let outcome = self.launch(read, before, origin).await;
         self.gate.lock().await.remove(&id);
         outcome
     }
@@ -77,9 +82,14 @@ impl Control {
         Ok((read, before))
     }
 
-    async fn launch(self: &Arc<Self>, read: ReadJob, before: Option<JobRecord>) -> Result<Submitted, ControlError> {
+    async fn launch(
+        self: &Arc<Self>,
+        read: ReadJob,
+        before: Option<JobRecord>,
+        origin: Option<Origin>,
+    ) -> Result<Submitted, ControlError> {
         let permit = self.compiling.acquire().await.expect("the semaphore is never closed");
-        let prepared = self.ask_control(move |control| control.prepare(read)).await?;
+        let prepared = self.ask_control(move |control| control.lay_beside(control.prepare(read)?, origin)).await?;
         drop(permit);
         let (live, record, assessment) =
             self.ask_control(move |control| control.start(prepared, before.as_ref())).await?;
@@ -113,7 +123,7 @@ impl Control {
             run: Some(spec.run),
             newest: None,
             base: Some(self.parts.base.clone()),
-            origin: None,
+            origin: spec.origin.clone(),
         };
         self.parts.catalog.put_job(&record)?;
         let run = spec.run;
@@ -191,7 +201,7 @@ impl Control {
         let accepted = accept.map(|checkpoint| Accepted { checkpoint, at_ms: self.now_ms() });
         record.accepted = accepted.or(record.accepted);
         (spec.run, spec.accepted, spec.paused) = (run, record.accepted, was == JobState::Paused);
-        spec.newest = record.newest;
+        (spec.newest, spec.origin) = (record.newest, record.origin.clone());
         // A job is written down as anything else only once an attempt of it has begun, and that stays to be seen.
         spec.goes_on = was != JobState::Starting;
         let state = if spec.goes_on { JobState::Restarting } else { JobState::Starting };

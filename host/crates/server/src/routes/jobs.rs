@@ -1,34 +1,74 @@
 //! `/v1/jobs`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use gristmill_ports::catalog::OperationRecord;
+use gristmill_ports::catalog::{OperationRecord, Origin};
 use gristmill_types::JobId;
-use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::api_types::{DryRun, JobDetails, JobList, JobSummary, OperationView, Problem, SubmittedJob};
+use super::savepoints;
+use crate::api_types::{DryRun, JobDetails, JobList, JobSummary, OperationView, Problem, StopRequest, SubmittedJob};
 use crate::control::Control;
-use crate::extract::{Answer, Answered, Params, Path, media_type, unsupported};
+use crate::extract::{Answer, Answered, Params, Path, json, media_type, unsupported};
 use crate::problem::{Code, Refused};
 
 /// How a job is submitted.
-#[derive(Deserialize, IntoParams)]
+#[derive(Default, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
 pub(super) struct SubmitQuery {
     /// Say what would become of it, and start nothing.
-    #[serde(default)]
+    #[param(required = false)]
     dry_run: bool,
+    /// The savepoint to begin from, as `job/name`.
+    savepoint: Option<String>,
+    /// What of it may go: a node, or a state as `node.state`. May be given more than once.
+    #[param(required = false)]
+    drop: BTreeSet<String>,
+}
+
+impl SubmitQuery {
+    fn read(pairs: Vec<(String, String)>) -> Result<Self, Refused> {
+        let mut query = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "dry_run" => {
+                    query.dry_run = value.parse().map_err(|_| {
+                        Refused::new(Code::BadRequest, format!("`dry_run` is `true` or `false`, not `{value}`"))
+                    })?;
+                }
+                "savepoint" => query.savepoint = Some(value),
+                "drop" => drop(query.drop.insert(value)),
+                other => {
+                    let detail = format!("there is no parameter `{other}`");
+                    return Err(Refused::new(Code::BadRequest, detail).hint("there is `dry_run`, `savepoint`, `drop`"));
+                }
+            }
+        }
+        Ok(query)
+    }
+
+    fn origin(self) -> Result<Option<Origin>, Refused> {
+        match self.savepoint {
+            Some(place) => {
+                let (job, name) = savepoints::place(&place)?;
+                Ok(Some(Origin { job, name, dropped: self.drop }))
+            }
+            None if self.drop.is_empty() => Ok(None),
+            None => Err(Refused::new(Code::BadRequest, "`drop` says what of a savepoint may go, and none is named")
+                .hint("add `savepoint=JOB/NAME`")),
+        }
+    }
 }
 
 /// Submit a job
 ///
-/// The body is a job document in YAML or JSON. A job of the same name that is over is replaced; its dead letters stay.
+/// The body is a job document in YAML or JSON. A job of the same name that is over is replaced; its dead letters stay. With
+/// a savepoint it begins from that one, whichever job it was taken of: nodes go on by their ids, states by their names.
 #[utoipa::path(
     post, path = "/v1/jobs", operation_id = "submit_job", tag = "jobs", params(SubmitQuery),
     request_body(content((String = "application/yaml"), (Value = "application/json"))),
@@ -41,7 +81,7 @@ pub(super) struct SubmitQuery {
 )]
 pub(super) async fn submit(
     State(control): State<Arc<Control>>,
-    Params(query): Params<SubmitQuery>,
+    Params(query): Params<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refused> {
@@ -62,10 +102,13 @@ pub(super) async fn submit(
         let detail = format!("the document is not UTF-8: byte {} is wrong", error.utf8_error().valid_up_to());
         Refused::new(Code::BadDocument, detail).hint("save it as UTF-8")
     })?;
-    if query.dry_run {
-        return Ok(Answer::ok(DryRun::from(control.dry_run(text).await?)).into_response());
+    let query = SubmitQuery::read(query)?;
+    let is_dry = query.dry_run;
+    let origin = query.origin()?;
+    if is_dry {
+        return Ok(Answer::ok(DryRun::from(control.dry_run(text, origin).await?)).into_response());
     }
-    let submitted = SubmittedJob::from(control.submit(text).await?);
+    let submitted = SubmittedJob::from(control.submit(text, origin).await?);
     let location = format!("/v1/jobs/{}", submitted.summary.job);
     Ok(([(header::LOCATION, location)], Answer(StatusCode::CREATED, submitted)).into_response())
 }
@@ -144,19 +187,28 @@ pub(super) async fn resume(State(control): State<Arc<Control>>, Path(job): Path<
 
 /// Stop a job: its sources end, what is inside flows out
 ///
-/// The operation succeeds when the job is over.
+/// The operation succeeds when the job is over. With the name of a savepoint the sources hold still while it is taken, and
+/// the job stops behind it; if it cannot be taken, they go on and the operation fails.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/stop", operation_id = "stop_job", tag = "jobs",
-    params(("job" = String, Path, description = "the job's id")),
+    params(("job" = String, Path, description = "the job's id")), request_body = Option<StopRequest>,
     responses(
         (status = 202, body = OperationView, description = "under way; ask for the operation"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over"),
     )
 )]
-pub(super) async fn stop(State(control): State<Arc<Control>>, Path(job): Path<String>) -> Result<Response, Refused> {
+pub(super) async fn stop(
+    State(control): State<Arc<Control>>,
+    Path(job): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refused> {
     let job: JobId = job.parse()?;
-    Ok(under_way(control.stop(&job).await?))
+    let StopRequest { savepoint } = if body.trim_ascii().is_empty() { StopRequest::default() } else { json(&body)? };
+    Ok(under_way(match savepoint {
+        Some(name) => control.stop_with_savepoint(&job, name).await?,
+        None => control.stop(&job).await?,
+    }))
 }
 
 /// Cancel a job: it ends at once, what is inside is dropped

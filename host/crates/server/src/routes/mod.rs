@@ -3,6 +3,7 @@
 mod modules;
 mod jobs;
 mod checkpoints;
+mod savepoints;
 mod dead_letters;
 mod events;
 mod ingest;
@@ -64,6 +65,11 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(checkpoints::list, checkpoints::make))
         .routes(routes!(checkpoints::inspect))
         .routes(routes!(checkpoints::restart))
+        .routes(routes!(savepoints::list_all))
+        .routes(routes!(savepoints::diff))
+        .routes(routes!(savepoints::list, savepoints::take))
+        .routes(routes!(savepoints::inspect, savepoints::delete))
+        .routes(routes!(savepoints::verify))
         .routes(routes!(dead_letters::page))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(events::events))

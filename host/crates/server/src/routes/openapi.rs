@@ -24,6 +24,7 @@ use crate::api_types::Problem;
         (name = "modules", description = "Operators, compiled"),
         (name = "jobs", description = "Dataflows, running or over"),
         (name = "checkpoints", description = "Where jobs go on from"),
+        (name = "savepoints", description = "Cuts of jobs that stand on their own"),
         (name = "events", description = "Events on their way in"),
         (name = "dead letters", description = "Events set aside, with the reason"),
         (name = "operations", description = "Long actions, to be polled"),

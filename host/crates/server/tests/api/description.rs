@@ -45,12 +45,17 @@ async fn every_path_is_described() {
         "/v1/jobs/{job}/pause",
         "/v1/jobs/{job}/restart",
         "/v1/jobs/{job}/resume",
+        "/v1/jobs/{job}/savepoints",
+        "/v1/jobs/{job}/savepoints/{savepoint}",
+        "/v1/jobs/{job}/savepoints/{savepoint}/verify",
         "/v1/jobs/{job}/sources/{source}/events",
         "/v1/jobs/{job}/stop",
         "/v1/modules",
         "/v1/modules/{module}",
         "/v1/operations",
         "/v1/operations/{operation}",
+        "/v1/savepoints",
+        "/v1/savepoints/diff",
     ];
     assert_eq!(paths, expected);
 }

@@ -8,7 +8,9 @@ mod writer;
 mod reader;
 mod merge;
 mod merger;
+mod entries;
 
+pub use entries::EntryReader;
 pub(crate) use entry::{BEFORE_TIME, Change, Entry, Stored};
 pub(crate) use merge::{Merged, Rule, common};
 pub use merger::Merger;

@@ -14,6 +14,7 @@ use gristmill_ports::catalog::{Catalog, JobState};
 use gristmill_ports::clock::ManualClock;
 use gristmill_server::control::{Control, ControlParts};
 use gristmill_server::{ServerOptions, router};
+use gristmill_state::EntryReader;
 use serde_json::Value;
 use tokio_stream::StreamExt;
 use tower::ServiceExt;
@@ -71,13 +72,15 @@ impl Host {
     ) -> Self {
         let registry = Arc::new(FakeRegistry::default());
         let parts = Arc::new(parts);
-        let for_jobs = Arc::clone(&parts);
+        let (for_jobs, for_people) = (Arc::clone(&parts), Arc::clone(&parts));
         let control = Control::new(ControlParts {
             catalog: Arc::clone(&catalog) as _,
             registry: Arc::clone(&registry) as _,
             dead_letters: Arc::clone(&catalog) as _,
             ingress: Arc::clone(&parts) as _,
             checkpoints: Arc::clone(&parts.checkpoints) as _,
+            open_savepoint: Arc::new(move |folder| for_people.look_at(folder)),
+            state_reader: Arc::new(EntryReader),
             forget_job: Arc::new(|_| Ok(())),
             clock,
             base: "/srv/jobs".to_owned(),

@@ -1,0 +1,352 @@
+//! Savepoints: taken, listed, looked at, verified, deleted, begun from. They belong to people, and outlive their jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_checkpoint::savepoint::RECORD;
+use gristmill_checkpoint::{Savepoint, SavepointFolder, StateFile};
+use gristmill_ports::PortError;
+use gristmill_ports::catalog::{JobState, OperationRecord, Origin};
+use gristmill_runtime::{JobStatus, fit_savepoint, read_savepoint};
+use gristmill_types::{JobId, NodeId};
+use serde_json::{Value, json};
+
+use super::assess::PreparedJob;
+use super::error::wrong_state;
+use super::live::LiveJob;
+use super::names::is_savepoint_name;
+use super::{Control, ControlError, Thing, blocking};
+
+/// In an operation under way: the job is held still for it, and goes on if it comes to nothing.
+pub(super) const HOLDS: &str = "holds";
+/// How soon a job is asked again for a savepoint while it is between two attempts.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// What is damaged of which a report tells.
+const MOST_DAMAGED: usize = 100;
+
+/// A savepoint in storage.
+#[derive(Debug, Clone)]
+pub struct FoundSavepoint {
+    /// The job whose folder it is in.
+    pub job: JobId,
+    /// Its name.
+    pub name: String,
+    /// Its record, or why that cannot be read.
+    pub record: Result<Savepoint, String>,
+}
+
+impl Control {
+    /// All savepoints, or those of one job, by job and name.
+    ///
+    /// # Errors
+    /// If checkpoint storage cannot be read.
+    pub async fn savepoints(self: &Arc<Self>, of: Option<&JobId>) -> Result<Vec<FoundSavepoint>, ControlError> {
+        let control = Arc::clone(self);
+        let of = of.cloned();
+        blocking(move || control.find_savepoints(of.as_ref())).await?.map_err(ControlError::Store)
+    }
+
+    fn find_savepoints(&self, of: Option<&JobId>) -> Result<Vec<FoundSavepoint>, PortError> {
+        let store = &*self.parts.checkpoints;
+        let mut found = Vec::new();
+        for (job, name) in self.savepoint_names(of)? {
+            let record = match read_savepoint(store, &SavepointFolder::new(&job, &name)) {
+                Ok(Some(savepoint)) => Ok(savepoint),
+                // Deleted since it was listed.
+                Ok(None) => continue,
+                Err(error) => Err(error.message),
+            };
+            found.push(FoundSavepoint { job, name, record });
+        }
+        Ok(found)
+    }
+
+    fn savepoint_names(&self, of: Option<&JobId>) -> Result<Vec<(JobId, String)>, PortError> {
+        let folder = of.map_or_else(|| "savepoints".to_owned(), SavepointFolder::of_job);
+        let stored = self.parts.checkpoints.list(&folder)?;
+        let named = |path: &str| {
+            let parts: Vec<&str> = path.split('/').collect();
+            let [_, job, name, RECORD] = parts[..] else { return None };
+            Some((job.parse().ok()?, name.to_owned()))
+        };
+        Ok(stored.iter().filter_map(|stored| named(&stored.path)).collect())
+    }
+
+    /// The record of one savepoint.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it cannot be read.
+    pub async fn savepoint(self: &Arc<Self>, job: &JobId, name: &str) -> Result<Savepoint, ControlError> {
+        let (control, job, name) = (Arc::clone(self), job.clone(), name.to_owned());
+        blocking(move || control.read_savepoint(&job, &name)).await?
+    }
+
+    /// The same. Blocks.
+    pub(super) fn read_savepoint(&self, job: &JobId, name: &str) -> Result<Savepoint, ControlError> {
+        let place = format!("{job}/{name}");
+        let found = match is_savepoint_name(name) {
+            true => read_savepoint(&*self.parts.checkpoints, &SavepointFolder::new(job, name))?,
+            false => None,
+        };
+        let Some(savepoint) = found else {
+            let known = self.savepoint_names(None)?;
+            let known: Vec<String> = known.iter().map(|(job, name)| format!("{job}/{name}")).collect();
+            return Err(ControlError::missing(Thing::Savepoint, &place, known.iter().map(String::as_str)));
+        };
+        Ok(savepoint)
+    }
+
+    /// Lays the savepoint that a job is to begin from beside it. Blocks.
+    ///
+    /// # Errors
+    /// If there is none of that name; all that does not fit.
+    pub(super) fn lay_beside(
+        &self,
+        mut prepared: PreparedJob,
+        origin: Option<Origin>,
+    ) -> Result<PreparedJob, ControlError> {
+        let Some(origin) = origin else { return Ok(prepared) };
+        let savepoint = self.read_savepoint(&origin.job, &origin.name)?;
+        let fits = fit_savepoint(&prepared.spec, &savepoint, &origin.dropped).map_err(ControlError::BadDocument)?;
+        prepared.assessment.savepoint = Some(fits);
+        prepared.spec.origin = Some(origin);
+        Ok(prepared)
+    }
+
+    /// Has a savepoint taken, beside the stream. The operation succeeds when it is there. Without a name it is called
+    /// `sp-` and the next number of the job.
+    ///
+    /// # Errors
+    /// If there is no such job, it is over, or the name is none or given already.
+    pub async fn make_savepoint(
+        self: &Arc<Self>,
+        id: &JobId,
+        name: Option<String>,
+    ) -> Result<OperationRecord, ControlError> {
+        let job = self.job(id).await?;
+        let live = Arc::clone(job.running("saved")?);
+        let name = self.new_savepoint_name(id, name).await?;
+        let operation = self.begin_with("savepoint", id, json!({"savepoint": name})).await?;
+        let (control, begun) = (Arc::clone(self), operation.clone());
+        tokio::spawn(async move {
+            let taken = control.take(&live, &name).await.map(|savepoint| told(&name, &savepoint));
+            control.end(begun, taken).await;
+        });
+        Ok(operation)
+    }
+
+    /// Holds the sources still, has a savepoint taken, then stops the job: no event is read behind the savepoint. If it
+    /// cannot be taken, the sources go on, and the operation fails.
+    ///
+    /// # Errors
+    /// If there is no such job, it does not run, or the name is none or given already.
+    pub async fn stop_with_savepoint(
+        self: &Arc<Self>,
+        id: &JobId,
+        name: String,
+    ) -> Result<OperationRecord, ControlError> {
+        let job = self.job(id).await?;
+        let live = Arc::clone(job.running("stopped")?);
+        let name = self.new_savepoint_name(id, Some(name)).await?;
+        let was_paused = live.handle().status().state == JobState::Paused;
+        let detail = json!({"savepoint": name, HOLDS: !was_paused});
+        let operation = self.begin_with("stop-job", id, detail).await?;
+        if let Err(error) = live.handle().pause() {
+            let refused = wrong_state(id, error.state, "stopped with a savepoint");
+            self.end(operation, Err(json!({"message": refused.to_string()}))).await;
+            return Err(refused);
+        }
+        let (control, begun) = (Arc::clone(self), operation.clone());
+        tokio::spawn(async move {
+            let outcome = control.save_and_stop(&live, &name, was_paused).await;
+            control.end(begun, outcome).await;
+        });
+        Ok(operation)
+    }
+
+    async fn save_and_stop(&self, live: &LiveJob, name: &str, was_paused: bool) -> Result<Value, Value> {
+        let taken = self.take(live, name).await;
+        let ended = match &taken {
+            Ok(_) => live.handle().stop(),
+            Err(_) if was_paused => Ok(()),
+            Err(_) => live.handle().resume(),
+        };
+        let mut detail = told(name, &taken?);
+        if let Err(error) = ended {
+            detail["message"] = json!(format!("the savepoint is there; {error}"));
+            return Err(detail);
+        }
+        let JobStatus { state, cause } = live.until_recorded().await;
+        (detail["state"], detail["cause"]) = (json!(state), json!(cause));
+        if state == JobState::Failed { Err(detail) } else { Ok(detail) }
+    }
+
+    /// A name that nothing has yet.
+    async fn new_savepoint_name(self: &Arc<Self>, job: &JobId, name: Option<String>) -> Result<String, ControlError> {
+        if let Some(name) = name.as_deref().filter(|name| !is_savepoint_name(name)) {
+            return Err(ControlError::BadName(format!(
+                "`{name}` is no name of a savepoint: use up to 64 letters, digits, `-`, `_` and `.`, beginning with a \
+                 letter or digit"
+            )));
+        }
+        let (control, job) = (Arc::clone(self), job.clone());
+        blocking(move || {
+            let known = control.savepoint_names(Some(&job))?;
+            match name {
+                Some(name) if known.iter().any(|(_, known)| *known == name) => {
+                    Err(ControlError::SavepointExists { job, name })
+                }
+                Some(name) => Ok(name),
+                None => {
+                    let number = |(_, name): &(JobId, String)| name.strip_prefix("sp-")?.parse::<u64>().ok();
+                    let newest = known.iter().filter_map(number).max().unwrap_or(0);
+                    Ok(format!("sp-{}", newest.saturating_add(1)))
+                }
+            }
+        })
+        .await?
+    }
+
+    /// Asks until there is one, or the job refuses: an attempt that ends forgets what it was asked.
+    async fn take(&self, live: &LiveJob, name: &str) -> Result<Savepoint, Value> {
+        loop {
+            // Looked at before storage: behind its end a job completes nothing.
+            let is_gone = live.is_gone();
+            // The answer to an earlier wish may have been lost with its attempt.
+            if let Some(savepoint) = self.taken_by(live, name).await {
+                return Ok(savepoint);
+            }
+            if is_gone {
+                return Err(never_taken(live).await);
+            }
+            match live.handle().savepoint(name) {
+                Ok(told) => match told.await {
+                    Ok(Ok(savepoint)) => return Ok(savepoint),
+                    Ok(Err(why)) => return Err(json!({"message": live.hide_secrets(&why)})),
+                    Err(_) => {}
+                },
+                Err(_) => tokio::select! {
+                    () = live.until_gone() => {}
+                    () = tokio::time::sleep(ASK_AGAIN) => {}
+                },
+            }
+        }
+    }
+
+    /// The savepoint of this name, if this run has taken it. The name was free when it was asked for.
+    async fn taken_by(&self, live: &LiveJob, name: &str) -> Option<Savepoint> {
+        let folder = SavepointFolder::new(live.handle().id(), name);
+        let store = Arc::clone(&self.parts.checkpoints);
+        let found = blocking(move || read_savepoint(&*store, &folder)).await.ok()?.ok()??;
+        (found.run == live.handle().run()).then_some(found)
+    }
+
+    /// Reads a savepoint whole: each file against its hash, each block of state against its checksum. The operation
+    /// fails if something is damaged, and says what.
+    ///
+    /// # Errors
+    /// If there is none of that name, or its record cannot be read.
+    pub async fn verify_savepoint(self: &Arc<Self>, job: &JobId, name: &str) -> Result<OperationRecord, ControlError> {
+        let savepoint = self.savepoint(job, name).await?;
+        let operation = self.begin_with("verify-savepoint", job, json!({"savepoint": name})).await?;
+        let (control, begun, name) = (Arc::clone(self), operation.clone(), name.to_owned());
+        tokio::spawn(async move {
+            let reading = Arc::clone(&control);
+            let verified = blocking(move || reading.verify(&name, &savepoint)).await;
+            let outcome = match verified {
+                Ok(Ok(report)) if report["damaged"] == json!([]) => Ok(report),
+                Ok(Ok(report)) => Err(report),
+                Ok(Err(error)) => Err(json!({"message": error.message})),
+                Err(error) => Err(json!({"message": error.to_string()})),
+            };
+            control.end(begun, outcome).await;
+        });
+        Ok(operation)
+    }
+
+    fn verify(&self, name: &str, savepoint: &Savepoint) -> Result<Value, PortError> {
+        let files = (self.parts.open_savepoint)(&SavepointFolder::new(&savepoint.job, name))?;
+        let (mut count, mut entries, mut damaged) = (0, 0, Vec::new());
+        let mut note = |node: &NodeId, why: String| {
+            if damaged.len() < MOST_DAMAGED {
+                damaged.push(json!({"node": node, "why": why}));
+            }
+        };
+        for node in &savepoint.nodes {
+            for file in node.subtasks.iter().flat_map(|part| &part.files) {
+                count += 1;
+                let read = self.count_entries(file, &*files);
+                match read {
+                    Ok(read) if read == file.entries => entries += read,
+                    Ok(read) => note(&node.node, format!("`{}` has {read} entries, not {}", file.file, file.entries)),
+                    Err(error) => note(&node.node, error.message),
+                }
+            }
+        }
+        for tail in &savepoint.tails {
+            count += 1;
+            if let Err(error) = files.open(&tail.file) {
+                note(&tail.source, error.message);
+            }
+        }
+        let bytes = savepoint.bytes();
+        Ok(json!({"savepoint": name, "files": count, "entries": entries, "bytes": bytes, "damaged": damaged}))
+    }
+
+    fn count_entries(&self, file: &StateFile, files: &dyn gristmill_ports::FileStore) -> Result<u64, PortError> {
+        let mut count = 0;
+        for entry in self.parts.state_reader.entries(&[*file], files)? {
+            entry?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Deletes a savepoint: its record first, without which it is none.
+    ///
+    /// # Errors
+    /// If there is none of that name, a job may yet begin from it, or storage refuses.
+    pub async fn delete_savepoint(self: &Arc<Self>, job: &JobId, name: &str) -> Result<(), ControlError> {
+        let (control, job, name) = (Arc::clone(self), job.clone(), name.to_owned());
+        blocking(move || {
+            let folder = SavepointFolder::new(&job, &name);
+            let store = &*control.parts.checkpoints;
+            // One whose record is damaged can be deleted too.
+            if !is_savepoint_name(&name) || store.get(&folder.record())?.is_none() {
+                control.read_savepoint(&job, &name)?;
+            }
+            let begins_from = |origin: &Origin| origin.job == job && origin.name == name;
+            let user = control
+                .parts
+                .catalog
+                .jobs()?
+                .into_iter()
+                .find(|record| !record.state.is_final() && record.origin.as_ref().is_some_and(begins_from));
+            if let Some(user) = user {
+                return Err(ControlError::SavepointInUse { name: format!("{job}/{name}"), job: user.id });
+            }
+            store.delete(&folder.record())?;
+            for stored in store.list(folder.prefix())? {
+                store.delete(&stored.path)?;
+            }
+            Ok(())
+        })
+        .await?
+    }
+}
+
+fn told(name: &str, savepoint: &Savepoint) -> Value {
+    let files = savepoint.nodes.iter().flat_map(|node| node.subtasks.iter().flat_map(|part| &part.files));
+    let entries: u64 = files.map(|file| file.entries).sum();
+    json!({
+        "savepoint": name, "checkpoint": savepoint.checkpoint, "bytes": savepoint.bytes(), "entries": entries,
+    })
+}
+
+async fn never_taken(live: &LiveJob) -> Value {
+    if !live.has_ended() {
+        return json!({"message": "the host went down before the savepoint was there"});
+    }
+    let JobStatus { state, cause } = live.until_recorded().await;
+    json!({"message": "the job ended before the savepoint was there", "state": state, "cause": cause})
+}
