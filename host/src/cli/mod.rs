@@ -12,6 +12,7 @@ mod checkpoint;
 mod savepoint_words;
 mod savepoint;
 mod job;
+mod operator;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,9 @@ enum Command {
     /// Submits jobs and looks after them.
     #[command(subcommand)]
     Job(job::JobCommand),
+    /// Changes operators of running jobs.
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
     /// Takes savepoints and looks after them.
     #[command(subcommand)]
     Savepoint(savepoint::SavepointCommand),
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Run(_) => (LogFormat::Text, "warn", Complaint::Words),
         Command::Module(_)
         | Command::Job(_)
+        | Command::Operator(_)
         | Command::Savepoint(_)
         | Command::Checkpoint(_)
         | Command::Completions { .. } => {
@@ -124,6 +129,7 @@ async fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(options) => local::run(options, json).await,
         Command::Module(command) => module::perform(command, &api()?, &out).await,
         Command::Job(command) => job::perform(command, &api()?, &out).await,
+        Command::Operator(command) => operator::perform(command, &api()?, &out).await,
         Command::Savepoint(command) => savepoint::perform(command, &api()?, &out).await,
         Command::Checkpoint(command) => checkpoint::perform(&command, &out),
         Command::Completions { shell } => {

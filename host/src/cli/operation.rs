@@ -67,6 +67,12 @@ fn in_words(operation: &Value) -> String {
             line.push_str(&format!(", {duration_ms} ms, names {whole}, wrote {written}"));
         }
     }
+    if let Some(stage) = detail["stage"].as_str() {
+        line.push_str(&format!(": {stage}, module {} in the place of {}", field(detail, "new"), field(detail, "old")));
+        if let Some(longest) = detail["pause_max_us"].as_u64() {
+            line.push_str(&format!(", longest pause {:.1} ms", longest as f64 / 1000.0));
+        }
+    }
     for name in ["message", "cause"] {
         if !detail[name].is_null() {
             line.push_str(&format!(": {}", field(detail, name)));
@@ -140,6 +146,12 @@ mod tests {
                 "checkpoint FAILED: checkpoint 7: it was not complete after 9 ms",
             ),
         ];
+        let swapped = json!({"kind": "swap", "status": "FAILED", "job": "a", "detail": {
+            "stage": "undone", "new": "n", "old": "o", "pause_max_us": 1250, "cause": "rolled back: it trapped"}});
+        assert_eq!(
+            in_words(&swapped),
+            "swap FAILED: undone, module n in the place of o, longest pause 1.2 ms: rolled back: it trapped"
+        );
         for (operation, words) in cases {
             assert_eq!(in_words(&operation), words);
         }

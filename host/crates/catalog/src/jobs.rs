@@ -66,6 +66,7 @@ mod tests {
             newest: None,
             base: None,
             origin: None,
+            swap: None,
         };
         assert_eq!(decode(format!("\x02{before}}}").as_bytes()), Ok(record.clone()));
         let record = JobRecord { run: Some(RunId(u64::MAX)), ..record };

@@ -58,6 +58,7 @@ fn job(id: &str) -> JobRecord {
         newest: None,
         base: Some("/srv/jobs".to_owned()),
         origin: None,
+        swap: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gristmill_checkpoint::recovery::Decided;
-use gristmill_types::{CheckpointId, JobId, ModuleHash, ModuleName, RunId};
+use gristmill_types::{CheckpointId, JobId, ModuleHash, ModuleName, NodeId, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PortError;
@@ -123,6 +123,22 @@ pub struct JobRecord {
     /// The savepoint that the run begins from, until its first checkpoint is decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// A swap that is under way: the manifest that the job goes on from says whether it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap: Option<PendingSwap>,
+}
+
+/// A swap of one operator's module that is not over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PendingSwap {
+    /// The operation that tells of it.
+    pub operation: String,
+    /// Whose module is swapped.
+    pub operator: NodeId,
+    /// The module that comes.
+    pub module: ModuleHash,
+    /// The document with that module, as JSON, placeholders unresolved.
+    pub document: serde_json::Value,
 }
 
 /// A savepoint that a run begins from.

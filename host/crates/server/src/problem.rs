@@ -27,6 +27,8 @@ pub(crate) enum Code {
     SavepointExists,
     SavepointInUse,
     WrongState,
+    SwapUnderWay,
+    SwapRefused,
     IdempotencyInFlight,
     TooLarge,
     UnsupportedMediaType,
@@ -66,6 +68,8 @@ impl Code {
             Self::SavepointExists => (StatusCode::CONFLICT, "savepoint-exists", "there is such a savepoint already"),
             Self::SavepointInUse => (StatusCode::CONFLICT, "savepoint-in-use", "a job begins from the savepoint"),
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "the job is not in a state for this"),
+            Self::SwapUnderWay => (StatusCode::CONFLICT, "swap-under-way", "another swap of the job is not over"),
+            Self::SwapRefused => (StatusCode::UNPROCESSABLE_ENTITY, "swap-refused", "the swap cannot be made"),
             Self::IdempotencyInFlight => {
                 (StatusCode::CONFLICT, "idempotency-in-flight", "the same request is being answered")
             }
@@ -162,6 +166,8 @@ impl From<ControlError> for Refused {
             ControlError::SavepointExists { .. } => Code::SavepointExists,
             ControlError::SavepointInUse { .. } => Code::SavepointInUse,
             ControlError::WrongState { .. } => Code::WrongState,
+            ControlError::SwapUnderWay(_) => Code::SwapUnderWay,
+            ControlError::SwapRefused(_) => Code::SwapRefused,
             ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
             ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
@@ -198,6 +204,8 @@ impl From<ControlError> for Refused {
             | ControlError::SavepointExists { .. }
             | ControlError::SavepointInUse { .. }
             | ControlError::WrongState { .. }
+            | ControlError::SwapUnderWay(_)
+            | ControlError::SwapRefused(_)
             | ControlError::EventsTooLarge { .. }
             | ControlError::KeyReused { .. } => {}
         }

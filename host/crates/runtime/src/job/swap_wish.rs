@@ -68,6 +68,19 @@ impl JobHandle {
         self.open_all(&attempt, seat, spec).map(drop)
     }
 
+    /// Opens an instance of what `spec` has in `operator` for each subtask, as they are now, and drops it. Blocks; not for a
+    /// tokio worker.
+    ///
+    /// # Errors
+    /// Why one cannot be opened.
+    pub fn try_open(&self, operator: &NodeId, spec: &JobSpec) -> Result<(), SwapRefused> {
+        let not_running = || NotRunning(self.shared.id.clone());
+        let attempt = self.shared.attempt().filter(|_| !self.shared.is_over()).ok_or_else(not_running)?;
+        let no_such = || SwapRefused::NoSuchOperator { job: self.shared.id.clone(), operator: operator.clone() };
+        let seat = self.seat(operator).filter(|_| spec.operators.contains_key(operator)).ok_or_else(no_such)?;
+        self.open_all(&attempt, seat, spec).map(drop)
+    }
+
     /// Begins a swap, and follows it: what runs in `operator` goes, what `spec` has there comes. Blocks until the new instances
     /// are open; not for a tokio worker.
     ///

@@ -11,6 +11,7 @@ mod savepoints;
 mod jobs;
 mod dead_letters;
 mod operations;
+mod swaps;
 mod bodies;
 
 pub(crate) use bodies::{ModuleForm, RawBytes};
@@ -23,6 +24,7 @@ pub use jobs::{DryRun, JobDetails, JobList, JobSummary, LogLine, LogList, Operat
 pub use modules::{ForgottenModule, ModuleList, ModuleView, PushAnswer, PushOutcome};
 pub use operations::{OperationList, OperationView};
 pub use payload::{Payload, TapView};
+pub use swaps::{ProbationRequest, SwapModeName, SwapRequest};
 pub use problem::{DocumentProblem, Problem};
 pub use savepoints::{
     DiffSample, OperatorDiffView, SavedNode, SavedState, SavepointDiff, SavepointList, SavepointRequest,

@@ -17,7 +17,7 @@ use gristmill_runtime::{JobSpec, ModuleBytes, OperatorParts};
 use gristmill_types::{JobId, ModuleHash, NodeId};
 use serde_json::Value;
 
-use super::ControlError;
+use super::{ControlError, Thing};
 use super::modules::known_names;
 use super::secrets::{Secrets, put_back};
 
@@ -122,6 +122,31 @@ impl ReadJob {
         Ok(Self { document, problems: Vec::new(), modules, text })
     }
 
+    /// The document of a job of the catalog with another module in one operator, and perhaps other parameters.
+    pub(super) fn with_module(
+        record: &JobRecord,
+        operator: &NodeId,
+        module: &str,
+        parameters: Option<Value>,
+        catalog: &dyn Catalog,
+    ) -> Result<Self, ControlError> {
+        let mut read = Self::of_record(record, catalog)?;
+        let known: Vec<String> = read.document.operators.keys().map(ToString::to_string).collect();
+        let missing =
+            || ControlError::missing_in(&record.id, Thing::Node, operator.as_str(), known.iter().map(String::as_str));
+        let spec = read.document.operators.get_mut(operator).ok_or_else(missing)?;
+        spec.module = ModuleSource::try_from(module.to_owned()).map_err(ControlError::BadName)?;
+        if parameters.is_some() {
+            spec.parameters = parameters;
+        }
+        let found = find_module(operator, spec, catalog)?;
+        read.text = canonical_json(&read.document).to_string();
+        let found = found.map_err(|problem| refuse(vec![problem], &read.text))?;
+        read.modules.insert(operator.clone(), found);
+        read.problems = in_order(gristmill_dataflow::validate_offline(&read.document), &read.text)?;
+        Ok(read)
+    }
+
     /// The modules that the job is about to use.
     pub(super) fn modules(&self) -> Vec<ModuleHash> {
         self.modules.values().map(|module| module.admission.hash).collect()
@@ -134,8 +159,18 @@ impl ReadJob {
         registry: &dyn ModuleRegistry,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<PreparedJob, ControlError> {
+        self.prepare_noting(Arc::new(Secrets::default()), catalog, registry, lookup)
+    }
+
+    /// The same; what placeholders stand for joins these secrets.
+    pub(super) fn prepare_noting(
+        self,
+        secrets: Arc<Secrets>,
+        catalog: &dyn Catalog,
+        registry: &dyn ModuleRegistry,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<PreparedJob, ControlError> {
         let Self { document, problems, modules, text } = self;
-        let secrets = Arc::new(Secrets::default());
         let noted = |name: &str| lookup(name).inspect(|value| secrets.note(name, value));
         let resolved = environment::resolve(&document, noted).map_err(|found| refuse(found, &text))?;
         let mut bytes = HashMap::new();

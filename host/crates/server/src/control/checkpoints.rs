@@ -131,7 +131,7 @@ impl Control {
 }
 
 /// Asks until a checkpoint that began afterwards is decided or has failed: an attempt that ends forgets what it was asked.
-async fn ask_for_checkpoint(live: &LiveJob) -> Result<Value, Value> {
+pub(super) async fn ask_for_checkpoint(live: &LiveJob) -> Result<Value, Value> {
     let (_, mut said) = live.handle().events();
     let mut asked: Option<Before> = None;
     loop {

@@ -146,6 +146,12 @@ pub enum ControlError {
         /// What was asked for, as a participle: `paused`.
         action: &'static str,
     },
+    /// Another swap of the job is not over.
+    #[error("{0}")]
+    SwapUnderWay(String),
+    /// A swap cannot be made.
+    #[error("{0}")]
+    SwapRefused(String),
     /// The source's buffer has no room; the job is slower than its input.
     #[error("source `{source_id}` of job `{job}` has no room for these events: the job is slower than its input")]
     Full {
@@ -304,7 +310,10 @@ impl ControlError {
             Self::Busy(_) => "try again in a moment".to_owned(),
             Self::Store(_) => "look at the host's disk and at its log".to_owned(),
             Self::Bug(_) => "please report it, with the host's log".to_owned(),
-            Self::BadName(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
+            Self::SwapUnderWay(_) => {
+                "wait until its operation has ended, roll it back, or say `\"supersede\": true`".to_owned()
+            }
+            Self::BadName(_) | Self::SwapRefused(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
         })
     }
 }

@@ -41,7 +41,8 @@ impl JobView {
     /// Whether the job runs this module.
     #[must_use]
     pub fn uses(&self, module: ModuleHash) -> bool {
-        self.record.modules.iter().any(|(_, used)| *used == module)
+        let comes = self.record.swap.as_ref().is_some_and(|swap| swap.module == module);
+        comes || self.record.modules.iter().any(|(_, used)| *used == module)
     }
 
     /// What it has counted; of a job that ended in an earlier process, what it had counted at its end.

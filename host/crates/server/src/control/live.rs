@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use gristmill_ports::catalog::JobState;
+use gristmill_ports::catalog::{JobRecord, JobState};
 use gristmill_runtime::{JobHandle, JobReport, JobStatus};
 use gristmill_types::JobId;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::secrets::Secrets;
 
@@ -23,12 +23,23 @@ pub struct LiveJob {
     secrets: Arc<Secrets>,
     told: watch::Sender<JobStatus>,
     replaying: Mutex<()>,
+    changes: mpsc::UnboundedSender<Change>,
+    /// Until somebody writes down what becomes of the job.
+    changes_heard: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
+}
+
+/// A change of a job's record, made by whoever writes down what becomes of the job.
+pub(crate) struct Change {
+    pub(crate) make: Box<dyn FnOnce(&mut JobRecord) + Send>,
+    /// Told once it stands in the catalog.
+    pub(crate) written: oneshot::Sender<()>,
 }
 
 impl LiveJob {
     pub(crate) fn new(handle: JobHandle, secrets: Arc<Secrets>) -> Self {
         let told = watch::Sender::new(JobStatus { state: JobState::Starting, cause: None });
-        Self { handle, secrets, told, replaying: Mutex::new(()) }
+        let (changes, heard) = mpsc::unbounded_channel();
+        Self { handle, secrets, told, replaying: Mutex::new(()), changes, changes_heard: Mutex::new(Some(heard)) }
     }
 
     /// The way into the job.
@@ -58,6 +69,23 @@ impl LiveJob {
     pub(crate) async fn until_gone(&self) {
         let mut gone = self.handle.gone();
         gone.wait_for(|gone| *gone).await.expect("the sender lives in the handle");
+    }
+
+    /// Changes the job's record in the catalog. `false`: nobody writes down any more what becomes of the job.
+    pub(crate) async fn change(&self, make: impl FnOnce(&mut JobRecord) + Send + 'static) -> bool {
+        let (written, heard) = oneshot::channel();
+        let sent = self.changes.send(Change { make: Box::new(make), written });
+        sent.is_ok() && heard.await.is_ok()
+    }
+
+    /// The changes that are asked for; once.
+    pub(crate) fn take_changes(&self) -> Option<mpsc::UnboundedReceiver<Change>> {
+        self.changes_heard.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What its placeholders stand for.
+    pub(crate) fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets)
     }
 
     /// The right to put letters back, held by one at a time. Blocks.

@@ -21,6 +21,7 @@ mod streams;
 mod letters;
 mod ingest;
 mod answers;
+mod swaps;
 mod restore;
 
 use std::collections::HashMap;
@@ -47,6 +48,7 @@ pub use names::{ModuleRef, NotAModuleRef};
 pub use savepoints::FoundSavepoint;
 pub use state_diff::{DiffedEntry, EntryDiff, OperatorDiff, StateDiff};
 pub use submit::Submitted;
+pub use swaps::{SwapMode, SwapWish};
 
 use live::LiveJobs;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use gristmill_checkpoint::recovery::Decided;
 use gristmill_ports::catalog::{JobRecord, JobState};
 use gristmill_runtime::JobStatus;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::Control;
-use super::live::LiveJob;
+use super::live::{Change, LiveJob};
 
 /// Tries to write a job's end down, with a second between them.
 const RECORD_TRIES: u32 = 10;
@@ -18,6 +18,7 @@ impl Control {
     /// Follows a job to its end and writes each change of state down.
     pub(super) async fn record(self: Arc<Self>, live: Arc<LiveJob>, mut record: JobRecord) {
         let (mut states, mut newest) = (live.handle().watch(), live.handle().newest());
+        let mut changes = live.take_changes().expect("one task writes a job down");
         loop {
             note_newest(&mut record, *newest.borrow_and_update());
             let JobStatus { state, cause } = states.borrow_and_update().clone();
@@ -36,7 +37,7 @@ impl Control {
             }
             live.tell(status);
             self.write_down(&record).await;
-            if !self.until_next_state(&live, &mut states, &mut newest, &mut record).await {
+            if !self.until_next_state(&live, &mut states, &mut newest, &mut changes, &mut record).await {
                 tracing::info!(job = %record.id, state = %record.state, "the job goes on when the host is back");
                 return;
             }
@@ -52,6 +53,7 @@ impl Control {
         live: &LiveJob,
         states: &mut watch::Receiver<JobStatus>,
         newest: &mut watch::Receiver<Option<Decided>>,
+        changes: &mut mpsc::UnboundedReceiver<Change>,
         record: &mut JobRecord,
     ) -> bool {
         loop {
@@ -64,6 +66,14 @@ impl Control {
                 }
                 // What was said last may have been said in between.
                 () = live.until_gone() => return states.has_changed().unwrap_or(false),
+                change = changes.recv() => {
+                    let Change { make, written } = change.expect("`live` holds the sender");
+                    make(record);
+                    self.write_down(record).await;
+                    // Whoever asked may have left.
+                    let _ = written.send(());
+                    continue;
+                }
                 changed = newest.changed() => changed.expect("the handle in `live` holds the sender"),
             }
             note_newest(record, *newest.borrow_and_update());

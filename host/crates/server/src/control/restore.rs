@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use gristmill_ports::catalog::{JobRecord, JobState, OperationStatus};
+use gristmill_ports::catalog::{JobRecord, JobState, OperationRecord, OperationStatus};
 use gristmill_types::JobId;
 use serde_json::json;
 use tokio::sync::watch;
@@ -55,8 +55,11 @@ impl Control {
         let now_ms = self.now_ms();
         self.ask(move |catalog| {
             let mut held = BTreeSet::new();
+            // What became of a swap is known once its job goes on.
+            let open: Vec<_> = catalog.jobs()?.into_iter().filter_map(|job| job.swap).map(|swap| swap.operation).collect();
             let operations = catalog.operations(LISTED)?.into_iter();
-            for mut operation in operations.filter(|one| one.status == OperationStatus::Running) {
+            let is_lost = |one: &OperationRecord| one.status == OperationStatus::Running && !open.contains(&one.id);
+            for mut operation in operations.filter(is_lost) {
                 held.extend(operation.job.clone().filter(|_| operation.detail[HOLDS] == json!(true)));
                 (operation.status, operation.changed_ms) = (OperationStatus::Failed, now_ms);
                 operation.detail = json!({"message": "the host stopped before it was done"});

@@ -124,6 +124,7 @@ impl Control {
             newest: None,
             base: Some(self.parts.base.clone()),
             origin: spec.origin.clone(),
+            swap: None,
         };
         self.parts.catalog.put_job(&record)?;
         let run = spec.run;
@@ -195,6 +196,10 @@ impl Control {
         let prepared =
             self.ask_control(move |control| control.prepare(ReadJob::of_record(&wanted, &*control.parts.catalog)?));
         let PreparedJob { mut spec, secrets, .. } = prepared.await?;
+        let open = match record.swap.clone() {
+            Some(pending) => Some(self.open_swap(&record, pending, Arc::clone(&secrets)).await?),
+            None => None,
+        };
         drop(permit);
         let was = record.state;
         // Written down until an attempt has gone on from it, however often the host dies before.
@@ -210,7 +215,7 @@ impl Control {
         let started = record.clone();
         let live = self.ask_control(move |control| {
             control.parts.catalog.put_job(&started)?;
-            let handle = gristmill_runtime::resume(spec, (control.parts.parts_for)(&started));
+            let handle = gristmill_runtime::resume_open(spec, open, (control.parts.parts_for)(&started));
             let cannot = |error: StartError| ControlError::CannotStart { job: started.id, message: error.to_string() };
             Ok(Arc::new(LiveJob::new(handle.map_err(cannot)?, secrets)))
         });
@@ -221,6 +226,9 @@ impl Control {
         }
         self.live.insert(Arc::clone(&live));
         tokio::spawn(Arc::clone(self).record(Arc::clone(&live), record.clone()));
+        if let Some(pending) = record.swap.clone() {
+            tokio::spawn(Arc::clone(self).follow_open_swap(Arc::clone(&live), pending));
+        }
         Ok(JobView { record, live: Some(live) })
     }
 
@@ -235,7 +243,7 @@ impl Control {
     }
 
     /// Does something with the whole control that blocks.
-    async fn ask_control<T: Send + 'static>(
+    pub(super) async fn ask_control<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ControlError> {

@@ -3,6 +3,7 @@
 mod modules;
 mod jobs;
 mod checkpoints;
+mod swaps;
 mod savepoints;
 mod dead_letters;
 mod events;
@@ -65,6 +66,8 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(checkpoints::list, checkpoints::make))
         .routes(routes!(checkpoints::inspect))
         .routes(routes!(checkpoints::restart))
+        .routes(routes!(swaps::swap))
+        .routes(routes!(swaps::roll_back))
         .routes(routes!(savepoints::list_all))
         .routes(routes!(savepoints::diff))
         .routes(routes!(savepoints::list, savepoints::take))

@@ -8,6 +8,7 @@ mod requests;
 mod modules;
 mod jobs;
 mod checkpoints;
+mod swaps;
 mod savepoints;
 mod dead_letters;
 mod events;

@@ -1,0 +1,53 @@
+//! Swaps on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What is to run in an operator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SwapRequest {
+    /// `name@version` or hash of an uploaded module.
+    pub module: String,
+    /// Its parameters; left out, they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub parameters: Option<serde_json::Value>,
+    /// How.
+    #[serde(default)]
+    pub mode: SwapModeName,
+    /// All subtasks have switched after this, such as `30s`, or none does. Default: 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
+    /// How long the way back stays open.
+    #[serde(default)]
+    pub probation: ProbationRequest,
+    /// A swap that is not over makes room: one on probation is done, any other is taken back.
+    #[serde(default)]
+    pub supersede: bool,
+}
+
+/// How a swap is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SwapModeName {
+    /// At the barrier of a checkpoint, while events flow.
+    #[default]
+    Barrier,
+    /// The job starts again from its newest decided checkpoint; for one whose operator is stuck.
+    Restart,
+    /// Not at all: it is only said whether it could be.
+    DryRun,
+}
+
+/// A probation ends when its time has passed and its events have come, and after ten times its time in any case.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbationRequest {
+    /// Such as `60s`, the default; `0s` for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Default: 10 000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
+}

@@ -1,0 +1,395 @@
+//! Swapping the module of an operator: the whole document is looked at again, the swap is written down before it begins, and
+//! the catalog learns what a manifest has decided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_dataflow::canonical_json;
+use gristmill_ports::catalog::{JobRecord, OperationRecord, OperationStatus, PendingSwap};
+use gristmill_runtime::{JobSpec, OpenSwap, SwapRefused, SwapReport};
+use gristmill_types::{JobId, NodeId};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::assess::{PreparedJob, ReadJob};
+use super::checkpoints::ask_for_checkpoint;
+use super::error::wrong_state;
+use super::live::LiveJob;
+use super::secrets::Secrets;
+use super::{Control, ControlError, JobView, blocking};
+
+/// How long a swap that makes room for another may take to end.
+const MAKES_ROOM: Duration = Duration::from_secs(30);
+
+/// How a swap is to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapMode {
+    /// At a barrier, while events flow.
+    Barrier,
+    /// The job starts again from its newest decided checkpoint.
+    Restart,
+    /// It is only said whether it could be made at a barrier.
+    DryRun,
+}
+
+/// What somebody wants to run in an operator.
+#[derive(Debug, Clone)]
+pub struct SwapWish {
+    /// The module, by name or hash.
+    pub module: String,
+    /// Its parameters; `None`: they stay.
+    pub parameters: Option<Value>,
+    /// How.
+    pub mode: SwapMode,
+    /// How long it may take, and be taken back.
+    pub policy: SwapPolicy,
+    /// Another one that is not over makes room.
+    pub supersede: bool,
+}
+
+impl From<SwapRefused> for ControlError {
+    fn from(refused: SwapRefused) -> Self {
+        match &refused {
+            SwapRefused::NotRunning(not) => {
+                Self::Busy(format!("busy with job `{}`, of which nothing runs right now", not.0))
+            }
+            SwapRefused::Busy { .. } => Self::SwapUnderWay(refused.to_string()),
+            SwapRefused::NoSuchOperator { .. } | SwapRefused::Misfit(_) | SwapRefused::CannotOpen { .. } => {
+                Self::SwapRefused(refused.to_string())
+            }
+        }
+    }
+}
+
+impl Control {
+    /// Puts another module into an operator of a running job. The operation ends when it is known which module runs.
+    ///
+    /// # Errors
+    /// If there is no such job, operator or module; it is over; another swap is not; or the module does not fit.
+    pub async fn swap(
+        self: &Arc<Self>,
+        id: &JobId,
+        operator: &NodeId,
+        wish: SwapWish,
+    ) -> Result<OperationRecord, ControlError> {
+        let job = self.job(id).await?;
+        let live = Arc::clone(job.running("swapped")?);
+        make_room(&live, wish.supersede).await?;
+        let read = self.reserve_swap(&job, operator, &wish).await?;
+        let outcome = self.begin_swap(live, operator, &wish, read).await;
+        self.gate.lock().await.remove(id);
+        outcome
+    }
+
+    /// Reads the job's document with the other module, and sees to it that this stays meanwhile.
+    async fn reserve_swap(
+        self: &Arc<Self>,
+        job: &JobView,
+        operator: &NodeId,
+        wish: &SwapWish,
+    ) -> Result<ReadJob, ControlError> {
+        let mut gate = self.gate.lock().await;
+        let id = &job.record.id;
+        if gate.contains_key(id) {
+            return Err(ControlError::SwapUnderWay(format!("job `{id}` is being started or swapped at this moment")));
+        }
+        let (record, operator, wish) = (job.record.clone(), operator.clone(), wish.clone());
+        let read = self.ask_control(move |control| {
+            ReadJob::with_module(&record, &operator, &wish.module, wish.parameters, &*control.parts.catalog)
+        });
+        let read = read.await?;
+        gate.insert(id.clone(), read.modules());
+        Ok(read)
+    }
+
+    async fn begin_swap(
+        self: &Arc<Self>,
+        live: Arc<LiveJob>,
+        operator: &NodeId,
+        wish: &SwapWish,
+        read: ReadJob,
+    ) -> Result<OperationRecord, ControlError> {
+        let prepared = self.prepare_swap(read, live.secrets()).await?;
+        let (document, spec) = (canonical_json(&prepared.document), Arc::new(prepared.spec));
+        let (checked, wanted, node, mode) = (Arc::clone(&live), Arc::clone(&spec), operator.clone(), wish.mode);
+        blocking(move || match mode {
+            SwapMode::Barrier | SwapMode::DryRun => checked.handle().check_swap(&node, &wanted),
+            SwapMode::Restart => checked.handle().try_open(&node, &wanted),
+        })
+        .await??;
+        let id = live.handle().id().clone();
+        let operation = self.begin("swap", &id).await?;
+        let module = spec.operators[operator].module;
+        let pending = PendingSwap { operation: operation.id.clone(), operator: operator.clone(), module, document };
+        match wish.mode {
+            SwapMode::DryRun => {
+                let detail = json!({"mode": "dry-run", "module": module, "message": "it could be made at a barrier"});
+                self.end(operation.clone(), Ok(detail)).await;
+                self.operation(&operation.id).await
+            }
+            SwapMode::Barrier => {
+                self.make_swap(&live, pending, spec, wish.policy, operation.clone()).await?;
+                Ok(operation)
+            }
+            SwapMode::Restart => {
+                self.restart_with(&live, pending, operation.clone()).await?;
+                Ok(operation)
+            }
+        }
+    }
+
+    async fn prepare_swap(self: &Arc<Self>, read: ReadJob, secrets: Arc<Secrets>) -> Result<PreparedJob, ControlError> {
+        let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
+        self.ask_control(move |control| {
+            let parts = &control.parts;
+            read.prepare_noting(secrets, &*parts.catalog, &*parts.registry, &*parts.environment)
+        })
+        .await
+    }
+
+    /// Written down first: whatever crashes from here on, a manifest says whether it was made.
+    async fn make_swap(
+        self: &Arc<Self>,
+        live: &Arc<LiveJob>,
+        pending: PendingSwap,
+        spec: Arc<JobSpec>,
+        policy: SwapPolicy,
+        operation: OperationRecord,
+    ) -> Result<(), ControlError> {
+        let noted = pending.clone();
+        let is_written = live.change(move |record| record.swap = Some(noted)).await;
+        let begun = if is_written {
+            let (live, node) = (Arc::clone(live), pending.operator.clone());
+            blocking(move || live.handle().swap(&node, &spec, policy)).await?.map_err(ControlError::from)
+        } else {
+            Err(wrong_state(live.handle().id(), live.handle().status().state, "swapped"))
+        };
+        match begun {
+            Ok(report) => {
+                tokio::spawn(Arc::clone(self).follow_swap(Arc::clone(live), pending, report, operation));
+                Ok(())
+            }
+            Err(refused) => {
+                live.change(|record| record.swap = None).await;
+                self.end(operation, Err(json!({"message": refused.to_string()}))).await;
+                Err(refused)
+            }
+        }
+    }
+
+    /// Follows a swap to its end; the catalog and the operation learn what came of it.
+    async fn follow_swap(
+        self: Arc<Self>,
+        live: Arc<LiveJob>,
+        pending: PendingSwap,
+        mut report: watch::Receiver<SwapReport>,
+        mut operation: OperationRecord,
+    ) {
+        loop {
+            let said = report.borrow_and_update().clone();
+            operation.detail = told(&live, &said);
+            if said.is_over() {
+                self.settle_swap(&live, pending, &said, operation).await;
+                return;
+            }
+            operation.changed_ms = self.now_ms();
+            let written = operation.clone();
+            if let Err(error) = self.ask(move |catalog| catalog.put_operation(&written)).await {
+                tracing::warn!(operation = %operation.id, %error, "the stage of a swap cannot be written down");
+            }
+            if report.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn settle_swap(
+        &self,
+        live: &LiveJob,
+        pending: PendingSwap,
+        report: &SwapReport,
+        mut operation: OperationRecord,
+    ) {
+        let detail = std::mem::take(&mut operation.detail);
+        let outcome = match report.stage {
+            // What is left open is settled when the job goes on.
+            _ if report.left_open => {
+                let mut detail = detail;
+                detail["message"] = json!("the job ended before a checkpoint decided the swap");
+                Err(detail)
+            }
+            SwapStage::Done => {
+                live.change(move |record| take_over(record, pending)).await;
+                Ok(detail)
+            }
+            SwapStage::Preparing
+            | SwapStage::Prepared
+            | SwapStage::Switching
+            | SwapStage::Switched
+            | SwapStage::Probation
+            | SwapStage::Undoing
+            | SwapStage::Undone => {
+                live.change(|record| record.swap = None).await;
+                Err(detail)
+            }
+        };
+        // A host that goes down leaves the operation as it is: the next one ends it.
+        if !report.left_open || live.has_ended() {
+            self.end(operation, outcome).await;
+        }
+    }
+
+    /// A swap that was open when the job ran last, for [`gristmill_runtime::resume_open`].
+    pub(super) async fn open_swap(
+        self: &Arc<Self>,
+        record: &JobRecord,
+        pending: PendingSwap,
+        secrets: Arc<Secrets>,
+    ) -> Result<OpenSwap, ControlError> {
+        let operator = pending.operator.clone();
+        let mut with = record.clone();
+        take_over(&mut with, pending);
+        let prepared = self.ask_control(move |control| {
+            let read = ReadJob::of_record(&with, &*control.parts.catalog)?;
+            let parts = &control.parts;
+            read.prepare_noting(secrets, &*parts.catalog, &*parts.registry, &*parts.environment)
+        });
+        let mut prepared = prepared.await?;
+        let lost = || ControlError::Bug(format!("the document of the swap has no operator `{operator}`"));
+        let new = prepared.spec.operators.remove(&operator).ok_or_else(lost)?;
+        Ok(OpenSwap { operator, new })
+    }
+
+    /// Learns from the job, once it goes on, what became of a swap that was open.
+    pub(super) async fn follow_open_swap(self: Arc<Self>, live: Arc<LiveJob>, pending: PendingSwap) {
+        let Some(report) = live.handle().newest_swap() else { return };
+        match self.operation(&pending.operation).await {
+            Ok(operation) => self.follow_swap(live, pending, report, operation).await,
+            Err(error) => {
+                tracing::warn!(job = %live.handle().id(), %error, "the operation of a swap is gone");
+                let (id, job) = (pending.operation.clone(), Some(live.handle().id().clone()));
+                let now_ms = self.now_ms();
+                let status = OperationStatus::Running;
+                let (kind, detail) = ("swap".to_owned(), json!({}));
+                let operation =
+                    OperationRecord { id, kind, job, status, detail, created_ms: now_ms, changed_ms: now_ms };
+                self.follow_swap(live, pending, report, operation).await;
+            }
+        }
+    }
+
+    /// Ends the job in this host as a crash would, and lets it go on from its newest checkpoint with the other module.
+    async fn restart_with(
+        self: &Arc<Self>,
+        live: &Arc<LiveJob>,
+        pending: PendingSwap,
+        operation: OperationRecord,
+    ) -> Result<(), ControlError> {
+        let id = live.handle().id().clone();
+        if !live.change(move |record| take_over(record, pending)).await {
+            let refused = wrong_state(&id, live.handle().status().state, "swapped");
+            self.end(operation, Err(json!({"message": refused.to_string()}))).await;
+            return Err(refused);
+        }
+        let (control, live) = (Arc::clone(self), Arc::clone(live));
+        live.handle().abandon();
+        live.until_gone().await;
+        let again = match self.job(&id).await {
+            Ok(job) => self.relaunch(job.record, None).await,
+            Err(error) => Err(error),
+        };
+        match again {
+            Ok(JobView { live: Some(live), .. }) => {
+                tokio::spawn(async move {
+                    let outcome = ask_for_checkpoint(&live).await;
+                    control.end(operation, outcome).await;
+                });
+                Ok(())
+            }
+            Ok(JobView { live: None, .. }) => Err(ControlError::Bug("a job that goes on is not there".to_owned())),
+            Err(error) => {
+                self.end(operation, Err(json!({"message": error.to_string()}))).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets the old module run again. The operation succeeds when it does.
+    ///
+    /// # Errors
+    /// If there is no such job, it is over, or no swap of this operator is under way.
+    pub async fn roll_back_swap(
+        self: &Arc<Self>,
+        id: &JobId,
+        operator: &NodeId,
+    ) -> Result<OperationRecord, ControlError> {
+        let job = self.job(id).await?;
+        let live = Arc::clone(job.running("swapped back")?);
+        let is_meant = |report: &SwapReport| !report.is_over() && report.operator == *operator;
+        let newest = live.handle().newest_swap().filter(|report| is_meant(&report.borrow()));
+        let none = || ControlError::SwapRefused(format!("no swap of operator `{operator}` of job `{id}` is under way"));
+        let mut report = newest.ok_or_else(none)?;
+        let operation = self.begin("roll-back-swap", id).await?;
+        live.handle().withdraw_swap("somebody asked for it").map_err(SwapRefused::from)?;
+        let (control, begun) = (Arc::clone(self), operation.clone());
+        tokio::spawn(async move {
+            let over = report.wait_for(SwapReport::is_over).await.map(|report| report.clone());
+            let outcome = match over {
+                Ok(report) if report.stage == SwapStage::Undone => Ok(told(&live, &report)),
+                Ok(report) => Err(told(&live, &report)),
+                Err(_) => Err(json!({"message": "the job ended before"})),
+            };
+            control.end(begun, outcome).await;
+        });
+        Ok(operation)
+    }
+}
+
+/// A swap that is not over makes room, if it is to.
+async fn make_room(live: &LiveJob, supersede: bool) -> Result<(), ControlError> {
+    let Some(mut report) = live.handle().newest_swap() else { return Ok(()) };
+    let SwapReport { swap, operator, stage, .. } = report.borrow().clone();
+    if report.borrow().is_over() {
+        return Ok(());
+    }
+    let refused =
+        |why: &str| ControlError::SwapUnderWay(format!("swap {swap} of operator `{operator}` is under way{why}"));
+    if !supersede {
+        return Err(refused(""));
+    }
+    let told = match stage {
+        SwapStage::Probation => live.handle().promote_swap(),
+        SwapStage::Preparing
+        | SwapStage::Prepared
+        | SwapStage::Switching
+        | SwapStage::Switched
+        | SwapStage::Undoing
+        | SwapStage::Done
+        | SwapStage::Undone => live.handle().withdraw_swap("another swap takes its place"),
+    };
+    told.map_err(SwapRefused::from)?;
+    let ended = tokio::time::timeout(MAKES_ROOM, report.wait_for(SwapReport::is_over)).await;
+    ended.map(drop).map_err(|_| refused(", and has not made room in time"))
+}
+
+/// The record of a job whose swap was made.
+fn take_over(record: &mut JobRecord, pending: PendingSwap) {
+    let PendingSwap { operator, module, document, operation: _ } = pending;
+    for (name, runs) in &mut record.modules {
+        if *name == operator.as_str() {
+            *runs = module;
+        }
+    }
+    (record.document, record.swap) = (document, None);
+}
+
+/// How far a swap is, without secrets.
+fn told(live: &LiveJob, report: &SwapReport) -> Value {
+    let mut report = report.clone();
+    report.cause = report.cause.map(|cause| live.hide_secrets(&cause));
+    let longest = report.pauses.iter().filter_map(|pause| pause.pause_us).max();
+    let mut detail = serde_json::to_value(&report).unwrap_or_default();
+    detail["pause_max_us"] = json!(longest);
+    detail
+}
