@@ -17,6 +17,7 @@ mod recovery;
 mod s3_server;
 mod object_storage;
 mod golden;
+mod savepoints;
 mod run;
 mod sources;
 mod sinks;

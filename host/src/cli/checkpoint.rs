@@ -14,7 +14,8 @@ use crate::inspect::inspect;
 pub(crate) enum CheckpointCommand {
     /// Says what a file or folder of checkpoint storage holds, and what of it is missing or damaged. Reads only.
     Inspect {
-        /// A checkpoint storage, the folder `jobs/JOB/RUN` of a run, or a file: an entry of a chain, a page, a state file.
+        /// A checkpoint storage, the folder `jobs/JOB/RUN` of a run, that of a savepoint wherever it was moved, or a file: an
+        /// entry of a chain, a page, a state file.
         path: PathBuf,
     },
 }

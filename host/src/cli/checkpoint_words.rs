@@ -79,6 +79,7 @@ pub(super) fn inspection(found: &Value) -> String {
     let path = field(found, "path");
     let mut lines = match found["what"].as_str().unwrap_or_default() {
         "runs" => list(found, "runs").iter().flat_map(run).collect(),
+        "savepoint" => saved(found),
         "chain-entry" => [vec![format!("{path}: an entry of a chain")], entry(&found["entry"])].concat(),
         "page" => [vec![format!("{path}: a page of a checkpoint")], snapshot(&found["snapshot"])].concat(),
         _ => vec![format!("{path}: a file of state, format version {}, {}", field(found, "version"), bytes(found))],
@@ -91,6 +92,22 @@ pub(super) fn inspection(found: &Value) -> String {
         lines.extend(damaged.iter().map(|one| format!("  {}: {}", field(one, "path"), field(one, "why"))));
     }
     lines.join("\n")
+}
+
+/// A savepoint, with what it holds of each node.
+fn saved(found: &Value) -> Vec<String> {
+    let (path, savepoint) = (field(found, "path"), &found["savepoint"]);
+    if savepoint.is_null() {
+        return vec![format!("{path}: a savepoint whose record cannot be read")];
+    }
+    let (job, run) = (field(savepoint, "job"), field(savepoint, "run"));
+    let mut lines = vec![format!(
+        "{path}: a savepoint of job `{job}`, by checkpoint {} of run {run}, {} key groups",
+        field(savepoint, "checkpoint"),
+        field(savepoint, "max_parallelism"),
+    )];
+    lines.extend(list(savepoint, "nodes").iter().flat_map(snapshot));
+    lines
 }
 
 fn run(run: &Value) -> Vec<String> {

@@ -67,7 +67,7 @@ impl Examiner {
     }
 
     /// Where a file lies, if it has the content of its name.
-    fn whole(&mut self, file: &FileRef) -> Option<PathBuf> {
+    pub(super) fn whole(&mut self, file: &FileRef) -> Option<PathBuf> {
         let path = self.files.as_ref()?.join(file.to_string());
         let is_whole = match self.seen.get(file) {
             Some(is_whole) => *is_whole,

@@ -1,6 +1,6 @@
 //! What can lie at a path of checkpoint storage, as it is shown to people and programs. Shapes only.
 
-use gristmill_checkpoint::{ChainEntry, Claim, Committable, FileRef, Manifest, NodeSnapshot, Slot};
+use gristmill_checkpoint::{ChainEntry, Claim, Committable, FileRef, Manifest, NodeSnapshot, Savepoint, Slot};
 use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, NodeId, RunId};
 use serde::Serialize;
 
@@ -24,6 +24,11 @@ pub(crate) enum Found {
     Runs {
         /// Each of them, by path.
         runs: Vec<Run>,
+    },
+    /// The folder of a savepoint.
+    Savepoint {
+        /// Its record; null if it cannot be read.
+        savepoint: Option<Box<Savepoint>>,
     },
     /// One slot of a chain.
     ChainEntry {

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use gristmill_checkpoint::framed::Damaged;
 use gristmill_checkpoint::recovery::{Fact, Facts, out_of_place};
-use gristmill_checkpoint::{ChainEntry, FileHash, NodeSnapshot, RunFolder, Slot};
+use gristmill_checkpoint::savepoint::RECORD;
+use gristmill_checkpoint::{ChainEntry, FileHash, NodeSnapshot, RunFolder, Savepoint, Slot};
 use gristmill_types::{JobId, RunId};
 
 pub(crate) use found::{Found, Inspection};
@@ -36,11 +37,16 @@ const DEPTH: u32 = 4;
 pub(crate) fn inspect(path: &Path) -> anyhow::Result<Inspection> {
     let shown = || path.display().to_string();
     let metadata = std::fs::metadata(path).with_context(|| format!("looking at `{}`", path.display()))?;
+    if metadata.is_dir() && path.join(RECORD).is_file() {
+        let (savepoint, examiner) = savepoint(path)?;
+        return Ok(Inspection { path: shown(), found: Found::Savepoint { savepoint }, damaged: examiner.damaged });
+    }
     if metadata.is_dir() {
         let folders = runs_below(path, DEPTH).with_context(|| format!("looking through `{}`", path.display()))?;
         if folders.is_empty() {
             bail!(
-                "`{}` holds no checkpoints: give a checkpoint storage, the folder `jobs/JOB/RUN` of a run, or a file of one",
+                "`{}` holds no checkpoints: give a checkpoint storage, the folder `jobs/JOB/RUN` of a run, a file of one, or \
+                 the folder of a savepoint",
                 path.display()
             );
         }
@@ -55,6 +61,18 @@ pub(crate) fn inspect(path: &Path) -> anyhow::Result<Inspection> {
     }
     let (found, examiner) = single(path, metadata.len())?;
     Ok(Inspection { path: shown(), found, damaged: examiner.damaged })
+}
+
+/// The folder of a savepoint, wherever it was moved: its record, and every file that it names.
+fn savepoint(folder: &Path) -> anyhow::Result<(Option<Box<Savepoint>>, Examiner)> {
+    let path = folder.join(RECORD);
+    let record = std::fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+    let mut examiner = Examiner::new(Some(folder.join("files")));
+    let savepoint = Savepoint::decode(&record).map_err(|damaged| examiner.note(&path, damaged.to_string())).ok();
+    if let Some(savepoint) = &savepoint {
+        savepoint.files().for_each(|(_, file)| drop(examiner.whole(&file)));
+    }
+    Ok((savepoint.map(Box::new), examiner))
 }
 
 /// A single file, told by its first bytes.
