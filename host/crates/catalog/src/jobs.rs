@@ -42,8 +42,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use gristmill_ports::catalog::{JobState, Origin};
-    use gristmill_types::RunId;
+    use gristmill_ports::catalog::{JobState, Origin, PendingSwap};
+    use gristmill_types::{ModuleHash, RunId};
 
     use super::*;
     use crate::record::decode;
@@ -82,6 +82,19 @@ mod tests {
         let record = JobRecord { base: None, origin: Some(origin), ..record };
         let bytes = format!(
             "\x02{before},\"run\":\"ffffffffffffffff\",\"origin\":{{\"job\":\"b\",\"name\":\"before\",\"dropped\":[\"op.sum\"]}}}}"
+        );
+        assert_eq!(encode_json(&record), bytes.as_bytes());
+        assert_eq!(decode(bytes.as_bytes()), Ok(record.clone()));
+        let swap = PendingSwap {
+            operation: "op-1".to_owned(),
+            operator: "op".parse().unwrap(),
+            module: ModuleHash([0; 32]),
+            document: serde_json::json!({"version": 1}),
+        };
+        let record = JobRecord { origin: None, swap: Some(swap), ..record };
+        let bytes = format!(
+            "\x02{before},\"run\":\"ffffffffffffffff\",\"swap\":{{\"operation\":\"op-1\",\"operator\":\"op\",\"module\":\"{}\",\"document\":{{\"version\":1}}}}}}",
+            "0".repeat(64)
         );
         assert_eq!(encode_json(&record), bytes.as_bytes());
         assert_eq!(decode(bytes.as_bytes()), Ok(record));
