@@ -101,6 +101,26 @@ impl World {
         }
     }
 
+    /// Has a savepoint of a job taken, again if the host dies before it is there. Whenever there is one, it must be whole.
+    pub(crate) fn save(&mut self, job: &str, name: &str) -> anyhow::Result<()> {
+        let place = format!("/v1/jobs/{job}/savepoints");
+        loop {
+            let (status, begun) = self.ask(&Method::POST, &place, |request| request.json(&json!({"name": name})))?;
+            match status {
+                202 => drop(self.succeeds(&begun)?),
+                // It was there when the host died, or the job is between two attempts.
+                409 => {}
+                _ => bail!("asking for a savepoint was answered {status}: {begun}"),
+            }
+            let (status, verifying) = self.ask(&Method::POST, &format!("{place}/{name}/verify"), |request| request)?;
+            if status == 202 && self.succeeds(&verifying)? {
+                return Ok(());
+            }
+            self.in_time(&format!("a whole savepoint: {verifying}"))?;
+            std::thread::sleep(LOOK);
+        }
+    }
+
     fn succeeds(&mut self, begun: &Value) -> anyhow::Result<bool> {
         let operation = begun["id"].as_str().with_context(|| format!("an operation without a name: {begun}"))?;
         loop {

@@ -14,7 +14,7 @@ use crate::world::World;
 pub(crate) enum Scenario {
     /// Made-up events, counted by key with more state than memory is allowed, into one file, many files and a table.
     Counted,
-    /// Posted events, some of which are refused, counted by key in memory, into two files.
+    /// Posted events, some of which are refused, counted by key in memory, into two files; a savepoint is taken beside.
     Posted,
 }
 
@@ -144,6 +144,7 @@ fn posted(world: &mut World, course: Course) -> anyhow::Result<Outcome> {
     for post in 0..POSTS {
         match (course, post) {
             (Course::Rough, 40) => world.kill()?,
+            (Course::Rough, 55) => world.save("posted", "middle")?,
             (Course::Rough, 70) => world.done("posted", "dead-letters/replay", &json!({"all": true}))?,
             (Course::Rough, 90) => world.done("posted", "restart", &json!({}))?,
             (Course::Smooth | Course::Rough, _) => {}
