@@ -17,9 +17,9 @@ use gristmill_runtime::{JobSpec, ModuleBytes, OperatorParts};
 use gristmill_types::{JobId, ModuleHash, NodeId};
 use serde_json::Value;
 
-use super::{ControlError, Thing};
 use super::modules::known_names;
 use super::secrets::{Secrets, put_back};
+use super::{ControlError, Thing};
 
 /// What the host thinks of a job document.
 #[derive(Debug, Clone, PartialEq)]

@@ -16,6 +16,7 @@ mod jobs;
 mod storage;
 mod checkpoints;
 mod savepoints;
+mod saving;
 mod state_diff;
 mod streams;
 mod letters;

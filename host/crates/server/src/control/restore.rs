@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::jobs::orphans;
 use super::operations::LISTED;
-use super::savepoints::HOLDS;
+use super::saving::HOLDS;
 use super::{Control, ControlError};
 
 /// How long jobs that are broken off may take to end: a guest may be in the middle of a call.
@@ -56,7 +56,8 @@ impl Control {
         self.ask(move |catalog| {
             let mut held = BTreeSet::new();
             // What became of a swap is known once its job goes on.
-            let open: Vec<_> = catalog.jobs()?.into_iter().filter_map(|job| job.swap).map(|swap| swap.operation).collect();
+            let open: Vec<_> =
+                catalog.jobs()?.into_iter().filter_map(|job| job.swap).map(|swap| swap.operation).collect();
             let operations = catalog.operations(LISTED)?.into_iter();
             let is_lost = |one: &OperationRecord| one.status == OperationStatus::Running && !open.contains(&one.id);
             for mut operation in operations.filter(is_lost) {

@@ -1,26 +1,19 @@
-//! Savepoints: taken, listed, looked at, verified, deleted, begun from. They belong to people, and outlive their jobs.
+//! Savepoints in storage: listed, looked at, verified, deleted, begun from. They belong to people, and outlive their jobs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gristmill_checkpoint::savepoint::RECORD;
 use gristmill_checkpoint::{Savepoint, SavepointFolder, StateFile};
-use gristmill_ports::PortError;
-use gristmill_ports::catalog::{JobState, OperationRecord, Origin};
-use gristmill_runtime::{JobStatus, fit_savepoint, read_savepoint};
+use gristmill_ports::catalog::{OperationRecord, Origin};
+use gristmill_ports::{FileStore, PortError};
+use gristmill_runtime::{fit_savepoint, read_savepoint};
 use gristmill_types::{JobId, NodeId};
 use serde_json::{Value, json};
 
 use super::assess::PreparedJob;
-use super::error::wrong_state;
-use super::live::LiveJob;
 use super::names::is_savepoint_name;
 use super::{Control, ControlError, Thing, blocking};
 
-/// In an operation under way: the job is held still for it, and goes on if it comes to nothing.
-pub(super) const HOLDS: &str = "holds";
-/// How soon a job is asked again for a savepoint while it is between two attempts.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// What is damaged of which a report tells.
 const MOST_DAMAGED: usize = 100;
 
@@ -61,7 +54,7 @@ impl Control {
         Ok(found)
     }
 
-    fn savepoint_names(&self, of: Option<&JobId>) -> Result<Vec<(JobId, String)>, PortError> {
+    pub(super) fn savepoint_names(&self, of: Option<&JobId>) -> Result<Vec<(JobId, String)>, PortError> {
         let folder = of.map_or_else(|| "savepoints".to_owned(), SavepointFolder::of_job);
         let stored = self.parts.checkpoints.list(&folder)?;
         let named = |path: &str| {
@@ -111,134 +104,6 @@ impl Control {
         prepared.assessment.savepoint = Some(fits);
         prepared.spec.origin = Some(origin);
         Ok(prepared)
-    }
-
-    /// Has a savepoint taken, beside the stream. The operation succeeds when it is there. Without a name it is called
-    /// `sp-` and the next number of the job.
-    ///
-    /// # Errors
-    /// If there is no such job, it is over, or the name is none or given already.
-    pub async fn make_savepoint(
-        self: &Arc<Self>,
-        id: &JobId,
-        name: Option<String>,
-    ) -> Result<OperationRecord, ControlError> {
-        let job = self.job(id).await?;
-        let live = Arc::clone(job.running("saved")?);
-        let name = self.new_savepoint_name(id, name).await?;
-        let operation = self.begin_with("savepoint", id, json!({"savepoint": name})).await?;
-        let (control, begun) = (Arc::clone(self), operation.clone());
-        tokio::spawn(async move {
-            let taken = control.take(&live, &name).await.map(|savepoint| told(&name, &savepoint));
-            control.end(begun, taken).await;
-        });
-        Ok(operation)
-    }
-
-    /// Holds the sources still, has a savepoint taken, then stops the job: no event is read behind the savepoint. If it
-    /// cannot be taken, the sources go on, and the operation fails.
-    ///
-    /// # Errors
-    /// If there is no such job, it does not run, or the name is none or given already.
-    pub async fn stop_with_savepoint(
-        self: &Arc<Self>,
-        id: &JobId,
-        name: String,
-    ) -> Result<OperationRecord, ControlError> {
-        let job = self.job(id).await?;
-        let live = Arc::clone(job.running("stopped")?);
-        let name = self.new_savepoint_name(id, Some(name)).await?;
-        let was_paused = live.handle().status().state == JobState::Paused;
-        let detail = json!({"savepoint": name, HOLDS: !was_paused});
-        let operation = self.begin_with("stop-job", id, detail).await?;
-        if let Err(error) = live.handle().pause() {
-            let refused = wrong_state(id, error.state, "stopped with a savepoint");
-            self.end(operation, Err(json!({"message": refused.to_string()}))).await;
-            return Err(refused);
-        }
-        let (control, begun) = (Arc::clone(self), operation.clone());
-        tokio::spawn(async move {
-            let outcome = control.save_and_stop(&live, &name, was_paused).await;
-            control.end(begun, outcome).await;
-        });
-        Ok(operation)
-    }
-
-    async fn save_and_stop(&self, live: &LiveJob, name: &str, was_paused: bool) -> Result<Value, Value> {
-        let taken = self.take(live, name).await;
-        let ended = match &taken {
-            Ok(_) => live.handle().stop(),
-            Err(_) if was_paused => Ok(()),
-            Err(_) => live.handle().resume(),
-        };
-        let mut detail = told(name, &taken?);
-        if let Err(error) = ended {
-            detail["message"] = json!(format!("the savepoint is there; {error}"));
-            return Err(detail);
-        }
-        let JobStatus { state, cause } = live.until_recorded().await;
-        (detail["state"], detail["cause"]) = (json!(state), json!(cause));
-        if state == JobState::Failed { Err(detail) } else { Ok(detail) }
-    }
-
-    /// A name that nothing has yet.
-    async fn new_savepoint_name(self: &Arc<Self>, job: &JobId, name: Option<String>) -> Result<String, ControlError> {
-        if let Some(name) = name.as_deref().filter(|name| !is_savepoint_name(name)) {
-            return Err(ControlError::BadName(format!(
-                "`{name}` is no name of a savepoint: use up to 64 letters, digits, `-`, `_` and `.`, beginning with a \
-                 letter or digit"
-            )));
-        }
-        let (control, job) = (Arc::clone(self), job.clone());
-        blocking(move || {
-            let known = control.savepoint_names(Some(&job))?;
-            match name {
-                Some(name) if known.iter().any(|(_, known)| *known == name) => {
-                    Err(ControlError::SavepointExists { job, name })
-                }
-                Some(name) => Ok(name),
-                None => {
-                    let number = |(_, name): &(JobId, String)| name.strip_prefix("sp-")?.parse::<u64>().ok();
-                    let newest = known.iter().filter_map(number).max().unwrap_or(0);
-                    Ok(format!("sp-{}", newest.saturating_add(1)))
-                }
-            }
-        })
-        .await?
-    }
-
-    /// Asks until there is one, or the job refuses: an attempt that ends forgets what it was asked.
-    async fn take(&self, live: &LiveJob, name: &str) -> Result<Savepoint, Value> {
-        loop {
-            // Looked at before storage: behind its end a job completes nothing.
-            let is_gone = live.is_gone();
-            // The answer to an earlier wish may have been lost with its attempt.
-            if let Some(savepoint) = self.taken_by(live, name).await {
-                return Ok(savepoint);
-            }
-            if is_gone {
-                return Err(never_taken(live).await);
-            }
-            match live.handle().savepoint(name) {
-                Ok(told) => match told.await {
-                    Ok(Ok(savepoint)) => return Ok(savepoint),
-                    Ok(Err(why)) => return Err(json!({"message": live.hide_secrets(&why)})),
-                    Err(_) => {}
-                },
-                Err(_) => tokio::select! {
-                    () = live.until_gone() => {}
-                    () = tokio::time::sleep(ASK_AGAIN) => {}
-                },
-            }
-        }
-    }
-
-    /// The savepoint of this name, if this run has taken it. The name was free when it was asked for.
-    async fn taken_by(&self, live: &LiveJob, name: &str) -> Option<Savepoint> {
-        let folder = SavepointFolder::new(live.handle().id(), name);
-        let store = Arc::clone(&self.parts.checkpoints);
-        let found = blocking(move || read_savepoint(&*store, &folder)).await.ok()?.ok()??;
-        (found.run == live.handle().run()).then_some(found)
     }
 
     /// Reads a savepoint whole: each file against its hash, each block of state against its checksum. The operation
@@ -293,7 +158,7 @@ impl Control {
         Ok(json!({"savepoint": name, "files": count, "entries": entries, "bytes": bytes, "damaged": damaged}))
     }
 
-    fn count_entries(&self, file: &StateFile, files: &dyn gristmill_ports::FileStore) -> Result<u64, PortError> {
+    fn count_entries(&self, file: &StateFile, files: &dyn FileStore) -> Result<u64, PortError> {
         let mut count = 0;
         for entry in self.parts.state_reader.entries(&[*file], files)? {
             entry?;
@@ -333,20 +198,4 @@ impl Control {
         })
         .await?
     }
-}
-
-fn told(name: &str, savepoint: &Savepoint) -> Value {
-    let files = savepoint.nodes.iter().flat_map(|node| node.subtasks.iter().flat_map(|part| &part.files));
-    let entries: u64 = files.map(|file| file.entries).sum();
-    json!({
-        "savepoint": name, "checkpoint": savepoint.checkpoint, "bytes": savepoint.bytes(), "entries": entries,
-    })
-}
-
-async fn never_taken(live: &LiveJob) -> Value {
-    if !live.has_ended() {
-        return json!({"message": "the host went down before the savepoint was there"});
-    }
-    let JobStatus { state, cause } = live.until_recorded().await;
-    json!({"message": "the job ended before the savepoint was there", "state": state, "cause": cause})
 }
