@@ -23,12 +23,12 @@ pub mod job;
 pub use checkpoint::history::{
     CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, StoringTrouble, SubtaskCheckpoint,
 };
-pub use checkpoint::origin::{fit_savepoint, read_savepoint};
 pub use event::{JobEvent, JobEventKind};
 pub use job::forget::forget_run;
 pub use job::handle::{JobHandle, NotRunning};
 pub use job::launch::{resume, resume_open, start};
 pub use job::modules::OpenSwap;
+pub use job::origin::{fit_savepoint, read_savepoint};
 pub use job::prepare::{ModuleBytes, prepare};
 pub use job::replay::ReplayError;
 pub use job::spec::{JobSpec, OperatorParts, StartError, new_run};

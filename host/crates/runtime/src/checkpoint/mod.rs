@@ -14,5 +14,4 @@ pub(crate) mod merger;
 pub(crate) mod archivist;
 pub(crate) mod chain_reader;
 pub(crate) mod restored;
-pub(crate) mod origin;
 pub(crate) mod history;

@@ -18,13 +18,13 @@ use crate::checkpoint::attempt_files::AttemptFiles;
 use crate::checkpoint::chain_reader::{Claimant, Claimed, WholeCheckpoint};
 use crate::checkpoint::committer::SinkCommitter;
 use crate::checkpoint::cut::StorerWork;
-use crate::checkpoint::origin::Beginner;
 use crate::checkpoint::patience::Undone;
 use crate::checkpoint::restored::Restored;
 use crate::checkpoint::storer::Storer;
 use crate::checkpoint::told::Told;
 use crate::job::assemble::{Assembled, Frame, assemble};
 use crate::job::helpers::Tools;
+use crate::job::origin::Beginner;
 use crate::job::shared::JobShared;
 use crate::job::spec::{JobSpec, StartError, unheard_of};
 

@@ -12,6 +12,7 @@ pub mod prepare;
 pub(crate) mod assemble;
 pub mod swap_wish;
 pub(crate) mod helpers;
+pub(crate) mod origin;
 pub(crate) mod begin;
 pub(crate) mod crew;
 pub(crate) mod savepoints;

@@ -11,7 +11,6 @@ use gristmill_ports::catalog::{OperationRecord, Origin};
 use gristmill_types::JobId;
 use utoipa::IntoParams;
 
-use super::savepoints;
 use crate::api_types::{DryRun, JobDetails, JobList, JobSummary, OperationView, Problem, StopRequest, SubmittedJob};
 use crate::control::Control;
 use crate::extract::{Answer, Answered, Params, Path, json, media_type, unsupported};
@@ -55,7 +54,7 @@ impl SubmitQuery {
     fn origin(self) -> Result<Option<Origin>, Refused> {
         match self.savepoint {
             Some(place) => {
-                let (job, name) = savepoints::place(&place)?;
+                let (job, name) = savepoint_at(&place)?;
                 Ok(Some(Origin { job, name, dropped: self.drop }))
             }
             None if self.drop.is_empty() => Ok(None),
@@ -233,4 +232,13 @@ pub(super) fn under_way(operation: OperationRecord) -> Response {
     let location = format!("/v1/operations/{}", operation.id);
     let answer = Answer(StatusCode::ACCEPTED, OperationView::from(operation));
     ([(header::LOCATION, location)], answer).into_response()
+}
+
+/// The job and the name of a savepoint in `job/name`.
+pub(super) fn savepoint_at(text: &str) -> Result<(JobId, String), Refused> {
+    let Some((job, name)) = text.split_once('/') else {
+        return Err(Refused::new(Code::BadName, format!("`{text}` is no savepoint"))
+            .hint("write the job and the name, as in orders/before-2"));
+    };
+    Ok((job.parse()?, name.to_owned()))
 }

@@ -10,13 +10,13 @@ use gristmill_types::JobId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::jobs::under_way;
+use super::jobs::{savepoint_at, under_way};
 use crate::api_types::{
     OperationView, Problem, SavepointDiff, SavepointList, SavepointRequest, SavepointSummary, SavepointView,
 };
 use crate::control::Control;
 use crate::extract::{Answer, Answered, Params, Path, json};
-use crate::problem::{Code, Refused};
+use crate::problem::Refused;
 
 /// All savepoints
 #[utoipa::path(
@@ -160,15 +160,6 @@ pub(super) async fn diff(
     Params(DiffQuery { a, b, operator, limit }): Params<DiffQuery>,
 ) -> Answered<SavepointDiff> {
     let operator = operator.map(|operator| operator.parse()).transpose()?;
-    let operators = control.diff_savepoints(place(&a)?, place(&b)?, operator, limit).await?;
+    let operators = control.diff_savepoints(savepoint_at(&a)?, savepoint_at(&b)?, operator, limit).await?;
     Ok(Answer::ok(SavepointDiff::new(a, b, operators)))
-}
-
-/// The job and the name in `job/name`.
-pub(super) fn place(text: &str) -> Result<(JobId, String), Refused> {
-    let Some((job, name)) = text.split_once('/') else {
-        return Err(Refused::new(Code::BadName, format!("`{text}` is no savepoint"))
-            .hint("write the job and the name, as in orders/before-2"));
-    };
-    Ok((job.parse()?, name.to_owned()))
 }
