@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gristmill_ports::audit::{AuditLog, AuditRecord, NumberedRecord};
 use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord, OperationRecord, PutModule, RememberedAnswer};
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_ports::module_registry::Admission;
 use gristmill_ports::{Clock, PortError};
 use gristmill_types::{CheckpointId, DeadLetter, JobId, ModuleHash, ModuleName, RunId};
 
+use crate::audit_file::AuditFile;
 use crate::data_dir::DataDir;
 use crate::dead_letters::DeadLetterFiles;
 use crate::module_files::ModuleFiles;
@@ -26,11 +28,13 @@ const DEAD_LETTER_BYTES: u64 = 1 << 30;
 ///                             belong to decided checkpoints, which are forgotten
 /// modules/<hash>.wasm         module bytes
 /// dead-letters/<job>/*.log    dead letters, in segments named by their first number
+/// audit.log                   who changed what, a line each
 /// ```
 pub struct FileCatalog {
     store: Arc<Store>,
     modules: ModuleFiles,
     letters: DeadLetterFiles,
+    audit: AuditFile,
     clock: Arc<dyn Clock>,
     /// Held while bytes and record of a module change together.
     changing_modules: Mutex<()>,
@@ -48,7 +52,8 @@ impl FileCatalog {
         let store = Arc::new(Store::open(dir.path())?);
         let modules = ModuleFiles::open(dir.path(), &store.module_hashes()?)?;
         let letters = DeadLetterFiles::open(dir.path(), Arc::clone(&store), DEAD_LETTER_BYTES)?;
-        Ok(Self { store, modules, letters, clock, changing_modules: Mutex::new(()), _dir: dir })
+        let audit = AuditFile::open(dir.path())?;
+        Ok(Self { store, modules, letters, audit, clock, changing_modules: Mutex::new(()), _dir: dir })
     }
 }
 
@@ -174,5 +179,15 @@ impl DeadLetterStore for FileCatalog {
 
     fn delete(&self, job: &JobId) -> Result<(), PortError> {
         self.letters.delete(job)
+    }
+}
+
+impl AuditLog for FileCatalog {
+    fn append(&self, record: &AuditRecord) -> Result<u64, PortError> {
+        self.audit.append(record)
+    }
+
+    fn page(&self, after: u64, limit: usize) -> Result<Vec<NumberedRecord>, PortError> {
+        self.audit.page(after, limit)
     }
 }

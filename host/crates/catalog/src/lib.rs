@@ -15,6 +15,7 @@ mod modules;
 mod jobs;
 mod operations;
 mod answers;
+mod audit_file;
 mod letter_rows;
 mod dead_letters;
 mod catalog;

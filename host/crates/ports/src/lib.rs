@@ -19,6 +19,7 @@ pub mod operator;
 pub mod module_registry;
 pub mod catalog;
 pub mod dead_letters;
+pub mod audit;
 pub mod parts;
 
 pub use checkpoint_store::{CheckpointStore, FileStore};
