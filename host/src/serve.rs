@@ -1,13 +1,14 @@
 //! The host as a server: opens what it remembers, serves the API, drains at a signal.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use gristmill_server::{ServerOptions, router};
+use gristmill_server::{KnownToken, ServerOptions, router};
 use tokio::net::TcpListener;
 
 use crate::shutdown::Signals;
@@ -30,6 +31,10 @@ pub struct ServeOptions {
     /// variables hold. Default: in the data directory.
     #[arg(long, env = "GRISTMILL_CHECKPOINTS", value_name = "URL")]
     pub checkpoints: Option<String>,
+    /// Tokens with names and roles, a line each: `NAME ROLE TOKEN`, where the role is viewer, operator or admin, and in the
+    /// place of the token its hash may stand, as blake3:HEX. `--token` is one more, which may do everything.
+    #[arg(long, env = "GRISTMILL_TOKENS", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
     /// Largest module that may be uploaded.
     #[arg(long, default_value = "64MiB", value_name = "BYTES")]
     pub max_module: bytesize::ByteSize,
@@ -44,11 +49,12 @@ pub struct ServeOptions {
 /// Serves until a signal; then every job makes a last checkpoint, and the process leaves. Jobs go on when it is back.
 ///
 /// # Errors
-/// If the host cannot start: a data directory in use, a port in use, an address without a token.
+/// If the host cannot start: a data directory in use, a port in use, an address without a token, a bad file of tokens.
 pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Result<ExitCode> {
     let server_options = ServerOptions {
         listen: options.listen,
         token,
+        tokens: options.tokens.as_deref().map_or_else(|| Ok(Vec::new()), tokens)?,
         max_module_bytes: options.max_module.as_u64(),
         ..ServerOptions::default()
     };
@@ -79,6 +85,16 @@ pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Resu
     gristmill_server::serve(listener, router, shutdown).await.context("serving the API")?;
     tracing::info!("gristmill has shut down");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tokens of a file.
+fn tokens(file: &Path) -> anyhow::Result<Vec<KnownToken>> {
+    let read = || anyhow::Ok((std::fs::metadata(file)?, std::fs::read_to_string(file)?));
+    let (metadata, text) = read().with_context(|| format!("reading the tokens in `{}`", file.display()))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        tracing::warn!(file = %file.display(), "others on this machine can read the tokens: `chmod 600` the file");
+    }
+    KnownToken::parse(&text).map_err(|bad| anyhow!("the tokens in `{}` cannot be used:\n{bad}", file.display()))
 }
 
 /// The address behind `localhost:7171` or `127.0.0.1:7171`; of several, the first of IPv4, which is what clients try.

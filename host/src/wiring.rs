@@ -65,7 +65,8 @@ pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Con
     Ok(Control::new(ControlParts {
         catalog: catalog.clone(),
         registry: Arc::new(modules(data_dir)?),
-        dead_letters: catalog,
+        dead_letters: catalog.clone(),
+        audit: catalog,
         ingress: parts.connectors.ingress(),
         checkpoints: Arc::clone(&parts.checkpoints),
         open_savepoint: looked_at(Arc::clone(&parts.checkpoints), parts.scratch.join(SAVEPOINTS)),

@@ -12,6 +12,7 @@ mod checkpoint_words;
 mod checkpoint;
 mod savepoint;
 mod job;
+mod audit;
 mod operator;
 
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ enum Command {
     /// Looks at checkpoints and savepoints without a host.
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointCommand),
+    /// Prints who changed what on a host.
+    Audit(audit::AuditOptions),
     /// Prints a completion script for a shell.
     Completions {
         /// For which shell.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         | Command::Operator(_)
         | Command::Savepoint(_)
         | Command::Checkpoint(_)
+        | Command::Audit(_)
         | Command::Completions { .. } => {
             (LogFormat::Text, "warn", if cli.json { Complaint::Json } else { Complaint::Words })
         }
@@ -132,6 +136,7 @@ async fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Operator(command) => operator::perform(command, &api()?, &out).await,
         Command::Savepoint(command) => savepoint::perform(command, &api()?, &out).await,
         Command::Checkpoint(command) => checkpoint::perform(&command, &out),
+        Command::Audit(options) => audit::perform(&options, &api()?, &out).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "gristmill", &mut script);

@@ -1,48 +1,62 @@
-//! Who may speak to the host.
+//! Who may speak to the host, and whether what they ask is for their role.
 //!
-//! With a token, whoever knows it. Without one the host listens at loopback only, and the one stranger left is a web
+//! With tokens, whoever knows one. Without one the host listens at loopback only, and the one stranger left is a web
 //! page in a browser on the same machine: what a browser sends on behalf of a foreign page is refused.
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::access::{Role, needed};
 use crate::options::ServerOptions;
 use crate::problem::{Code, Refused};
+use crate::tokens::{KnownToken, LOCAL};
 
 /// Paths that a load balancer may ask without a token.
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Who is let in.
 pub(crate) enum Door {
-    /// Whoever sends the token with this hash. Hashes are compared, in constant time, so that neither the length nor
-    /// the beginning of the token can be found by measuring.
-    Token(blake3::Hash),
-    /// Whoever is on this machine and not a foreign web page.
+    /// Whoever sends one of these.
+    Tokens(Vec<KnownToken>),
+    /// Whoever is on this machine and not a foreign web page; everything is allowed there.
     Loopback,
+}
+
+/// Whoever has sent a request. Stands among its extensions behind the door.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The name of the token.
+    pub(crate) name: Arc<str>,
+    pub(crate) role: Role,
 }
 
 impl Door {
     pub(crate) fn new(options: &ServerOptions) -> Arc<Self> {
-        Arc::new(match &options.token {
-            Some(token) => Self::Token(blake3::hash(token.as_bytes())),
-            None => Self::Loopback,
-        })
+        let unnamed = options.token.as_deref().map(KnownToken::admin);
+        let tokens: Vec<_> = options.tokens.iter().cloned().chain(unnamed).collect();
+        Arc::new(if tokens.is_empty() { Self::Loopback } else { Self::Tokens(tokens) })
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    fn check(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         match self {
-            Self::Token(expected) => match bearer(headers) {
-                // `blake3::Hash` compares in constant time.
-                Some(token) if blake3::hash(token.as_bytes()) == *expected => Ok(()),
-                Some(_) => Err(Refused::new(Code::Unauthorized, "the token is not the host's")
-                    .hint("send the token that the host was started with")),
-                None => Err(Refused::new(Code::Unauthorized, "this host answers only to those who know its token")
-                    .hint("send the header `Authorization: Bearer TOKEN`")),
-            },
+            Self::Tokens(known) => {
+                let token = bearer(headers).ok_or_else(|| {
+                    Refused::new(Code::Unauthorized, "this host answers only to those who know a token of it")
+                        .hint("send the header `Authorization: Bearer TOKEN`")
+                })?;
+                let hash = blake3::hash(token.as_bytes());
+                // All are compared, whichever it is.
+                let found = known.iter().fold(None, |found, token| if token.has(&hash) { Some(token) } else { found });
+                let found = found.ok_or_else(|| {
+                    Refused::new(Code::Unauthorized, "the token is not one of the host's")
+                        .hint("send a token that the host was started with")
+                })?;
+                Ok(Caller { name: Arc::clone(&found.name), role: found.role })
+            }
             Self::Loopback => {
                 for (name, what) in [(header::HOST, "the host name"), (header::ORIGIN, "the origin")] {
                     let Some(value) = headers.get(&name) else { continue };
@@ -52,19 +66,43 @@ impl Door {
                             .hint("a host without a token answers requests to 127.0.0.1 or localhost only"));
                     }
                 }
-                Ok(())
+                Ok(Caller { name: LOCAL.into(), role: Role::Admin })
             }
         }
     }
 }
 
-/// Middleware: only those who may go on.
-pub(crate) async fn let_in(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+impl Caller {
+    /// Whether the role is enough for a route.
+    fn may(&self, method: &Method, route: &str) -> Result<(), Refused> {
+        let needed = needed(method, route);
+        if self.role >= needed {
+            return Ok(());
+        }
+        let Self { name, role } = self;
+        Err(Refused::new(
+            Code::Forbidden,
+            format!("you are `{name}` with the role {role}; {method} {route} needs {needed}"),
+        )
+        .hint(format!("send a token with the role {needed}")))
+    }
+}
+
+/// Middleware: only those who may go on. What comes behind it finds the [`Caller`].
+pub(crate) async fn let_in(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    match door.check(request.headers()) {
-        Ok(()) => next.run(request).await,
+    let allowed = door.check(request.headers()).and_then(|caller| {
+        // Where there is no route, there is nothing to be kept from.
+        let route = request.extensions().get::<MatchedPath>();
+        route.map_or(Ok(()), |route| caller.may(request.method(), route.as_str())).map(|()| caller)
+    });
+    match allowed {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -100,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_token_is_taken_whole_and_only_whole() {
-        let door = Door::Token(blake3::hash(b"0123456789abcdef"));
+        let door = Door::Tokens(vec![KnownToken::admin("0123456789abcdef")]);
         let with = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, value.parse().expect("a header"));

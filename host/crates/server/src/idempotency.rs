@@ -15,14 +15,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gristmill_ports::catalog::RememberedAnswer;
 
+use crate::access::EVENTS;
 use crate::control::Control;
 use crate::problem::{Code, Refused};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer is one from before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// The route whose keys are kept elsewhere.
-const EVENTS: &str = "/v1/jobs/{job}/sources/{source}/events";
 /// Longest key in bytes.
 const MAX_KEY_BYTES: usize = 255;
 /// Largest answer that is remembered; ours are a few KiB.

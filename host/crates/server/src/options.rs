@@ -3,13 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::tokens::{KnownToken, MIN_TOKEN_BYTES};
+
 /// Settings of the REST API.
 #[derive(Clone)]
 pub struct ServerOptions {
     /// Address to listen at. Anything but loopback demands a token.
     pub listen: SocketAddr,
-    /// The secret that a client sends as `Authorization: Bearer …`. `None`: whoever reaches the address may do everything.
+    /// The secret that a client sends as `Authorization: Bearer …` to do everything. Without this one and without named
+    /// ones, whoever reaches the address may do everything.
     pub token: Option<String>,
+    /// Tokens with names and roles, in place of that one or beside it.
+    pub tokens: Vec<KnownToken>,
     /// Bytes of an uploaded module.
     pub max_module_bytes: u64,
     /// Bytes of every other request body.
@@ -24,15 +29,13 @@ pub struct ServerOptions {
 
 const MIB: u64 = 1024 * 1024;
 
-/// Shortest token that is accepted: short ones are guessed.
-const MIN_TOKEN_BYTES: usize = 16;
-
 impl Default for ServerOptions {
     /// Loopback, port 7171, no token, modules to 64 MiB, other bodies to 16 MiB, 256 MiB in all, answers within 2 min.
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7171)),
             token: None,
+            tokens: Vec::new(),
             max_module_bytes: 64 * MIB,
             max_body_bytes: 16 * MIB,
             max_bodies_bytes: 256 * MIB,
@@ -48,6 +51,7 @@ impl std::fmt::Debug for ServerOptions {
         f.debug_struct("ServerOptions")
             .field("listen", &self.listen)
             .field("token", &self.token.as_ref().map(|_| "…"))
+            .field("tokens", &self.tokens.len())
             .field("max_module_bytes", &self.max_module_bytes)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("max_bodies_bytes", &self.max_bodies_bytes)
@@ -81,7 +85,7 @@ impl ServerOptions {
     /// An address beyond loopback without a token; a token that is short or unprintable.
     pub fn check(&self) -> Result<(), UnsafeOptions> {
         match &self.token {
-            None if self.listen.ip().is_loopback() => Ok(()),
+            None if self.listen.ip().is_loopback() || !self.tokens.is_empty() => Ok(()),
             None => Err(UnsafeOptions::OpenToTheNetwork(self.listen)),
             Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => Err(UnsafeOptions::UnprintableToken),
             Some(token) if token.len() < MIN_TOKEN_BYTES => Err(UnsafeOptions::ShortToken(token.len())),

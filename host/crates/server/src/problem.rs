@@ -16,6 +16,7 @@ pub(crate) enum Code {
     NoEvents,
     Unauthorized,
     ForeignOrigin,
+    Forbidden,
     Ambiguous,
     NotFound,
     NoSuchRoute,
@@ -38,6 +39,7 @@ pub(crate) enum Code {
     IdempotencyMismatch,
     Backpressure,
     NotDurable,
+    NotAudited,
     Busy,
     NotReady,
     Timeout,
@@ -56,6 +58,7 @@ impl Code {
             Self::Ambiguous => (StatusCode::BAD_REQUEST, "ambiguous", "the request means more than one thing"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed"),
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "the request comes from a foreign page"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "the token's role is not enough"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "there is no such thing"),
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "the API has no such path"),
             Self::MethodNotAllowed => {
@@ -88,6 +91,9 @@ impl Code {
             }
             Self::NotDurable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-durable", "the events could not be made durable")
+            }
+            Self::NotAudited => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not-audited", "the change could not be recorded")
             }
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the host takes no requests at present"),

@@ -11,10 +11,12 @@ mod savepoints;
 mod jobs;
 mod dead_letters;
 mod operations;
+mod audit;
 mod swaps;
 mod bodies;
 
 pub(crate) use bodies::{ModuleForm, RawBytes};
+pub use audit::{AuditList, AuditOutcomeView, AuditView};
 pub use checkpoints::{
     CheckpointList, CheckpointView, KeptView, NewestCheckpoint, RestartRequest, RestartView, SpreadView, StoringView,
     SubtaskCheckpointView,

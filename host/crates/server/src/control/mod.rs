@@ -22,6 +22,7 @@ mod streams;
 mod letters;
 mod ingest;
 mod answers;
+mod audit;
 mod swaps;
 mod restore;
 
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use gristmill_checkpoint::SavepointFolder;
+use gristmill_ports::audit::AuditLog;
 use gristmill_ports::catalog::{Catalog, JobRecord};
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::ingress::Ingress;
@@ -78,6 +80,8 @@ pub struct ControlParts {
     pub registry: Arc<dyn ModuleRegistry>,
     /// Keeps dead letters.
     pub dead_letters: Arc<dyn DeadLetterStore>,
+    /// Remembers who changed what.
+    pub audit: Arc<dyn AuditLog>,
     /// Takes posted events.
     pub ingress: Arc<dyn Ingress>,
     /// Where checkpoints are kept.

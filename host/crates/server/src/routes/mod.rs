@@ -9,6 +9,7 @@ mod dead_letters;
 mod events;
 mod ingest;
 mod operations;
+mod audit;
 mod health;
 mod metrics;
 mod openapi;
@@ -21,6 +22,7 @@ use axum::{Extension, Router, middleware};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::audit::record;
 use crate::auth::{Door, let_in};
 use crate::body::{BodyBounds, take_in};
 use crate::control::Control;
@@ -34,12 +36,14 @@ pub use openapi::openapi;
 /// The whole API over one control.
 ///
 /// From the outside in, a request is measured, let in (or not), made a task of its own under a deadline, taken in with
-/// its body, and answered from memory if its idempotency key has been answered before.
+/// its body, answered from memory if its idempotency key has been answered before, and else recorded if it may change
+/// something.
 pub fn router(control: Arc<Control>, options: &ServerOptions) -> Router {
     let recorder = metrics::recorder();
     let (routes, _) = documented().split_for_parts();
     routes
         .layer(Extension(recorder.handle()))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&control), record))
         .route_layer(middleware::from_fn_with_state(Idempotency::new(Arc::clone(&control)), answer_once))
         .route_layer(middleware::from_fn_with_state(BodyBounds::new(options), take_in))
         .method_not_allowed_fallback(method_not_allowed)
@@ -81,6 +85,7 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(ingest::post))
         .routes(routes!(operations::list))
         .routes(routes!(operations::inspect))
+        .routes(routes!(audit::page))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::scrape))

@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::Modify;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref};
 
+use crate::access::needed;
 use crate::api_types::Problem;
 
 #[derive(utoipa::OpenApi)]
@@ -55,17 +56,30 @@ pub(super) fn base() -> OpenApi {
 #[must_use]
 pub fn openapi() -> OpenApi {
     let (_, mut api) = super::documented().split_for_parts();
-    for operation in api.paths.paths.values_mut().flat_map(operations) {
-        // Whatever is asked for, the token may be wrong, the body too large, the host on its way out.
-        let problem = Ref::from_response_name("Problem").into();
-        operation.responses.responses.insert("default".to_owned(), problem);
+    for (path, item) in &mut api.paths.paths {
+        for (method, operation) in operations(item) {
+            let role = format!("Needs the role {}.", needed(&method, path));
+            let described =
+                operation.description.take().map_or_else(String::new, |text| format!("{}\n\n", text.trim_end()));
+            operation.description = Some(described + &role);
+            // Whatever is asked for, the token may be wrong, the body too large, the host on its way out.
+            let problem = Ref::from_response_name("Problem").into();
+            operation.responses.responses.insert("default".to_owned(), problem);
+        }
     }
     api
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem { get, put, post, delete, patch, .. } = item;
-    [get, put, post, delete, patch].into_iter().flatten()
+    let all = [
+        (Method::GET, get),
+        (Method::PUT, put),
+        (Method::POST, post),
+        (Method::DELETE, delete),
+        (Method::PATCH, patch),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 /// This description

@@ -32,6 +32,7 @@ async fn every_path_is_described() {
         "/metrics",
         "/openapi.json",
         "/readyz",
+        "/v1/audit",
         "/v1/jobs",
         "/v1/jobs/{job}",
         "/v1/jobs/{job}/cancel",

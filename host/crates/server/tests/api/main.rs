@@ -5,6 +5,7 @@
 mod support;
 
 mod requests;
+mod access;
 mod modules;
 mod jobs;
 mod checkpoints;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use gristmill_ports::PortError;
+use gristmill_ports::audit::{AuditLog, AuditRecord, NumberedRecord};
 use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord, OperationRecord, PutModule, RememberedAnswer};
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_ports::module_registry::Admission;
@@ -22,6 +23,7 @@ struct Kept {
     letters: BTreeMap<JobId, Vec<Option<(Epoch, DeadLetter)>>>,
     replayed: BTreeMap<(JobId, u64), Epoch>,
     decided: BTreeMap<(JobId, RunId), CheckpointId>,
+    audit: Vec<AuditRecord>,
     trouble: Option<String>,
 }
 
@@ -213,5 +215,20 @@ impl DeadLetterStore for MemoryCatalog {
             kept.letters.remove(job);
             kept.replayed.retain(|(of, _), _| of != job);
         })
+    }
+}
+
+impl AuditLog for MemoryCatalog {
+    fn append(&self, record: &AuditRecord) -> Result<u64, PortError> {
+        Catalog::heal(self)?;
+        self.with(|kept| {
+            kept.audit.push(record.clone());
+            kept.audit.len() as u64
+        })
+    }
+
+    fn page(&self, after: u64, limit: usize) -> Result<Vec<NumberedRecord>, PortError> {
+        let numbered = |(number, record): (u64, &AuditRecord)| NumberedRecord { number, record: record.clone() };
+        self.with(|kept| (1..).zip(&kept.audit).skip(after as usize).take(limit).map(numbered).collect())
     }
 }

@@ -77,6 +77,7 @@ impl Host {
             catalog: Arc::clone(&catalog) as _,
             registry: Arc::clone(&registry) as _,
             dead_letters: Arc::clone(&catalog) as _,
+            audit: Arc::clone(&catalog) as _,
             ingress: Arc::clone(&parts) as _,
             checkpoints: Arc::clone(&parts.checkpoints) as _,
             open_savepoint: Arc::new(move |folder| for_people.look_at(folder)),
