@@ -26,6 +26,36 @@ fn a_host_with_a_token_answers_only_to_those_who_know_it() {
 }
 
 #[test]
+fn a_role_bounds_what_a_token_opens_and_the_audit_log_outlives_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, module) = (folder.path().join("tokens"), odd("echo"));
+    std::fs::write(&file, "vera viewer vera-0123456789abcdef\nada admin short\n").unwrap();
+    let tokens = ["--tokens", file.to_str().unwrap()];
+    let data = folder.path().join("data");
+    let refused = gristmill().arg("serve").args(tokens).arg("--data-dir").arg(&data).output().unwrap();
+    let said = text(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("line 2: the token has 5 bytes"), "{said}");
+    assert!(said.contains("others on this machine can read the tokens"), "{said}");
+
+    std::fs::write(&file, "vera viewer vera-0123456789abcdef\nada admin ada-0123456789abcdef\n").unwrap();
+    let host = Host::start_with(&tokens);
+    let push = ["module", "push", module.to_str().unwrap()];
+    let refused = host.cli(&[&["--token", "vera-0123456789abcdef"], &push[..]].concat());
+    let said = text(&refused.stderr);
+    assert!(said.contains("you are `vera` with the role viewer; POST /v1/modules needs operator"), "{said}");
+    host.cli_ok(&[&["--token", "ada-0123456789abcdef"], &push[..]].concat());
+
+    let host = Host::start_in(host.kill(), &tokens);
+    let told = host.cli_ok(&["--token", "ada-0123456789abcdef", "--json", "audit", "--after", "1"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let record = &told["records"][0];
+    assert_eq!((record["who"].as_str(), record["outcome"]["status"].as_u64()), (Some("ada"), Some(201)), "{told}");
+    let hash = blake3::hash(&std::fs::read(&module).unwrap()).to_string();
+    assert_eq!(record["outcome"]["modules"]["module"], hash);
+    assert_eq!(host.cli(&["--token", "vera-0123456789abcdef", "audit"]).status.code(), Some(2));
+}
+
+#[test]
 fn an_address_beyond_loopback_demands_a_token() {
     let folder = tempfile::tempdir().unwrap();
     let refused = gristmill()
