@@ -42,7 +42,7 @@ pub struct SubtaskPause {
     /// Which.
     pub subtask: SubtaskIndex,
     /// Microseconds from the end of the last call of the old module to the end of the first of the new one; nothing before
-    /// that, or if the old one was not called any more once the new one was there.
+    /// that, or if the old one was never called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause_us: Option<u64>,
     /// Microseconds of work at the barrier, the cut of the checkpoint included.

@@ -16,7 +16,7 @@ use crate::task::surroundings::Surroundings;
 pub(crate) struct Beside {
     prepared: Option<Instance>,
     previous: Option<Previous>,
-    /// When a call last took effect, since an instance was prepared.
+    /// When a call last took effect.
     last: Option<Instant>,
 }
 
@@ -46,7 +46,6 @@ impl OperatorNode {
         let unused = self.beside.prepared.replace(instance).map(|unused| unused.operator);
         let unused = unused.into_iter().chain(self.beside.previous.take().map(|previous| previous.operator));
         unused.for_each(|operator| tell(&around.desk, SwapTold::Given(operator)));
-        self.beside.last = None;
         tell_step(&around.desk, swap, SubtaskStep::Took);
     }
 
@@ -70,11 +69,11 @@ impl OperatorNode {
 
     /// A call took effect.
     pub(super) fn note_flow(&mut self, around: &Surroundings) {
-        if self.beside.prepared.is_some() {
-            self.beside.last = Some(Instant::now());
-        } else if let Some(previous) = self.beside.previous.as_mut().filter(|previous| !previous.flows) {
+        let now = Instant::now();
+        self.beside.last = Some(now);
+        if let Some(previous) = self.beside.previous.as_mut().filter(|previous| !previous.flows) {
             previous.flows = true;
-            tell_step(&around.desk, previous.swap, SubtaskStep::Flows(Instant::now()));
+            tell_step(&around.desk, previous.swap, SubtaskStep::Flows(now));
         }
     }
 
