@@ -40,10 +40,10 @@ fn a_role_bounds_what_a_token_opens_and_the_audit_log_outlives_the_host() {
     std::fs::write(&file, "vera viewer vera-0123456789abcdef\nada admin ada-0123456789abcdef\n").unwrap();
     let host = Host::start_with(&tokens);
     let push = ["module", "push", module.to_str().unwrap()];
-    let refused = host.cli(&[&["--token", "vera-0123456789abcdef"], &push[..]].concat());
+    let refused = host.cli(&[&["--token", "vera-0123456789abcdef"][..], &push[..]].concat());
     let said = text(&refused.stderr);
     assert!(said.contains("you are `vera` with the role viewer; POST /v1/modules needs operator"), "{said}");
-    host.cli_ok(&[&["--token", "ada-0123456789abcdef"], &push[..]].concat());
+    host.cli_ok(&[&["--token", "ada-0123456789abcdef"][..], &push[..]].concat());
 
     let host = Host::start_in(host.kill(), &tokens);
     let told = host.cli_ok(&["--token", "ada-0123456789abcdef", "--json", "audit", "--after", "1"]);
