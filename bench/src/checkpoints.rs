@@ -26,34 +26,46 @@ const PACE: u64 = 1_200_000;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The count guest behind a source, with state in RocksDB.
-struct Counting {
-    wasm: WasmModules,
+pub(crate) struct Counting {
+    wasm: Arc<WasmModules>,
     guest: Arc<[u8]>,
-    _cache: tempfile::TempDir,
+    cache: Arc<tempfile::TempDir>,
 }
 
 impl Counting {
-    fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let path = root().join("tests/guests/target/modules/count.wasm");
         let guest =
             std::fs::read(&path).with_context(|| format!("reading {}; `make guests` builds it", path.display()))?;
         let cache = tempfile::tempdir()?;
         let wasm = WasmModules::new(&WasmOptions { cache_dir: cache.path().to_owned() }).map_err(anyhow::Error::msg)?;
-        Ok(Self { wasm, guest: guest.into(), _cache: cache })
+        Ok(Self { wasm: Arc::new(wasm), guest: guest.into(), cache: Arc::new(cache) })
+    }
+
+    /// The same guest as other bytes: a custom section is added, which means nothing.
+    pub(crate) fn in_other_bytes(&self) -> Self {
+        const SECTION: &[u8] = &[0, 6, 5, b'o', b't', b'h', b'e', b'r'];
+        let guest = [&*self.guest, SECTION].concat().into();
+        Self { wasm: Arc::clone(&self.wasm), guest, cache: Arc::clone(&self.cache) }
+    }
+
+    /// Which module it is.
+    pub(crate) fn hash(&self) -> ModuleHash {
+        ModuleHash(*blake3::hash(&self.guest).as_bytes())
     }
 
     /// `every` is the time between checkpoints.
-    fn spec(&self, from: &str, every: &str) -> anyhow::Result<JobSpec> {
+    pub(crate) fn spec(&self, from: &str, every: &str) -> anyhow::Result<JobSpec> {
         let text = format!(
             "{{version: 1, job: count, parallelism: 2, checkpoint: {{every: {every}, backend: rocksdb, memory: 2GiB}}, \
              sources: {{events: {{from: {from}}}}}, \
              operators: {{op: {{module: ./x.wasm, inputs: {{in: {{from: events, key_by: key}}}}}}}}, \
              sinks: {{out: {{inputs: [op], to: {{blackhole: {{}}}}}}}}}}"
         );
-        let hash = ModuleHash(*blake3::hash(&self.guest).as_bytes());
+        let hash = self.hash();
         let id: NodeId = "op".parse().expect("an id");
         let modules = HashMap::from([(id, ModuleBytes { hash, bytes: Arc::clone(&self.guest) })]);
-        prepare(JobDocument::parse(&text)?, &modules, &self.wasm).map_err(|problems| anyhow!("{}", problems[0]))
+        prepare(JobDocument::parse(&text)?, &modules, &*self.wasm).map_err(|problems| anyhow!("{}", problems[0]))
     }
 }
 
@@ -63,7 +75,7 @@ fn begin(spec: JobSpec, data: &Path) -> anyhow::Result<(JobHandle, Arc<Mutex<See
     Ok((start(spec, Arc::new(parts))?, seen))
 }
 
-fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {

@@ -12,13 +12,14 @@ mod latency;
 mod process;
 mod watched;
 mod checkpoints;
+mod swaps;
 
 use anyhow::bail;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     "filter",
     "json-filter",
     "keyed-count",
@@ -29,6 +30,7 @@ const ALL: [&str; 10] = [
     "checkpoint-pause",
     "restart",
     "idle-checkpoint",
+    "swap",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -49,6 +51,7 @@ fn main() -> anyhow::Result<()> {
             "checkpoint-pause" => checkpoints::pause()?,
             "restart" => checkpoints::restart()?,
             "idle-checkpoint" => checkpoints::idle()?,
+            "swap" => swaps::run()?,
             _ => bail!("there is no benchmark `{name}`; there are {}", ALL.join(", ")),
         };
         println!("{result}");
