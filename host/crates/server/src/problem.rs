@@ -92,9 +92,7 @@ impl Code {
             Self::NotDurable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not-durable", "the events could not be made durable")
             }
-            Self::NotAudited => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not-audited", "the change could not be recorded")
-            }
+            Self::NotAudited => (StatusCode::SERVICE_UNAVAILABLE, "not-audited", "the change could not be recorded"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is under way"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "the host takes no requests at present"),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "the answer took too long"),

@@ -160,7 +160,7 @@ impl<'a> SwapsUnderWay<'a> {
         if stage != before {
             self.moved(before, stage);
         }
-        let told = actions.into_iter().filter_map(|action| self.act(action)).collect();
+        let told = actions.iter().filter_map(|action| self.act(action)).collect();
         self.current.take_if(|current| current.machine.is_over());
         told
     }
@@ -170,13 +170,12 @@ impl<'a> SwapsUnderWay<'a> {
         let Some(current) = &self.current else { return };
         let (node, cause) = (current.node.clone(), current.machine.cause().map(str::to_owned));
         match stage {
-            SwapStage::Prepared => fail::fail_point!("swap-prepared"),
             SwapStage::Probation | SwapStage::Done if before != SwapStage::Probation => {
-                fail::fail_point!("swap-decided");
                 self.job.modules().decided();
             }
             SwapStage::Undoing | SwapStage::Undone => self.job.modules().taken_back(),
             SwapStage::Preparing
+            | SwapStage::Prepared
             | SwapStage::Switching
             | SwapStage::Switched
             | SwapStage::Probation
@@ -198,7 +197,7 @@ impl<'a> SwapsUnderWay<'a> {
         current.report.send_modify(|report| (report.stage, report.cause) = (stage, cause));
     }
 
-    fn act(&self, action: SwapAction) -> Option<Event> {
+    fn act(&self, action: &SwapAction) -> Option<Event> {
         let UnderWay { swap, node, old, new, .. } = self.current.as_ref()?;
         let seat = self.seat(node);
         let (swap, at) = (*swap, seat.place);

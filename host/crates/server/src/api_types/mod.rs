@@ -15,8 +15,8 @@ mod audit;
 mod swaps;
 mod bodies;
 
-pub(crate) use bodies::{ModuleForm, RawBytes};
 pub use audit::{AuditList, AuditOutcomeView, AuditView};
+pub(crate) use bodies::{ModuleForm, RawBytes};
 pub use checkpoints::{
     CheckpointList, CheckpointView, KeptView, NewestCheckpoint, RestartRequest, RestartView, SpreadView, StoringView,
     SubtaskCheckpointView,
@@ -26,12 +26,12 @@ pub use jobs::{DryRun, JobDetails, JobList, JobSummary, LogLine, LogList, Operat
 pub use modules::{ForgottenModule, ModuleList, ModuleView, PushAnswer, PushOutcome};
 pub use operations::{OperationList, OperationView};
 pub use payload::{Payload, TapView};
-pub use swaps::{ProbationRequest, SwapModeName, SwapRequest};
 pub use problem::{DocumentProblem, Problem};
 pub use savepoints::{
     DiffSample, OperatorDiffView, SavedNode, SavedState, SavepointDiff, SavepointList, SavepointRequest,
     SavepointSummary, SavepointView, StateDiffView, StopRequest,
 };
+pub use swaps::{ProbationRequest, SwapModeName, SwapRequest};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -14,7 +14,7 @@ async fn host() -> Host {
     host
 }
 
-fn to(module: &str, more: Value) -> String {
+fn to(module: &str, more: &Value) -> String {
     let mut body = json!({"module": module, "probation": {"time": "0s"}});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body.to_string()
@@ -25,7 +25,7 @@ fn module_of(job: &Value) -> &Value {
 }
 
 async fn on_probation(host: &Host) -> String {
-    let begun = host.post(SWAP, to("pass@2", json!({"probation": {"time": "60s"}}))).await;
+    let begun = host.post(SWAP, to("pass@2", &json!({"probation": {"time": "60s"}}))).await;
     let id = begun.expect(StatusCode::ACCEPTED)["id"].as_str().unwrap().to_owned();
     host.until(&format!("/v1/operations/{id}"), |one| one["detail"]["stage"] == "probation").await;
     id
@@ -34,7 +34,7 @@ async fn on_probation(host: &Host) -> String {
 #[tokio::test]
 async fn a_swap_is_done_with_the_pause_of_each_subtask_and_stands_in_the_catalog() {
     let host = host().await;
-    let operation = host.finished(host.post(SWAP, to("pass@2", json!({}))).await).await;
+    let operation = host.finished(host.post(SWAP, to("pass@2", &json!({}))).await).await;
     assert_eq!((&operation["kind"], &operation["status"]), (&json!("swap"), &json!("SUCCEEDED")), "{operation:#}");
     let detail = &operation["detail"];
     assert_eq!((&detail["stage"], &detail["operator"]), (&json!("done"), &json!("pass")));
@@ -49,7 +49,7 @@ async fn a_swap_is_done_with_the_pause_of_each_subtask_and_stands_in_the_catalog
 #[tokio::test]
 async fn a_dry_run_touches_nothing() {
     let host = host().await;
-    let operation = host.finished(host.post(SWAP, to("pass@2", json!({"mode": "dry-run"}))).await).await;
+    let operation = host.finished(host.post(SWAP, to("pass@2", &json!({"mode": "dry-run"}))).await).await;
     assert_eq!((&operation["status"], &operation["detail"]["mode"]), (&json!("SUCCEEDED"), &json!("dry-run")));
     assert_eq!(*module_of(&host.get("/v1/jobs/orders").await.json()), json!("pass@1"));
 }
@@ -57,13 +57,13 @@ async fn a_dry_run_touches_nothing() {
 #[tokio::test]
 async fn what_cannot_be_swapped_is_refused_in_a_sentence() {
     let host = host().await;
-    let problem = host.post(SWAP, to("pass@1", json!({}))).await.problem(422, "swap-refused");
+    let problem = host.post(SWAP, to("pass@1", &json!({}))).await.problem(422, "swap-refused");
     assert!(problem["detail"].as_str().unwrap().contains("already"), "{problem:#}");
-    host.post(SWAP, to("pass@7", json!({}))).await.problem(422, "bad-document");
-    host.post(SWAP, to("pass@2", json!({"parameters": {"wrong": 1}}))).await.problem(422, "bad-document");
-    host.post(SWAP, to("pass@2", json!({"deadline": "soon"}))).await.problem(400, "bad-request");
-    host.post(SWAP, to("pass@2", json!({"mod": "barrier"}))).await.problem(400, "malformed-json");
-    host.post(&SWAP.replace("pass", "pas"), to("pass@2", json!({}))).await.problem(404, "not-found");
+    host.post(SWAP, to("pass@7", &json!({}))).await.problem(422, "bad-document");
+    host.post(SWAP, to("pass@2", &json!({"parameters": {"wrong": 1}}))).await.problem(422, "bad-document");
+    host.post(SWAP, to("pass@2", &json!({"deadline": "soon"}))).await.problem(400, "bad-request");
+    host.post(SWAP, to("pass@2", &json!({"mod": "barrier"}))).await.problem(400, "malformed-json");
+    host.post(&SWAP.replace("pass", "pas"), to("pass@2", &json!({}))).await.problem(404, "not-found");
     host.post(&format!("{SWAP}/rollback"), "").await.problem(422, "swap-refused");
     assert_eq!(*module_of(&host.get("/v1/jobs/orders").await.json()), json!("pass@1"));
 }
@@ -72,13 +72,13 @@ async fn what_cannot_be_swapped_is_refused_in_a_sentence() {
 async fn two_swaps_at_once_are_refused_unless_the_second_supersedes() {
     let host = host().await;
     let first = on_probation(&host).await;
-    let problem = host.post(SWAP, to("pass@1", json!({}))).await.problem(409, "swap-under-way");
+    let problem = host.post(SWAP, to("pass@1", &json!({}))).await.problem(409, "swap-under-way");
     assert_eq!(problem["detail"], "swap 1 of operator `pass` is under way");
     for module in ["pass@1", "pass@2"] {
         host.delete(&format!("/v1/modules/{module}")).await.problem(409, "module-in-use");
     }
     host.post("/v1/modules?name=pass@3", wasm(3)).await.expect(StatusCode::CREATED);
-    let second = host.finished(host.post(SWAP, to("pass@3", json!({"supersede": true}))).await).await;
+    let second = host.finished(host.post(SWAP, to("pass@3", &json!({"supersede": true}))).await).await;
     assert_eq!(second["status"], "SUCCEEDED", "{second:#}");
     let first = host.get(&format!("/v1/operations/{first}")).await.json();
     assert_eq!((&first["status"], &first["detail"]["stage"]), (&json!("SUCCEEDED"), &json!("done")));
@@ -100,7 +100,7 @@ async fn a_swap_on_probation_is_rolled_back_by_hand() {
 #[tokio::test]
 async fn a_swap_by_restart_goes_on_from_the_newest_checkpoint_with_other_parameters_too() {
     let host = host().await;
-    let body = to("pass@1", json!({"mode": "restart", "parameters": {"some": 1}}));
+    let body = to("pass@1", &json!({"mode": "restart", "parameters": {"some": 1}}));
     let operation = host.finished(host.post(SWAP, body).await).await;
     assert_eq!(operation["status"], "SUCCEEDED", "{operation:#}");
     let job = host.until("/v1/jobs/orders", |job| job["state"] == "RUNNING").await;

@@ -12,7 +12,11 @@ fn batch(values: &[&str]) -> StreamElement {
 }
 
 fn barrier(number: u64) -> StreamElement {
-    StreamElement::Barrier(CheckpointBarrier { checkpoint: CheckpointId(number), kind: CheckpointKind::Checkpoint, swap: None })
+    StreamElement::Barrier(CheckpointBarrier {
+        checkpoint: CheckpointId(number),
+        kind: CheckpointKind::Checkpoint,
+        swap: None,
+    })
 }
 
 /// What is heard, in short.

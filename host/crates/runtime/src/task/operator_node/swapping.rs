@@ -64,7 +64,6 @@ impl OperatorNode {
         self.state_generation += 1;
         let inline_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         tell_step(desk, swap, SubtaskStep::Switched { last: self.beside.last.take(), inline_us });
-        fail::fail_point!("swap-switched");
     }
 
     /// A call took effect.

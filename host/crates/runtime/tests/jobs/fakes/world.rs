@@ -19,7 +19,8 @@ use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
 };
 use gristmill_runtime::{
-    JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OpenSwap, OperatorParts, StartError, resume, resume_open, start,
+    JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OpenSwap, OperatorParts, StartError, resume, resume_open,
+    start,
 };
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{AttemptId, CheckpointId, Column, Descriptor, EventBatch, JobId, ModuleHash, NodeId, RunId};
