@@ -82,6 +82,8 @@ pub(crate) fn checkpoint(job: &Running) -> CheckpointId {
         if let Some(number) = job.hears_checkpoint(completed + 1) {
             return number;
         }
+        let status = job.handle.status();
+        assert!(!status.state.is_final(), "no checkpoint any more: {status:?}");
     }
 }
 

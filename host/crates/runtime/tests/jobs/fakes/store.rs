@@ -122,12 +122,13 @@ pub(crate) struct MemoryFiles {
     attempt: AttemptId,
     scratch: tempfile::TempDir,
     next: AtomicU64,
+    next_local: AtomicU64,
 }
 
 impl MemoryFiles {
     pub(crate) fn new(store: &MemoryStore, folder: String, attempt: AttemptId) -> Self {
         let scratch = tempfile::tempdir().expect("a temporary directory");
-        Self { store: store.clone(), folder, attempt, scratch, next: AtomicU64::new(1) }
+        Self { store: store.clone(), folder, attempt, scratch, next: AtomicU64::new(1), next_local: AtomicU64::new(1) }
     }
 }
 
@@ -147,7 +148,8 @@ impl FileStore for MemoryFiles {
         if FileHash::of(&bytes) != file.hash {
             return Err(PortError::fatal(format!("`{path}` is damaged")));
         }
-        let local = self.scratch.path().join(file.hash.to_string());
+        // A place of its own each time: subtasks that begin together may open the same content at once.
+        let local = self.scratch.path().join(self.next_local.fetch_add(1, Ordering::Relaxed).to_string());
         std::fs::write(&local, bytes).unwrap();
         Ok(local)
     }
