@@ -40,7 +40,8 @@ pub struct Savepoint {
     pub max_parallelism: MaxParallelism,
     /// What there is of each node, by id; state files are those of the savepoint's folder.
     pub nodes: Vec<NodeSnapshot>,
-    /// What sources had taken in and nobody had read yet, where that is kept nowhere else.
+    /// What sources had taken in and nobody had read yet, where that is kept nowhere else. No host of this version writes any:
+    /// the place is kept in the format.
     pub tails: Vec<Tail>,
 }
 

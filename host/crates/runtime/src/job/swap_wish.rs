@@ -237,7 +237,7 @@ fn states_misfit(operator: &NodeId, before: &Descriptor, after: &Descriptor) -> 
             StateFit::Migrated { state, from_version, to_version, .. } => {
                 return Some(format!(
                     "state `{state}` of `{operator}` is of schema version {from_version}, and {to_version} in the new module; a \
-                     swap does not rewrite state"
+                     swap does not rewrite state: keep its schema, or begin another job with the new module"
                 ));
             }
             StateFit::New { state } => {
