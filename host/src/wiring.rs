@@ -14,7 +14,7 @@ use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::{PartContext, Urgency};
-use gristmill_ports::state::StateMerger;
+use gristmill_ports::state::{StateMerger, StateReader};
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend, Stateless,
 };
@@ -200,7 +200,8 @@ impl HostParts {
 
     /// The folder of one attempt's part, for what is of use only while it runs.
     fn local(&self, context: &PartContext) -> PathBuf {
-        let part = format!("{}-{}", context.node, context.subtask);
+        let PartContext { node, subtask, layer, .. } = context;
+        let part = if *layer == 0 { format!("{node}-{subtask}") } else { format!("{node}-{subtask}-{layer}") };
         self.run_folder(&context.job, context.run).join("state").join(part)
     }
 
@@ -253,6 +254,10 @@ impl Parts for HostParts {
                 Box::new(RocksDbBackend::open(descriptor, groups, max, &self.local(context), bytes)?)
             }
         })
+    }
+
+    fn state_reader(&self) -> Arc<dyn StateReader> {
+        Arc::new(EntryReader)
     }
 
     fn state_merger(&self) -> Arc<dyn StateMerger> {

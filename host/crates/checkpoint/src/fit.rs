@@ -220,7 +220,9 @@ pub fn fit_states(
 ) -> Result<Vec<StateFit>, Vec<Misfit>> {
     let (mut fits, mut misfits) = (Vec::new(), Vec::new());
     // While a state is being rewritten it stands there in both schemas, the newer one last.
-    let names: BTreeSet<&str> = there.states.iter().map(|state| state.name.as_str()).collect();
+    // Once that is done the older one has no name any more.
+    let names = there.states.iter().map(|state| state.name.as_str()).filter(|name| !name.is_empty());
+    let names: BTreeSet<&str> = names.collect();
     for name in names {
         let (node, state) = (there.node.clone(), name.to_owned());
         let place = format!("{node}.{name}");

@@ -3,7 +3,8 @@
 //! The new instance of each subtask is prepared beside the old one. Once all have theirs, the barrier of an ordinary
 //! checkpoint switches them; a manifest that names the new module decides the swap. Then the old instances stay for a
 //! probation. Until that is over anything may send the operator back to its old module, in all subtasks; if a manifest may
-//! have named the new one by then, the way back is over only when a later one names the old one.
+//! have named the new one by then, the way back is over only when a later one names the old one, and all that was rewritten
+//! is rewritten back.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 const LONGEST_PROBATION: u64 = 10;
 
 /// How long a swap may take, and how long it may be taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SwapPolicy {
     /// All subtasks have switched after this, or none does.
     pub deadline_ms: u64,
@@ -88,6 +89,8 @@ pub enum SwapEvent {
     },
     /// The probation is long enough.
     Promoted,
+    /// All that the new module had rewritten is rewritten back.
+    Returned,
 }
 
 /// What is to be done.
@@ -99,6 +102,9 @@ pub enum SwapAction {
     Recall,
     /// Every subtask gives its old instance away.
     LetGo,
+    /// What the states of the other module hold is to be moved into those of the module that runs, in the background. Said
+    /// when a manifest with all that can be there is decided.
+    Rewrite,
 }
 
 /// The state machine.
@@ -106,6 +112,8 @@ pub enum SwapAction {
 pub struct Swap {
     policy: SwapPolicy,
     began_ms: u64,
+    /// The modules have states in different schemas.
+    rewrites: bool,
     phase: Phase,
 }
 
@@ -132,6 +140,10 @@ enum Phase {
         cause: String,
         by: Option<CheckpointId>,
     },
+    /// It is decided, and state is being rewritten back.
+    Returning {
+        cause: String,
+    },
     Done,
     Undone {
         cause: String,
@@ -151,7 +163,14 @@ impl Swap {
     /// A swap whose instances are sent to these subtasks.
     #[must_use]
     pub fn new(policy: SwapPolicy, subtasks: BTreeSet<SubtaskIndex>, now_ms: u64) -> Self {
-        Self { policy, began_ms: now_ms, phase: Phase::Preparing { waiting: subtasks.clone(), all: subtasks } }
+        let phase = Phase::Preparing { waiting: subtasks.clone(), all: subtasks };
+        Self { policy, began_ms: now_ms, rewrites: false, phase }
+    }
+
+    /// The same between modules that have states in different schemas.
+    #[must_use]
+    pub fn that_rewrites(self, rewrites: bool) -> Self {
+        Self { rewrites, ..self }
     }
 
     /// Where it is.
@@ -163,7 +182,7 @@ impl Swap {
             Phase::Switching { waiting, .. } if waiting.is_empty() => SwapStage::Switched,
             Phase::Switching { .. } => SwapStage::Switching,
             Phase::Probation { .. } => SwapStage::Probation,
-            Phase::Undoing { .. } => SwapStage::Undoing,
+            Phase::Undoing { .. } | Phase::Returning { .. } => SwapStage::Undoing,
             Phase::Done => SwapStage::Done,
             Phase::Undone { .. } => SwapStage::Undone,
         }
@@ -173,7 +192,7 @@ impl Swap {
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         match &self.phase {
-            Phase::Undoing { cause, .. } | Phase::Undone { cause } => Some(cause),
+            Phase::Undoing { cause, .. } | Phase::Returning { cause } | Phase::Undone { cause } => Some(cause),
             Phase::Preparing { .. }
             | Phase::Prepared { .. }
             | Phase::Switching { .. }
@@ -194,7 +213,11 @@ impl Swap {
         match &self.phase {
             Phase::Preparing { .. } | Phase::Prepared { .. } => Some(self.deadline_ms()),
             Phase::Switching { waiting, .. } if !waiting.is_empty() => Some(self.deadline_ms()),
-            Phase::Switching { .. } | Phase::Undoing { .. } | Phase::Done | Phase::Undone { .. } => None,
+            Phase::Switching { .. }
+            | Phase::Undoing { .. }
+            | Phase::Returning { .. }
+            | Phase::Done
+            | Phase::Undone { .. } => None,
             Phase::Probation { since_ms } => Some(since_ms.saturating_add(self.policy.probation_ms)),
         }
     }
@@ -225,6 +248,7 @@ impl Swap {
                     | Phase::Switching { .. }
                     | Phase::Probation { .. }
                     | Phase::Undoing { .. }
+                    | Phase::Returning { .. }
                     | Phase::Done
                     | Phase::Undone { .. } => {}
                 }
@@ -238,9 +262,16 @@ impl Swap {
                 | Phase::Prepared { .. }
                 | Phase::Switching { .. }
                 | Phase::Undoing { .. }
+                | Phase::Returning { .. }
                 | Phase::Done
                 | Phase::Undone { .. } => Vec::new(),
             },
+            SwapEvent::Returned => {
+                if let Phase::Returning { cause } = &mut self.phase {
+                    self.phase = Phase::Undone { cause: std::mem::take(cause) };
+                }
+                Vec::new()
+            }
         }
     }
 
@@ -262,13 +293,19 @@ impl Swap {
         match &mut self.phase {
             Phase::Switching { named, .. } if *named == Named::By(checkpoint) => *named = Named::Decided,
             Phase::Undoing { cause, by } if *by == Some(checkpoint) => {
-                self.phase = Phase::Undone { cause: std::mem::take(cause) };
+                let cause = std::mem::take(cause);
+                if self.rewrites {
+                    self.phase = Phase::Returning { cause };
+                    return vec![SwapAction::Rewrite];
+                }
+                self.phase = Phase::Undone { cause };
             }
             Phase::Preparing { .. }
             | Phase::Prepared { .. }
             | Phase::Switching { .. }
             | Phase::Probation { .. }
             | Phase::Undoing { .. }
+            | Phase::Returning { .. }
             | Phase::Done
             | Phase::Undone { .. } => {}
         }
@@ -280,11 +317,13 @@ impl Swap {
         if !waiting.is_empty() {
             return Vec::new();
         }
+        let mut actions = if self.rewrites { vec![SwapAction::Rewrite] } else { Vec::new() };
         if self.policy.probation_ms == 0 {
-            return self.let_go();
+            actions.extend(self.let_go());
+        } else {
+            self.phase = Phase::Probation { since_ms: now_ms };
         }
-        self.phase = Phase::Probation { since_ms: now_ms };
-        Vec::new()
+        actions
     }
 
     fn let_go(&mut self) -> Vec<SwapAction> {
@@ -295,9 +334,10 @@ impl Swap {
     fn withdraw(&mut self, cause: String) -> Vec<SwapAction> {
         let is_named = match &self.phase {
             Phase::Preparing { .. } | Phase::Prepared { .. } => false,
-            Phase::Switching { named, .. } => *named != Named::Nowhere,
+            // Subtasks that have switched may have rewritten something.
+            Phase::Switching { named, .. } => self.rewrites || *named != Named::Nowhere,
             Phase::Probation { .. } => true,
-            Phase::Undoing { .. } | Phase::Done | Phase::Undone { .. } => return Vec::new(),
+            Phase::Undoing { .. } | Phase::Returning { .. } | Phase::Done | Phase::Undone { .. } => return Vec::new(),
         };
         self.phase = if is_named { Phase::Undoing { cause, by: None } } else { Phase::Undone { cause } };
         vec![SwapAction::Recall]
@@ -335,6 +375,7 @@ impl Swap {
             | Phase::Prepared { .. }
             | Phase::Switching { .. }
             | Phase::Undoing { .. }
+            | Phase::Returning { .. }
             | Phase::Done
             | Phase::Undone { .. } => Vec::new(),
         }

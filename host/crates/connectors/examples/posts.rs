@@ -84,6 +84,7 @@ fn open(connectors: &Connectors, base: &Path) -> Box<dyn SourceReader> {
         subtask: SubtaskIndex(0),
         parallelism: Parallelism::ONE,
         max_parallelism: MaxParallelism::DEFAULT,
+        layer: 0,
         cancelled: Signal::default(),
     };
     let spec: SourceSpec = serde_json::from_str(r#"{"from": {"http": {}}}"#).expect("a good source");

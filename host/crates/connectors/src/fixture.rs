@@ -19,6 +19,7 @@ pub(crate) fn part(node: &str) -> PartContext {
         subtask: SubtaskIndex(0),
         parallelism: Parallelism::ONE,
         max_parallelism: MaxParallelism::DEFAULT,
+        layer: 0,
         cancelled: Signal::default(),
     }
 }

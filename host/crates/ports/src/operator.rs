@@ -59,6 +59,11 @@ pub trait OperatorFactory: Send + Sync {
     /// What the module's `open` said, or why it could not be called.
     fn open(&self, context: OperatorContext) -> Result<Box<dyn Operator>, CallFailure>;
 
+    /// Whether [`Self::migrator`] gives one.
+    fn migrates(&self) -> bool {
+        false
+    }
+
     /// Makes an instance that rewrites what other versions have written; `None` if the module cannot.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::format::KeySelector;
 use crate::signal::Signal;
 use crate::sink::{Committer, Sink};
 use crate::source::SourceReader;
-use crate::state::{StateBackend, StateMerger};
+use crate::state::{StateBackend, StateMerger, StateReader};
 
 /// Which subtask of which node of which job a part is made for.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct PartContext {
     pub parallelism: Parallelism,
     /// Key groups of the job.
     pub max_parallelism: MaxParallelism,
+    /// Which backend of the subtask's state: zero, or more for those that swaps put beside it in this attempt.
+    pub layer: u32,
     /// Raised when the attempt is over: whatever the part waits for is given up then, with an error of kind `Retry`.
     pub cancelled: Signal,
 }
@@ -88,6 +90,8 @@ pub trait Parts: Send + Sync {
         descriptor: &Descriptor,
         spec: &CheckpointSpec,
     ) -> Result<Box<dyn StateBackend>, PortError>;
+    /// What reads files of state, entry by entry.
+    fn state_reader(&self) -> Arc<dyn StateReader>;
     /// What merges files of state in the background.
     fn state_merger(&self) -> Arc<dyn StateMerger>;
     /// Names this host to people who read the chain of a job.

@@ -96,6 +96,16 @@ pub enum JobEventKind {
         /// In words: which module comes, which goes, and why.
         message: String,
     },
+    /// All keys whose state was in the schema of another version were looked through.
+    StateRewritten {
+        /// Keys that have their state in the schema of the module that runs.
+        keys: u64,
+        /// Keys whose entries could not be rewritten; they stay as they are.
+        failed: u64,
+        /// How the first of them failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first_failure: Option<String>,
+    },
     /// A source or a sink meets an error that may pass, and tries again.
     Retrying {
         /// The error.

@@ -9,6 +9,7 @@
 pub mod report;
 mod counters;
 pub mod event;
+mod states;
 pub mod swap;
 mod tap;
 mod watermark;
@@ -33,7 +34,8 @@ pub use job::prepare::{ModuleBytes, prepare};
 pub use job::replay::ReplayError;
 pub use job::spec::{JobSpec, OperatorParts, StartError, new_run};
 pub use job::state::{IllegalTransition, JobStatus};
-pub use job::swap_wish::SwapRefused;
+pub use job::swap_states::MigrationTried;
+pub use job::swap_wish::{SwapRefused, SwapTerms};
 pub use report::JobReport;
-pub use swap::{SubtaskPause, SwapReport};
+pub use swap::{Rewritten, SubtaskPause, SwapReport};
 pub use tap::TapEvent;

@@ -1,14 +1,18 @@
 //! The words of a swap: what subtasks are told and tell, and what is told of it outside.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use gristmill_checkpoint::seating::Move;
 use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
 use gristmill_ports::Operator;
-use gristmill_types::{ModuleHash, NodeId, SubtaskIndex, SwapId};
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{EventBatch, ModuleHash, NodeId, SubtaskIndex, SwapId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use crate::states::NextStates;
 
 /// What became of a swap so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,8 +36,25 @@ pub struct SwapReport {
     /// first one through the new module, of the subtask that began last. Not before all have begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_us: Option<u64>,
+    /// How far the state is rewritten, if the new module has it in another schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewriting: Option<Rewritten>,
     /// Nothing of the job runs any more in this process. The manifest that it goes on from says which module it has.
     pub left_open: bool,
+}
+
+/// How far state is rewritten from one schema into another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewritten {
+    /// Keys that were looked through in the background.
+    pub keys: u64,
+    /// Keys whose entries could not be rewritten. They stay in the old schema, and events with these keys fail.
+    pub failed: u64,
+    /// How the first of them failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_failure: Option<String>,
+    /// All keys were looked through.
+    pub is_over: bool,
 }
 
 /// How a subtask switched.
@@ -62,6 +83,8 @@ pub(crate) struct Instance {
     pub(crate) swap: SwapId,
     pub(crate) module: ModuleHash,
     pub(crate) operator: Box<dyn Operator>,
+    /// How its states stand among those of the subtask.
+    pub(crate) states: NextStates,
 }
 
 impl fmt::Debug for Instance {
@@ -79,13 +102,32 @@ pub(crate) enum SwapControl {
     Recall { node: usize, swap: SwapId },
     /// The old instance is of no use any more.
     LetGo { node: usize, swap: SwapId },
+    /// Move what these keys have in the schema of another version.
+    Rewrite { node: usize, keys: EventBatch, done: mpsc::Sender<PageRewritten> },
+    /// All of that was moved.
+    Rewritten { node: usize },
+}
+
+/// What became of a page of keys.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PageRewritten {
+    /// Keys that have nothing in the other schema any more.
+    pub(crate) keys: u64,
+    /// Keys whose entries could not be rewritten, and stay where they are.
+    pub(crate) failed: u64,
+    /// How the first of them failed.
+    pub(crate) first_failure: Option<String>,
 }
 
 impl SwapControl {
     /// The place of the node in its chain.
     pub(crate) fn node(&self) -> usize {
         match self {
-            Self::Take { node, .. } | Self::Recall { node, .. } | Self::LetGo { node, .. } => *node,
+            Self::Take { node, .. }
+            | Self::Recall { node, .. }
+            | Self::LetGo { node, .. }
+            | Self::Rewrite { node, .. }
+            | Self::Rewritten { node } => *node,
         }
     }
 }
@@ -130,6 +172,9 @@ pub(crate) struct SwapWanted {
     pub(crate) old: ModuleHash,
     pub(crate) policy: SwapPolicy,
     /// One for each subtask.
-    pub(crate) instances: Vec<Box<dyn Operator>>,
+    pub(crate) instances: Vec<(Box<dyn Operator>, NextStates)>,
+    /// All states of the operator once it has switched, and what is to be moved among them.
+    pub(crate) states: Vec<StateSpec>,
+    pub(crate) moves: Vec<Move>,
     pub(crate) report: Arc<watch::Sender<SwapReport>>,
 }

@@ -150,8 +150,12 @@ impl OperatorFactory for Factory {
         })
     }
 
+    fn migrates(&self) -> bool {
+        self.module.exports.migration.is_some()
+    }
+
     fn migrator(&self, context: OperatorContext) -> Result<Option<Box<dyn Migrator>>, CallFailure> {
-        if self.module.exports.migration.is_none() {
+        if !self.migrates() {
             return Ok(None);
         }
         Ok(Some(Box::new(GuestMigrator::new(self.seat(context)?))))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{
     AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, ModuleHash, NodeId, RunId, SubtaskIndex, Watermark,
 };
@@ -65,9 +66,17 @@ impl Ledger {
         }
     }
 
-    /// Manifests that are made from now on name this module.
-    pub(super) fn name_module(&mut self, node: &NodeId, module: ModuleHash) {
+    /// Manifests that are made from now on name this module, and these states.
+    pub(super) fn name_module(&mut self, node: &NodeId, module: ModuleHash, states: Vec<StateSpec>) {
         self.nodes.iter_mut().filter(|one| one.node == *node).for_each(|one| one.module = Some(module));
+        self.name_states(node, states);
+    }
+
+    /// Manifests that are made from now on name these states.
+    pub(super) fn name_states(&mut self, node: &NodeId, states: Vec<StateSpec>) {
+        if let Some(setup) = self.nodes.iter_mut().find(|one| one.node == *node) {
+            setup.states = states;
+        }
     }
 
     /// How many are not known to be committed.

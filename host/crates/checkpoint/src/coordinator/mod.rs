@@ -11,6 +11,7 @@ mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, NodeId, SubtaskIndex, Watermark};
 
 use self::ledger::Ledger;
@@ -45,6 +46,8 @@ pub struct Coordinator {
     requested: Option<CheckpointKind>,
     /// What the next barrier switches.
     swap: Option<SwapNotice>,
+    /// States that the next checkpoint names so.
+    renamed: BTreeMap<NodeId, Vec<StateSpec>>,
     suspending: bool,
     failures_in_a_row: u32,
     /// Since when checkpoints are skipped because parts of an earlier one are not durable yet.
@@ -94,6 +97,7 @@ impl Coordinator {
             retry_at_ms: now.monotonic_ms,
             requested: None,
             swap: None,
+            renamed: BTreeMap::new(),
             suspending: false,
             failures_in_a_row: 0,
             skipping_since_ms: None,
@@ -154,12 +158,13 @@ impl Coordinator {
             Event::Tick => {}
             Event::Requested(kind) => self.request(kind),
             Event::SwapReady(swap) => self.swap = Some(swap),
-            Event::SwapUndone(SwapNotice { swap, node, module }) => {
+            Event::SwapUndone(SwapNotice { swap, node, module, states }) => {
                 if self.swap.take_if(|ready| ready.swap == swap).is_none() {
-                    self.ledger.name_module(&node, module);
+                    self.ledger.name_module(&node, module, states);
                     self.request(CheckpointKind::Checkpoint);
                 }
             }
+            Event::StatesAre { node, states } => _ = self.renamed.insert(node, states),
             Event::Suspend => self.suspending = true,
             Event::Ended(participant) => {
                 if self.participants.contains(&participant) {
@@ -275,8 +280,11 @@ impl Coordinator {
             started: now,
             acks: BTreeMap::new(),
         });
-        let swap = self.swap.take().map(|SwapNotice { swap, node, module }| {
-            self.ledger.name_module(&node, module);
+        for (node, states) in std::mem::take(&mut self.renamed) {
+            self.ledger.name_states(&node, states);
+        }
+        let swap = self.swap.take().map(|SwapNotice { swap, node, module, states }| {
+            self.ledger.name_module(&node, module, states);
             swap
         });
         actions.push(Action::Inject(CheckpointBarrier { checkpoint: number, kind, swap }));

@@ -107,6 +107,14 @@ pub enum Event {
     SwapReady(SwapNotice),
     /// The swap is taken back: manifests from now on name this module, the old one, and one is made now.
     SwapUndone(SwapNotice),
+    /// The states of an operator are these from now on: some have lost their names, since all that was in them was moved.
+    /// Checkpoints that begin from now on say so.
+    StatesAre {
+        /// Which operator.
+        node: NodeId,
+        /// All its states, in the order in which files name them.
+        states: Vec<StateSpec>,
+    },
     /// The host goes down: one last checkpoint, which may be the one that is under way, then [`Action::Finish`].
     Suspend,
     /// A subtask has come to the end of its input. It still passes barriers on.
@@ -200,6 +208,8 @@ pub struct SwapNotice {
     pub node: NodeId,
     /// The module.
     pub module: ModuleHash,
+    /// All states of the operator, whether this module sees them or not.
+    pub states: Vec<StateSpec>,
 }
 
 /// What is to be done.

@@ -72,6 +72,7 @@ impl World {
             subtask: SubtaskIndex(subtask),
             parallelism: Parallelism(NonZeroU32::new(of).unwrap()),
             max_parallelism: MaxParallelism::DEFAULT,
+            layer: 0,
             cancelled: Signal::default(),
         }
     }

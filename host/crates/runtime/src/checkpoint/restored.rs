@@ -54,6 +54,11 @@ impl Restored {
         Some(StateToRestore { states: page.states.clone(), files, groups })
     }
 
+    /// All states that a node had, by the places that files name; none if it begins.
+    pub(crate) fn states(&self, node: &NodeId) -> &[StateSpec] {
+        self.0.get(node).map_or(&[], |page| &page.states)
+    }
+
     /// The files that new ones follow. None if the operator's states are not those of the checkpoint: the state tells
     /// all of itself anew then.
     pub(crate) fn files(&self, node: &NodeId, states: &[StateSpec], groups: KeyGroupRange) -> Vec<StateFile> {

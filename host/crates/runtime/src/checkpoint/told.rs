@@ -1,12 +1,14 @@
 //! What the driver of an attempt is told.
 
+use std::sync::mpsc;
+
 use gristmill_checkpoint::coordinator::{Ack, Participant};
 use gristmill_checkpoint::{CommittableId, FileRef, Savepoint, Slot, StateFile};
 use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, NodeId, SubtaskIndex};
 use tokio::sync::oneshot;
 
 use crate::ending::TaskEnd;
-use crate::swap::SwapTold;
+use crate::swap::{PageRewritten, SwapTold};
 
 /// A message to the driver of an attempt.
 pub(crate) enum Told {
@@ -40,10 +42,23 @@ pub(crate) enum Told {
     Sealed { checkpoint: CheckpointId, sealed: Result<Savepoint, String> },
     /// A word about a swap.
     Swap(SwapTold),
+    /// A word about state that is being rewritten.
+    Rewrite { node: NodeId, work: u64, told: RewriteTold },
+    /// Somebody wants to know which files the states of an operator are in, by subtask.
+    FilesWanted { node: NodeId, tell: mpsc::Sender<Vec<Vec<StateFile>>> },
     /// The host goes down.
     Suspend,
     /// Somebody wants the attempt to begin anew.
     Restart,
+}
+
+/// What is told of state that is being rewritten.
+#[derive(Debug)]
+pub(crate) enum RewriteTold {
+    /// So many keys more.
+    Page(PageRewritten),
+    /// All keys were looked through. An error: they could not be read, and it is to be tried again later.
+    Over(Result<(), String>),
 }
 
 /// A savepoint that somebody waits for.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use gristmill_ports::Signal;
+use gristmill_ports::{FileStore, Signal};
+use gristmill_types::AttemptId;
 
 use crate::checkpoint::told::Told;
 use crate::control::Control;
@@ -12,6 +13,9 @@ use crate::exchange::inbox::Inbox;
 
 /// What all of an attempt share.
 pub(crate) struct Attempt {
+    pub(crate) id: AttemptId,
+    /// The files of its run.
+    pub(crate) files: Arc<dyn FileStore>,
     /// For each task, the inbox of each of its subtasks.
     pub(crate) inboxes: Vec<Vec<Arc<Inbox>>>,
     /// Tasks whose head is a source.

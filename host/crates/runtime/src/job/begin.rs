@@ -6,12 +6,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError};
 
 use gristmill_checkpoint::coordinator::{Coordinator, NodeSetup, Now, Participant, Policy, Setup};
-use gristmill_checkpoint::{RunFolder, StateFile};
+use gristmill_checkpoint::seating::Move;
+use gristmill_checkpoint::{RunFolder, Seating, StateFile};
 use gristmill_dataflow::document::CheckpointSpec;
 use gristmill_dataflow::plan::NodeKind;
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::{Clock, FileStore, PortError, Signal};
-use gristmill_types::{AttemptId, CheckpointId, NodeId, SubtaskIndex};
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{AttemptId, CheckpointId, NodeId, StateIndex, SubtaskIndex};
 
 use crate::checkpoint::archivist::Archivist;
 use crate::checkpoint::attempt_files::AttemptFiles;
@@ -25,8 +27,9 @@ use crate::checkpoint::told::Told;
 use crate::job::assemble::{Assembled, Frame, assemble};
 use crate::job::helpers::Tools;
 use crate::job::origin::Beginner;
+use crate::job::rewrites::Left;
 use crate::job::shared::JobShared;
-use crate::job::spec::{JobSpec, StartError, unheard_of};
+use crate::job::spec::{JobSpec, OperatorParts, StartError, unheard_of};
 
 /// A failed checkpoint is not tried again before this.
 const PAUSE_AFTER_FAILURE_MS: u64 = 1000;
@@ -37,6 +40,8 @@ pub(crate) struct Begun {
     pub(crate) coordinator: Coordinator,
     pub(crate) tools: Tools,
     pub(crate) told: Receiver<Told>,
+    /// What of operators' state is to be rewritten, since the attempt before did not come to the end of it.
+    pub(crate) unfinished: Vec<(NodeId, Vec<Move>, Left)>,
 }
 
 /// What the beginning came to.
@@ -103,15 +108,26 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
             beginner.begin().map_err(StartError::checkpoints)?
         }
     };
+    let seatings = seatings(job, spec, &restored);
     let storer_work = mpsc::channel();
     let from = restored_number.unwrap_or(CheckpointId(0));
-    let frame =
-        Frame { spec, job, attempt, from, restored: &restored, storer: &storer_work.0, told: &told_sender, over };
+    let frame = Frame {
+        spec,
+        job,
+        attempt,
+        from,
+        restored: &restored,
+        seatings: &seatings,
+        files: &files,
+        storer: &storer_work.0,
+        told: &told_sender,
+        over,
+    };
     let assembled = assemble(&frame)?;
     let folder = RunFolder::new(&job.id, spec.run);
     let sweep = StorerWork::Sweep(claimed.left_behind.clone());
     storer_work.0.send(sweep).expect("the receiver is in the same hands");
-    let setup = setup(job, spec, attempt, claimed, &restored);
+    let setup = setup(job, spec, attempt, claimed, (&restored, &seatings));
     let coordinator = Coordinator::new(setup, now(&*clock));
     let storer = Storer {
         attempt,
@@ -138,7 +154,42 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
     };
     job.history.began(restored_number);
     let tools = Tools { storer, storer_work, committers, archivist, files, told: told_sender };
-    Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, tools, told })))
+    let unfinished = seatings.into_iter().filter(|(_, seating)| !seating.moves.is_empty());
+    let unfinished = unfinished.map(|(node, seating)| {
+        let left = left(job, &restored, &node, &seating.moves);
+        (node, seating.moves, left)
+    });
+    let unfinished = unfinished.collect();
+    Ok(Beginning::Run(Box::new(Begun { assembled, coordinator, tools, told, unfinished })))
+}
+
+/// Where the checkpoint that is restored has all keys that have something to be moved.
+fn left(job: &JobShared, restored: &Restored, node: &NodeId, moves: &[Move]) -> Left {
+    let seat = job.nodes.iter().find(|seat| seat.id == *node).expect("every operator has a seat");
+    let files = |subtask| {
+        let groups = job.max_parallelism.owned_by(subtask, seat.parallelism);
+        restored.state(node, groups).map(|state| state.files).unwrap_or_default()
+    };
+    let is_left = |state: &StateSpec| {
+        let same =
+            |one: &Move| (&one.state, one.from.version, one.from.kind) == (&state.name, state.version, state.kind);
+        moves.iter().any(same)
+    };
+    let states = (0..).map(StateIndex).zip(restored.states(node));
+    Left {
+        files: seat.parallelism.subtasks().map(files).collect(),
+        from: states.filter(|(_, state)| is_left(state)).map(|(place, _)| place).collect(),
+    }
+}
+
+/// How the states of each operator stand among those that it is filled with; the job is told.
+fn seatings(job: &JobShared, spec: &JobSpec, restored: &Restored) -> HashMap<NodeId, Seating> {
+    let seating = |(node, parts): (&NodeId, &OperatorParts)| {
+        let seating = Seating::restored(restored.states(node), &parts.prepared.factory.descriptor().states);
+        job.modules().states_are(node, seating.states.clone());
+        (node.clone(), seating)
+    };
+    spec.operators.iter().map(seating).collect()
 }
 
 /// The moment, on both clocks.
@@ -178,6 +229,7 @@ fn open_committers(
             subtask: SubtaskIndex(0),
             parallelism: seat.parallelism,
             max_parallelism: job.max_parallelism,
+            layer: 0,
             cancelled: over.clone(),
         };
         let document = &spec.document.sinks[&seat.id];
@@ -222,14 +274,20 @@ fn settle_sink(
     committer.abort_all_but(&decided, earlier)
 }
 
-fn setup(job: &JobShared, spec: &JobSpec, attempt: AttemptId, claimed: Claimed, restored: &Restored) -> Setup {
+fn setup(
+    job: &JobShared,
+    spec: &JobSpec,
+    attempt: AttemptId,
+    claimed: Claimed,
+    (restored, seatings): (&Restored, &HashMap<NodeId, Seating>),
+) -> Setup {
     let tasks = spec.plan.tasks.iter().enumerate();
     let participants = tasks
         .flat_map(|(task, plan)| plan.parallelism.subtasks().map(move |subtask| Participant { task, subtask }))
         .collect();
     let node = |seat: &crate::job::shared::NodeSeat| {
         let operator = spec.operators.get(&seat.id);
-        let states = operator.map(|parts| parts.prepared.factory.descriptor().states.clone()).unwrap_or_default();
+        let states = seatings.get(&seat.id).map(|seating| seating.states.clone()).unwrap_or_default();
         let files = |subtask| -> Vec<StateFile> {
             let groups = job.max_parallelism.owned_by(subtask, seat.parallelism);
             restored.files(&seat.id, &states, groups)

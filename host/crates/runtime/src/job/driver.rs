@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use gristmill_checkpoint::coordinator::{Action, Coordinator, End, Event, GiveUp, Report};
 use gristmill_checkpoint::retention::Splits;
-use gristmill_checkpoint::{CommitPermit, Committable};
+use gristmill_checkpoint::seating::Move;
+use gristmill_checkpoint::{CommitPermit, Committable, Seating, StateFile};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::state::StateMerger;
 use gristmill_types::{CheckpointId, CheckpointKind, NodeId};
@@ -24,10 +25,13 @@ use crate::job::attempt::Attempt;
 use crate::job::begin::{Begun, now};
 use crate::job::crew::spawn_subtasks;
 use crate::job::helpers::Helpers;
+use crate::job::rewrites::Left;
+use crate::job::rewriting::RewritingsUnderWay;
 use crate::job::savepoints::SavepointsUnderWay;
 use crate::job::shared::JobShared;
 use crate::job::state::AttemptEnd;
 use crate::job::swaps::SwapsUnderWay;
+use crate::swap::SwapControl;
 
 /// The longest sleep of the driver: clocks of tests may be moved meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -40,6 +44,7 @@ struct Driver<'a> {
     chooser: Arc<dyn StateMerger>,
     savepoints: SavepointsUnderWay,
     swaps: SwapsUnderWay<'a>,
+    rewritings: RewritingsUnderWay<'a>,
     merging: bool,
     running: usize,
     end: Option<AttemptEnd>,
@@ -47,17 +52,32 @@ struct Driver<'a> {
 
 /// Runs an attempt to its end.
 pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
-    let Begun { assembled, coordinator, tools, told } = begun;
+    let Begun { assembled, coordinator, tools, told, unfinished } = begun;
     let attempt = Arc::clone(&assembled.attempt);
     let files = Arc::clone(&tools.files);
+    let rewritings = RewritingsUnderWay::new(job, &attempt, Arc::clone(&files), tools.told.clone());
     let helpers = Helpers::start(job, tools);
     let running = assembled.subtasks.len();
     spawn_subtasks(job, &attempt, assembled.subtasks, &files);
     let chooser = job.parts.state_merger();
     let savepoints = SavepointsUnderWay::default();
     let swaps = SwapsUnderWay::new(job, &attempt);
-    let driver =
-        Driver { job, attempt, coordinator, helpers, chooser, savepoints, swaps, merging: false, running, end: None };
+    let mut driver = Driver {
+        job,
+        attempt,
+        coordinator,
+        helpers,
+        chooser,
+        savepoints,
+        swaps,
+        rewritings,
+        merging: false,
+        running,
+        end: None,
+    };
+    for (node, moves, left) in unfinished {
+        driver.rewritings.begin(&mut driver.helpers, &node, moves, left);
+    }
     let end = driver.run(&told);
     *job.current() = None;
     end
@@ -84,6 +104,7 @@ impl Driver<'_> {
             }
             let swapped = self.swaps.tick(now(&*clock).monotonic_ms);
             self.tell_all(swapped);
+            self.look_after_rewriting();
             self.obey_signals();
         }
         let Self { attempt, helpers, end, swaps, .. } = self;
@@ -156,6 +177,8 @@ impl Driver<'_> {
                 let events = self.swaps.hear(now_ms, told);
                 self.tell_all(events);
             }
+            Told::Rewrite { node, work, told } => self.rewritings.hear(&node, work, told),
+            Told::FilesWanted { node, tell } => _ = tell.send(self.files_of(&node)),
             // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
             Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
             Told::Suspend => self.tell(Event::Suspend),
@@ -267,7 +290,44 @@ impl Driver<'_> {
         if self.savepoints.are_wanted() {
             self.tell(Event::Requested(CheckpointKind::Savepoint));
         }
+        for (node, moves) in self.rewritings.to_begin_again() {
+            self.rewrite(&node, moves);
+        }
         self.merge_if_worth_it();
+    }
+
+    /// The files of an operator's state, by subtask, oldest first.
+    fn files_of(&self, node: &NodeId) -> Vec<Vec<StateFile>> {
+        let all = self.coordinator.state_files();
+        all.filter(|(setup, ..)| setup.node == *node).map(|(_, _, files)| files.to_vec()).collect()
+    }
+
+    /// Has state rewritten in the background.
+    fn rewrite(&mut self, node: &NodeId, moves: Vec<Move>) {
+        let left = Left { files: self.files_of(node), from: moves.iter().map(|one| one.from.seat).collect() };
+        self.rewritings.begin(&mut self.helpers, node, moves, left);
+    }
+
+    /// Begins what swaps want to be rewritten, and forgets the states that all was moved out of.
+    fn look_after_rewriting(&mut self) {
+        if let Some(node) = self.swaps.take_recalled() {
+            self.rewritings.forget(&node);
+        }
+        if let Some((node, moves)) = self.swaps.take_rewrite() {
+            self.rewrite(&node, moves);
+        }
+        for (node, moves) in self.rewritings.take_complete(|node| self.swaps.may_go_back(node)) {
+            let seat = self.job.nodes.iter().find(|seat| seat.id == node).expect("it was found before");
+            let place = seat.place;
+            for inbox in &self.attempt.inboxes[seat.task] {
+                inbox.tell(Control::Swap(SwapControl::Rewritten { node: place }));
+            }
+            let states = Seating::moved(self.job.modules().states(&node), &moves);
+            self.job.modules().states_are(&node, states.clone());
+            self.tell(Event::StatesAre { node: node.clone(), states });
+            let events = self.swaps.rewritten(now(&*self.job.parts.clock()).monotonic_ms, &node);
+            self.tell_all(events);
+        }
     }
 
     fn forget(&self, oldest: Splits) {

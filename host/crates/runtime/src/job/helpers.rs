@@ -69,7 +69,8 @@ impl Helpers {
         helpers
     }
 
-    fn spawn(&mut self, job: &JobShared, duty: &str, work: impl FnOnce() + Send + 'static) {
+    /// Starts another one, which ends by itself, or with the attempt.
+    pub(crate) fn spawn(&mut self, job: &JobShared, duty: &str, work: impl FnOnce() + Send + 'static) {
         let thread = std::thread::Builder::new().name(format!("{}-{duty}", job.id));
         match thread.spawn(work) {
             Ok(thread) => self.threads.push(thread),

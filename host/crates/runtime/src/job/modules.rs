@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use gristmill_checkpoint::NodeSnapshot;
 use gristmill_checkpoint::swap::SwapStage;
+use gristmill_checkpoint::{NodeSnapshot, Seating};
+use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{ModuleHash, NodeId, SwapId};
 use tokio::sync::watch;
 
@@ -24,6 +25,8 @@ pub struct OpenSwap {
 pub(crate) struct Modules {
     running: HashMap<NodeId, OperatorParts>,
     newest: Option<NewestSwap>,
+    /// All states of each operator in the attempt that runs, in the order in which files name them.
+    states: HashMap<NodeId, Vec<StateSpec>>,
 }
 
 struct NewestSwap {
@@ -34,7 +37,7 @@ struct NewestSwap {
 
 impl Modules {
     pub(crate) fn new(running: HashMap<NodeId, OperatorParts>, open: Option<OpenSwap>) -> Self {
-        let mut modules = Self { running, newest: None };
+        let mut modules = Self { running, newest: None, states: HashMap::new() };
         if let Some(OpenSwap { operator, new }) = open {
             // There is no other yet.
             _ = modules.begin(&operator, new, SwapStage::Switched);
@@ -83,6 +86,7 @@ impl Modules {
             cause: None,
             pauses: Vec::new(),
             gap_us: None,
+            rewriting: None,
             left_open: false,
         }));
         self.newest = Some(NewestSwap { old, new, report: Arc::clone(&report) });
@@ -103,25 +107,59 @@ impl Modules {
         }
     }
 
+    /// The states of an operator are these from now on.
+    pub(crate) fn states_are(&mut self, node: &NodeId, states: Vec<StateSpec>) {
+        self.states.insert(node.clone(), states);
+    }
+
+    /// All states of an operator, whether its module sees them or not; none before its first attempt.
+    pub(crate) fn states(&self, node: &NodeId) -> &[StateSpec] {
+        self.states.get(node).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whose `migrate` rewrites the states of an operator for the module that runs in it: its own, unless a swap is taken
+    /// back, for then it is the new one that knows both schemas.
+    pub(crate) fn rewriter(&self, node: &NodeId) -> Option<&OperatorParts> {
+        let undoing = self.newest.as_ref().filter(|newest| {
+            let report = newest.report.borrow();
+            report.operator == *node && report.stage == SwapStage::Undoing && !report.left_open
+        });
+        undoing.map(|newest| &newest.new).or_else(|| self.running.get(node))
+    }
+
     /// An attempt goes on from these pages: they say what became of a swap that is open. What it begins with.
     pub(crate) fn settle(&mut self, pages: Option<&BTreeMap<NodeId, NodeSnapshot>>) -> HashMap<NodeId, OperatorParts> {
         let open = self.under_way().map(Arc::clone);
         if let Some(report) = open {
-            let SwapReport { operator, new, .. } = report.borrow().clone();
-            let named = pages.and_then(|pages| pages.get(&operator)).and_then(|page| page.module);
-            if named == Some(new) {
+            let SwapReport { operator, new, stage, .. } = report.borrow().clone();
+            let page = pages.and_then(|pages| pages.get(&operator));
+            // What was taken back in this process stays so, whatever the newest manifest came to say.
+            let is_named = stage != SwapStage::Undoing && page.is_some_and(|page| page.module == Some(new));
+            // What the new module has rewritten is rewritten back by the attempt that begins.
+            let old_states = &self.running[&operator].prepared.factory.descriptor().states;
+            let returns = page.is_some_and(|page| !Seating::restored(&page.states, old_states).moves.is_empty());
+            if is_named {
                 self.decided();
             }
-            report.send_modify(|report| match named == Some(new) {
+            report.send_modify(|report| match is_named {
                 true => report.stage = SwapStage::Done,
                 false => {
-                    report.stage = SwapStage::Undone;
-                    let why = "the job went on from a checkpoint that does not name the new module: it never switched";
-                    report.cause = Some(why.to_owned());
+                    report.stage = if returns { SwapStage::Undoing } else { SwapStage::Undone };
+                    let why = "the job went on from a checkpoint that does not name the new module";
+                    if stage != SwapStage::Undoing {
+                        report.cause = Some(why.to_owned());
+                    }
                 }
             });
         }
         self.running.clone()
+    }
+
+    /// All that a swap had rewritten is rewritten back.
+    pub(crate) fn returned(&mut self) {
+        if let Some(report) = self.under_way().filter(|report| report.borrow().stage == SwapStage::Undoing) {
+            report.send_modify(|report| report.stage = SwapStage::Undone);
+        }
     }
 
     /// Nothing of the job runs any more in this process.

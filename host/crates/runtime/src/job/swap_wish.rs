@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gristmill_checkpoint::fit::{Declared, StateFit, Stored, fit_states};
+use gristmill_checkpoint::Seating;
 use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
 use gristmill_ports::Operator;
-use gristmill_ports::parts::Urgency;
-use gristmill_types::{Descriptor, ModuleHash, NodeId, SwapId};
+use gristmill_ports::parts::{PartContext, Urgency};
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{Descriptor, ModuleHash, NodeId, StateIndex, SubtaskIndex, SwapId};
 use tokio::sync::watch;
 
 use crate::checkpoint::told::Told;
@@ -16,6 +17,8 @@ use crate::job::attempt::Attempt;
 use crate::job::handle::{JobHandle, NotRunning};
 use crate::job::shared::NodeSeat;
 use crate::job::spec::{JobSpec, OperatorParts};
+use crate::job::swap_states::{MigrationTried, seat as seat_states, try_migration};
+use crate::states::{NextStates, Rewriting};
 use crate::swap::{SwapReport, SwapTold, SwapWanted, SwapWish};
 
 /// Why a swap is not made. Nothing was touched.
@@ -51,21 +54,56 @@ pub enum SwapRefused {
         /// The new module.
         module: ModuleHash,
         /// Where.
-        subtask: gristmill_types::SubtaskIndex,
+        subtask: SubtaskIndex,
         /// What it said.
         why: String,
     },
 }
 
+/// How a swap is to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SwapTerms {
+    /// How long it may take, and how long it may be taken back.
+    pub policy: SwapPolicy,
+    /// States that the new module does not declare and that may go, as `operator.state`.
+    pub dropped: BTreeSet<String>,
+    /// It is made though what the new module rewrites cannot be rewritten back: then there is no probation.
+    pub without_return: bool,
+}
+
+impl From<SwapPolicy> for SwapTerms {
+    fn from(policy: SwapPolicy) -> Self {
+        Self { policy, ..Self::default() }
+    }
+}
+
+/// A swap that can be made.
+struct Fitting<'a> {
+    attempt: Arc<Attempt>,
+    seat: &'a NodeSeat,
+    /// All states of the operator as they are.
+    there: Vec<StateSpec>,
+    seating: Seating,
+    /// What the new module's `migrate` came to, if it has something to rewrite.
+    tried: Option<MigrationTried>,
+}
+
 impl JobHandle {
-    /// Says whether a swap could be made now: what runs in `operator` goes, what `spec` has there comes. Opens an instance for
-    /// each subtask and drops it. Blocks; not for a tokio worker.
+    /// Says whether a swap could be made now: what runs in `operator` goes, what `spec` has there comes. Has the new module
+    /// rewrite what it would have to, opens an instance for each subtask, and drops all of it. Blocks; not for a tokio
+    /// worker.
     ///
     /// # Errors
     /// Why it could not.
-    pub fn check_swap(&self, operator: &NodeId, spec: &JobSpec) -> Result<(), SwapRefused> {
-        let (attempt, seat) = self.swappable(operator, spec)?;
-        self.open_all(&attempt, seat, spec).map(drop)
+    pub fn check_swap(
+        &self,
+        operator: &NodeId,
+        spec: &JobSpec,
+        terms: &SwapTerms,
+    ) -> Result<Option<MigrationTried>, SwapRefused> {
+        let fitting = self.fitting(operator, spec, terms)?;
+        self.open_all(&fitting.attempt, fitting.seat, spec)?;
+        Ok(fitting.tried)
     }
 
     /// Opens an instance of what `spec` has in `operator` for each subtask, as they are now, and drops it. Blocks; not for a
@@ -90,9 +128,14 @@ impl JobHandle {
         &self,
         operator: &NodeId,
         spec: &JobSpec,
-        policy: SwapPolicy,
+        terms: impl Into<SwapTerms>,
     ) -> Result<watch::Receiver<SwapReport>, SwapRefused> {
-        let (attempt, seat) = self.swappable(operator, spec)?;
+        let mut terms = terms.into();
+        let fitting = self.fitting(operator, spec, &terms)?;
+        if fitting.has_no_way_back() {
+            terms.policy.probation_ms = 0;
+        }
+        let policy = terms.policy;
         let parts = spec.operators[operator].clone();
         let report = {
             let mut modules = self.shared.modules();
@@ -103,12 +146,21 @@ impl JobHandle {
             let begun = modules.begin(operator, parts.clone(), SwapStage::Preparing);
             begun.expect("nothing is under way, and the operator runs")
         };
-        let begun = self.open_all(&attempt, seat, spec).and_then(|instances| {
-            let SwapReport { swap, old, .. } = report.borrow().clone();
-            let node = operator.clone();
-            let wanted =
-                SwapWanted { swap, node, module: parts.module, old, policy, instances, report: Arc::clone(&report) };
-            let told = attempt.told.send(Told::Swap(SwapTold::Wanted(Box::new(wanted))));
+        let SwapReport { swap, old, .. } = report.borrow().clone();
+        let begun = self.next_states(&fitting, spec, swap).and_then(|states| {
+            let opened = self.open_all(&fitting.attempt, fitting.seat, spec)?;
+            let wanted = SwapWanted {
+                swap,
+                node: operator.clone(),
+                module: parts.module,
+                old,
+                policy,
+                instances: opened.into_iter().zip(states).collect(),
+                states: fitting.seating.states.clone(),
+                moves: fitting.seating.moves.clone(),
+                report: Arc::clone(&report),
+            };
+            let told = fitting.attempt.told.send(Told::Swap(SwapTold::Wanted(Box::new(wanted))));
             told.map_err(|_| NotRunning(self.shared.id.clone()).into())
         });
         begun.inspect_err(|why: &SwapRefused| {
@@ -161,7 +213,106 @@ impl JobHandle {
         misfit(operator, &old, new).map_or(Ok((attempt, seat)), |why| Err(SwapRefused::Misfit(why)))
     }
 
-    /// Opens an instance for each subtask, by a thread that stands back behind those that work on the stream.
+    /// Fits a new module into the operator: ports, states, and what it has to rewrite.
+    fn fitting(&self, operator: &NodeId, spec: &JobSpec, terms: &SwapTerms) -> Result<Fitting<'_>, SwapRefused> {
+        let (attempt, seat) = self.swappable(operator, spec)?;
+        let new = &spec.operators[operator];
+        let (there, unfinished) = {
+            let modules = self.shared.modules();
+            let there = modules.states(operator).to_vec();
+            let running = modules.running(operator).map(|old| &old.prepared.factory.descriptor().states);
+            let unfinished = running.map(|running| Seating::among(&there, running).moves);
+            (there, unfinished.unwrap_or_default())
+        };
+        let seating = seat_states(operator, &there, new, &terms.dropped).map_err(SwapRefused::Misfit)?;
+        if let Some(one) = unfinished.first().filter(|_| seating.moves != unfinished) {
+            return Err(SwapRefused::Misfit(format!(
+                "state `{}` of `{operator}` is still being rewritten by the module that runs; wait until it is through, or \
+                 swap in a module with the same schemas",
+                one.state
+            )));
+        }
+        let mut fitting = Fitting { attempt, seat, there, seating, tried: None };
+        if !fitting.seating.moves.is_empty() {
+            fitting.tried = Some(self.try_migration(&fitting, spec)?);
+        }
+        if fitting.has_no_way_back() && !terms.without_return {
+            let why = fitting.tried.and_then(|tried| tried.no_way_back).unwrap_or_default();
+            return Err(SwapRefused::Misfit(format!(
+                "what module {} rewrites cannot be rewritten back, so the swap could not be taken back: {why}; teach its \
+                 `migrate` the way back, or say `without_return: true`, which leaves no probation",
+                new.module
+            )));
+        }
+        Ok(fitting)
+    }
+
+    /// Off the threads of the stream: as many entries as there are.
+    fn try_migration(&self, fitting: &Fitting<'_>, spec: &JobSpec) -> Result<MigrationTried, SwapRefused> {
+        let Fitting { attempt, seat, seating, .. } = fitting;
+        let context = self.context_of(attempt, seat, spec, SubtaskIndex(0));
+        let refused = |why: String| SwapRefused::Misfit(why);
+        self.in_background(|| {
+            let made = spec.operators[&seat.id].prepared.factory.migrator(context);
+            let mut migrator = made
+                .map_err(|failure| refused(failure.to_string()))?
+                .ok_or_else(|| refused("the module exports no `migration`".to_owned()))?;
+            let (parts, files) = (&*self.shared.parts, &*attempt.files);
+            try_migration(attempt, &seat.id, &seating.moves, &mut *migrator, (parts, files)).map_err(refused)
+        })
+    }
+
+    /// What each subtask needs for the states of the new module.
+    fn next_states(&self, fitting: &Fitting<'_>, spec: &JobSpec, swap: SwapId) -> Result<Vec<NextStates>, SwapRefused> {
+        let Fitting { attempt, seat, there, seating, .. } = fitting;
+        let factory = &spec.operators[&seat.id].prepared.factory;
+        let descriptor = Descriptor { states: seating.states.clone(), ..factory.descriptor().clone() };
+        let next = |subtask: SubtaskIndex| {
+            let cannot =
+                |why: String| SwapRefused::CannotOpen { module: spec.operators[&seat.id].module, subtask, why };
+            let mut layer = None;
+            if seating.states.len() > there.len() {
+                let context = PartContext {
+                    job: self.shared.id.clone(),
+                    run: self.shared.run,
+                    attempt: attempt.id,
+                    node: seat.id.clone(),
+                    subtask,
+                    parallelism: seat.parallelism,
+                    max_parallelism: self.shared.max_parallelism,
+                    layer: u32::try_from(swap.0).unwrap_or(u32::MAX),
+                    cancelled: attempt.over.clone(),
+                };
+                let backend = self.shared.parts.state(&context, &descriptor, &spec.document.checkpoint);
+                let first = StateIndex(u32::try_from(there.len()).unwrap_or(u32::MAX));
+                layer = Some((backend.map_err(|error| cannot(error.message))?, first));
+            }
+            let mut rewriting = None;
+            if !seating.moves.is_empty() {
+                let context = self.context_of(attempt, seat, spec, subtask);
+                let migrator = factory.migrator(context).map_err(|failure| cannot(failure.to_string()))?;
+                rewriting = migrator.map(|migrator| Rewriting::new(migrator, seating.moves.clone()));
+            }
+            let seats = (!seating.is_plain()).then(|| seating.seats.clone());
+            Ok(NextStates { seats, layer, rewriting })
+        };
+        self.in_background(|| seat.parallelism.subtasks().map(next).collect())
+    }
+
+    fn context_of(
+        &self,
+        attempt: &Attempt,
+        seat: &NodeSeat,
+        spec: &JobSpec,
+        subtask: SubtaskIndex,
+    ) -> gristmill_ports::OperatorContext {
+        let nodes = spec.plan.tasks.iter().flat_map(|task| &task.nodes);
+        let keys_in_place = nodes.filter(|node| node.id == seat.id).any(|node| node.keys_in_place);
+        let parameters = &spec.operators[&seat.id].prepared.parameters;
+        operator_context(&self.shared, seat, subtask, keys_in_place, parameters, &attempt.interrupt)
+    }
+
+    /// Opens an instance for each subtask.
     fn open_all(
         &self,
         attempt: &Attempt,
@@ -169,28 +320,35 @@ impl JobHandle {
         spec: &JobSpec,
     ) -> Result<Vec<Box<dyn Operator>>, SwapRefused> {
         let OperatorParts { prepared, module } = &spec.operators[&seat.id];
-        let nodes = spec.plan.tasks.iter().flat_map(|task| &task.nodes);
-        let keys_in_place = nodes.filter(|node| node.id == seat.id).any(|node| node.keys_in_place);
         let open = |subtask| {
-            let context =
-                operator_context(&self.shared, seat, subtask, keys_in_place, &prepared.parameters, &attempt.interrupt);
             let refused = |why: gristmill_types::CallFailure| SwapRefused::CannotOpen {
                 module: *module,
                 subtask,
                 why: why.to_string(),
             };
-            prepared.factory.open(context).map_err(refused)
+            prepared.factory.open(self.context_of(attempt, seat, spec, subtask)).map_err(refused)
         };
-        let opened = std::thread::scope(|scope| {
-            let opening = scope.spawn(|| {
+        self.in_background(|| seat.parallelism.subtasks().map(open).collect())
+    }
+
+    /// Works in a thread that stands back behind those that work on the stream.
+    fn in_background<T: Send>(&self, work: impl FnOnce() -> Result<T, SwapRefused> + Send) -> Result<T, SwapRefused> {
+        let done = std::thread::scope(|scope| {
+            let working = scope.spawn(|| {
                 self.shared.parts.stand_back(Urgency::Whenever);
-                seat.parallelism.subtasks().map(open).collect()
+                work()
             });
-            opening.join()
+            working.join()
         });
-        opened.unwrap_or_else(|_| {
-            Err(SwapRefused::Misfit(format!("a bug in the host: opening module {module} panicked")))
+        done.unwrap_or_else(|_| {
+            Err(SwapRefused::Misfit("a bug in the host: preparing the new module panicked".to_owned()))
         })
+    }
+}
+
+impl Fitting<'_> {
+    fn has_no_way_back(&self) -> bool {
+        self.tried.as_ref().is_some_and(|tried| tried.no_way_back.is_some())
     }
 }
 
@@ -203,8 +361,7 @@ fn misfit(operator: &NodeId, old: &OperatorParts, new: &OperatorParts) -> Option
             new.module
         ));
     }
-    let (before, after) = (old.prepared.factory.descriptor(), new.prepared.factory.descriptor());
-    ports_misfit(operator, before, after).or_else(|| states_misfit(operator, before, after))
+    ports_misfit(operator, old.prepared.factory.descriptor(), new.prepared.factory.descriptor())
 }
 
 fn ports_misfit(operator: &NodeId, before: &Descriptor, after: &Descriptor) -> Option<String> {
@@ -221,37 +378,4 @@ fn ports_misfit(operator: &NodeId, before: &Descriptor, after: &Descriptor) -> O
         })
     };
     differ("inputs", inputs(before), inputs(after)).or_else(|| differ("output ports", outputs(before), outputs(after)))
-}
-
-fn states_misfit(operator: &NodeId, before: &Descriptor, after: &Descriptor) -> Option<String> {
-    let there = Stored { node: operator, states: &before.states, is_occupied: true };
-    // Told of every change of schema, whoever would rewrite it.
-    let wanted = Declared { node: operator, states: &after.states, migrates: true };
-    let fits = match fit_states(&there, &wanted, &BTreeSet::new(), &mut BTreeSet::new()) {
-        Ok(fits) => fits,
-        Err(misfits) => return Some(misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-    };
-    for fit in fits {
-        match fit {
-            StateFit::Same { .. } | StateFit::Dropped { .. } => {}
-            StateFit::Migrated { state, from_version, to_version, .. } => {
-                return Some(format!(
-                    "state `{state}` of `{operator}` is of schema version {from_version}, and {to_version} in the new module; a \
-                     swap does not rewrite state: keep its schema, or begin another job with the new module"
-                ));
-            }
-            StateFit::New { state } => {
-                return Some(format!(
-                    "the new module has a state `{state}` that `{operator}` does not have; `mode: restart` goes on with it, \
-                     empty"
-                ));
-            }
-        }
-    }
-    (before.states != after.states).then(|| {
-        format!(
-            "the new module declares the states of `{operator}` in another order, scope, or with another time to live; \
-             `mode: restart` goes on with them"
-        )
-    })
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gristmill_checkpoint::coordinator::{Event, SwapNotice};
+use gristmill_checkpoint::seating::Move;
 use gristmill_checkpoint::swap::{Swap, SwapAction, SwapEvent, SwapStage};
+use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointBarrier, CheckpointId, ModuleHash, NodeId, SubtaskIndex, SwapId};
 use tokio::sync::watch;
 
@@ -23,6 +25,8 @@ pub(crate) struct SwapsUnderWay<'a> {
     job: &'a JobShared,
     attempt: Arc<Attempt>,
     current: Option<UnderWay>,
+    /// An operator that goes back to its old module: what is being rewritten for the new one is of no use any more.
+    recalled: Option<NodeId>,
 }
 
 struct UnderWay {
@@ -36,11 +40,18 @@ struct UnderWay {
     events_before: u64,
     /// The last event through the old instance and the first through the new one, of each subtask.
     through: BTreeMap<SubtaskIndex, (Option<Instant>, Option<Instant>)>,
+    /// All states of the operator from the switch on, and what is to be moved among them.
+    states: Vec<StateSpec>,
+    moves: Vec<Move>,
+    /// How many there were before.
+    states_before: usize,
+    /// What is to be rewritten from now on, until somebody begins with it.
+    to_rewrite: Option<Vec<Move>>,
 }
 
 impl<'a> SwapsUnderWay<'a> {
     pub(crate) fn new(job: &'a JobShared, attempt: &Arc<Attempt>) -> Self {
-        Self { job, attempt: Arc::clone(attempt), current: None }
+        Self { job, attempt: Arc::clone(attempt), current: None, recalled: None }
     }
 
     /// When [`Self::tick`] is wanted at the latest.
@@ -100,10 +111,8 @@ impl<'a> SwapsUnderWay<'a> {
         let Some(UnderWay { machine, report, .. }) = self.current else { return };
         match machine.stage() {
             SwapStage::Probation => report.send_modify(|report| report.stage = SwapStage::Done),
-            SwapStage::Undoing => {
-                self.job.modules().taken_back();
-                report.send_modify(|report| report.stage = SwapStage::Undone);
-            }
+            // The next attempt looks whether something is to be rewritten back.
+            SwapStage::Undoing => self.job.modules().taken_back(),
             SwapStage::Preparing
             | SwapStage::Prepared
             | SwapStage::Switching
@@ -114,20 +123,32 @@ impl<'a> SwapsUnderWay<'a> {
     }
 
     fn begin(&mut self, now_ms: u64, wanted: SwapWanted) {
-        let SwapWanted { swap, node, module, policy, instances, report, old } = wanted;
+        let SwapWanted { swap, node, module, policy, instances, states, moves, report, old } = wanted;
         // The attempt that it was meant for has ended meanwhile.
         if report.borrow().is_over() {
             return;
         }
         let seat = self.seat(&node);
         let subtasks = seat.parallelism.subtasks().collect();
-        for (inbox, operator) in self.attempt.inboxes[seat.task].iter().zip(instances) {
-            let instance = Box::new(Instance { swap, module, operator });
+        for (inbox, (operator, states)) in self.attempt.inboxes[seat.task].iter().zip(instances) {
+            let instance = Box::new(Instance { swap, module, operator, states });
             inbox.tell(Control::Swap(SwapControl::Take { node: seat.place, instance }));
         }
-        let machine = Swap::new(policy, subtasks, now_ms);
-        let through = BTreeMap::new();
-        self.current = Some(UnderWay { swap, node, old, new: module, machine, report, events_before: 0, through });
+        let machine = Swap::new(policy, subtasks, now_ms).that_rewrites(!moves.is_empty());
+        self.current = Some(UnderWay {
+            swap,
+            old,
+            new: module,
+            machine,
+            report,
+            events_before: 0,
+            through: BTreeMap::new(),
+            states_before: self.job.modules().states(&node).len(),
+            node,
+            states,
+            moves,
+            to_rewrite: None,
+        });
     }
 
     fn stepped(&mut self, now_ms: u64, subtask: SubtaskIndex, step: SubtaskStep) -> Vec<Event> {
@@ -160,9 +181,61 @@ impl<'a> SwapsUnderWay<'a> {
         if stage != before {
             self.moved(before, stage);
         }
-        let told = actions.iter().filter_map(|action| self.act(action)).collect();
-        self.current.take_if(|current| current.machine.is_over());
+        let mut told: Vec<Event> = actions.iter().filter_map(|action| self.act(action)).collect();
+        if stage == SwapStage::Undone {
+            told.extend(self.forget_added());
+        }
+        self.current.take_if(|current| current.machine.is_over() && current.to_rewrite.is_none());
         told
+    }
+
+    /// The swap is undone: what the new module had in states of its own is nobody's, and no later module is to find it.
+    fn forget_added(&self) -> Option<Event> {
+        let UnderWay { node, states_before, .. } = self.current.as_ref()?;
+        let mut modules = self.job.modules();
+        let mut states = modules.states(node).to_vec();
+        let added = states.get_mut(*states_before..).filter(|added| !added.is_empty())?;
+        added.iter_mut().for_each(|state| state.name.clear());
+        modules.states_are(node, states.clone());
+        Some(Event::StatesAre { node: node.clone(), states })
+    }
+
+    /// An operator for whose new module nothing is to be rewritten any more.
+    pub(crate) fn take_recalled(&mut self) -> Option<NodeId> {
+        self.recalled.take()
+    }
+
+    /// What is to be moved in the background from now on, and where.
+    pub(crate) fn take_rewrite(&mut self) -> Option<(NodeId, Vec<Move>)> {
+        let current = self.current.as_mut()?;
+        let moves = current.to_rewrite.take()?;
+        let node = current.node.clone();
+        self.current.take_if(|current| current.machine.is_over());
+        Some((node, moves))
+    }
+
+    /// Whether a swap of this operator may still be taken back, so that nothing of it may be forgotten.
+    pub(crate) fn may_go_back(&self, node: &NodeId) -> bool {
+        let current = self.current.as_ref().filter(|current| current.node == *node);
+        current.is_some_and(|current| match current.machine.stage() {
+            SwapStage::Preparing
+            | SwapStage::Prepared
+            | SwapStage::Switching
+            | SwapStage::Switched
+            | SwapStage::Probation => true,
+            SwapStage::Undoing | SwapStage::Done | SwapStage::Undone => false,
+        })
+    }
+
+    /// All that was moved among the states of this operator is where it is to be.
+    pub(crate) fn rewritten(&mut self, now_ms: u64, node: &NodeId) -> Vec<Event> {
+        match &self.current {
+            Some(current) if current.node == *node => self.tell(now_ms, SwapEvent::Returned),
+            Some(_) | None => {
+                self.job.modules().returned();
+                Vec::new()
+            }
+        }
     }
 
     /// Says how far it is, to all who want to know.
@@ -174,9 +247,10 @@ impl<'a> SwapsUnderWay<'a> {
                 self.job.modules().decided();
             }
             SwapStage::Undoing | SwapStage::Undone => self.job.modules().taken_back(),
+            // The barrier is out: wherever it has passed, these are the states.
+            SwapStage::Switching => self.job.modules().states_are(&node, current.states.clone()),
             SwapStage::Preparing
             | SwapStage::Prepared
-            | SwapStage::Switching
             | SwapStage::Switched
             | SwapStage::Probation
             | SwapStage::Done => {}
@@ -197,11 +271,11 @@ impl<'a> SwapsUnderWay<'a> {
         current.report.send_modify(|report| (report.stage, report.cause) = (stage, cause));
     }
 
-    fn act(&self, action: &SwapAction) -> Option<Event> {
-        let UnderWay { swap, node, old, new, .. } = self.current.as_ref()?;
+    fn act(&mut self, action: &SwapAction) -> Option<Event> {
+        let UnderWay { swap, node, old, new, states, .. } = self.current.as_ref()?;
         let seat = self.seat(node);
         let (swap, at) = (*swap, seat.place);
-        let notice = |module: ModuleHash| SwapNotice { swap, node: node.clone(), module };
+        let notice = |module| SwapNotice { swap, node: node.clone(), module, states: states.clone() };
         let tell = |control: &dyn Fn() -> SwapControl| {
             self.attempt.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(Control::Swap(control())));
         };
@@ -209,10 +283,19 @@ impl<'a> SwapsUnderWay<'a> {
             SwapAction::Switch => Some(Event::SwapReady(notice(*new))),
             SwapAction::Recall => {
                 tell(&|| SwapControl::Recall { node: at, swap });
-                Some(Event::SwapUndone(notice(*old)))
+                let undone = Event::SwapUndone(notice(*old));
+                self.recalled = Some(node.clone());
+                Some(undone)
             }
             SwapAction::LetGo => {
                 tell(&|| SwapControl::LetGo { node: at, swap });
+                None
+            }
+            SwapAction::Rewrite => {
+                let current = self.current.as_mut()?;
+                let goes_back = current.machine.stage() == SwapStage::Undoing;
+                let way = |one: &Move| if goes_back { one.back() } else { one.clone() };
+                current.to_rewrite = Some(current.moves.iter().map(way).collect());
                 None
             }
         }

@@ -184,6 +184,11 @@ impl Chain {
             SwapControl::Take { instance, .. } => operator.take_instance(*instance, &self.around),
             SwapControl::Recall { swap, .. } => operator.recall(swap, &self.around.desk),
             SwapControl::LetGo { swap, .. } => operator.let_go(swap, &self.around.desk),
+            SwapControl::Rewrite { keys, done, .. } => {
+                // Nobody waits any more only when the attempt is over.
+                let _ = done.send(operator.rewrite_page(&keys, &self.around));
+            }
+            SwapControl::Rewritten { .. } => operator.states.note_rewritten(),
         }
     }
 

@@ -79,7 +79,7 @@ impl Chain {
                 }
                 Work::Operator(operator) => {
                     assert!(
-                        operator.state.freeze(checkpoint),
+                        operator.states.backend.freeze(checkpoint),
                         "the generation before is drained: its cut was handed over"
                     );
                     pending.push_back(place);

@@ -29,7 +29,7 @@ impl Draining {
 
     /// Takes a slice out of the operator that is next.
     pub(crate) fn drain(&mut self, place: usize, operator: &mut OperatorNode) {
-        match operator.state.drain_frozen(SLICE) {
+        match operator.states.backend.drain_frozen(SLICE) {
             Drained::More => {}
             Drained::All(frozen) => {
                 self.cut.nodes[place].frozen = Some(frozen);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use gristmill_dataflow::document::FailurePolicy;
 use gristmill_ports::state::{RestoredState, StateTime};
-use gristmill_ports::{Call, ErrorKind, FileStore, Operator, PortError, StateBackend};
+use gristmill_ports::{Call, ErrorKind, FileStore, Operator, PortError};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{
     CallFailure, Emission, EventBatch, InputIndex, ModuleHash, NodeId, Outcome, PortIndex, Rejection, Rows, Watermark,
@@ -20,6 +20,7 @@ use crate::ending::TaskEnd;
 use crate::event::JobEventKind;
 use crate::failure::bisection::Part;
 use crate::failure::reaction::{FailedCall, Reaction, react};
+use crate::states::States;
 use crate::tap::Tap;
 pub(crate) use crate::task::operator_node::handling::Handling;
 pub(crate) use crate::task::operator_node::swapping::Beside;
@@ -34,7 +35,7 @@ pub(crate) struct OperatorNode {
     pub(crate) operator: Box<dyn Operator>,
     /// What a swap has put beside it.
     pub(crate) beside: Beside,
-    pub(crate) state: Box<dyn StateBackend>,
+    pub(crate) states: States,
     /// What the state is filled with before anything else.
     pub(crate) restore: Option<StateToRestore>,
     pub(crate) policy: FailurePolicy,
@@ -45,6 +46,8 @@ pub(crate) struct OperatorNode {
     pub(crate) watermark: Watermark,
     /// Changes after every failed call, since the guest may have cached what then was rolled back.
     pub(crate) state_generation: u64,
+    /// The last call failed before it was made: what its keys have in another schema could not be moved.
+    pub(crate) cannot_rewrite: bool,
     /// Events in a row that were given up because of faults.
     pub(crate) faulty_run: u32,
 }
@@ -62,7 +65,7 @@ impl OperatorNode {
         let time = StateTime { processing_ms: around.clock.now_ms(), event_ms: self.watermark.0 };
         let from = RestoredState { states: &states, files: &stored, groups, time };
         self.counters.note_restoring(true);
-        let restored = self.state.restore(&from, files);
+        let restored = self.states.backend.restore(&from, files);
         self.counters.note_restoring(false);
         if files.is_over() {
             return Err(TaskEnd::Closed);
@@ -74,7 +77,7 @@ impl OperatorNode {
                 ErrorKind::Fatal => TaskEnd::lasting(cause),
             }
         })?;
-        self.counters.note_state(self.state.size());
+        self.counters.note_state(self.states.backend.size());
         Ok(())
     }
 
@@ -115,7 +118,7 @@ impl OperatorNode {
                 }
             }
         }
-        self.counters.note_state(self.state.size());
+        self.counters.note_state(self.states.backend.size());
         Ok(None)
     }
 
@@ -128,14 +131,16 @@ impl OperatorNode {
         };
         let start = Instant::now();
         let time = StateTime { processing_ms: call.processing_time_ms, event_ms: self.watermark.0 };
-        self.state.begin(batch, time);
-        let result = self.operator.process(&call, input, batch, &mut self.state);
-        let result = result.and_then(|outcome| match self.state.commit() {
-            Ok(()) => Ok(outcome),
-            Err(error) => Err(CallFailure::Host(error.to_string())),
+        let rewritten = self.states.rewrite(batch, time);
+        self.cannot_rewrite = rewritten.is_err();
+        let result = rewritten.and_then(|()| {
+            self.states.backend.begin(batch, time);
+            let outcome = self.operator.process(&call, input, batch, &mut self.states.backend)?;
+            self.states.backend.commit().map_err(|error| CallFailure::Host(error.to_string()))?;
+            Ok(outcome)
         });
         if result.is_err() {
-            self.state.roll_back();
+            self.states.backend.roll_back();
             self.state_generation += 1;
             self.counters.failed_calls.add(1);
         }

@@ -69,7 +69,11 @@ impl<C: Cold> Backend<C> {
 
     /// Who reads a state of the writer here.
     fn reader_of(&self, writer: &StateSpec) -> Option<Reader> {
-        let at = self.specs.iter().position(|spec| spec.name == writer.name)?;
+        // A state that is being rewritten stands there in both schemas, under one name.
+        let same =
+            |spec: &StateSpec| (&spec.name, spec.version, spec.kind) == (&writer.name, writer.version, writer.kind);
+        let named = || self.specs.iter().position(|spec| spec.name == writer.name);
+        let at = self.specs.iter().position(same).or_else(named)?;
         let same_clock = self.specs[at].ttl_clock == writer.ttl_clock;
         Some(Reader { place: StateIndex(at as u32), same_clock })
     }

@@ -9,7 +9,7 @@ const OLD: ModuleHash = ModuleHash([1; 32]);
 const NEW: ModuleHash = ModuleHash([2; 32]);
 
 fn notice(module: ModuleHash) -> SwapNotice {
-    SwapNotice { swap: SwapId(5), node: node("count"), module }
+    SwapNotice { swap: SwapId(5), node: node("count"), module, states: Vec::new() }
 }
 
 /// Number and swap of the barrier that goes out.

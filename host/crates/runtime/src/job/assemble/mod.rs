@@ -4,15 +4,17 @@ mod log_lines;
 pub(crate) mod seats;
 mod ways;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use gristmill_checkpoint::Seating;
 use gristmill_checkpoint::coordinator::Participant;
 use gristmill_dataflow::JobPlan;
 use gristmill_dataflow::plan::{NodeKind, NodePlan};
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::{FileStore, OperatorContext, Parts, PortError, Signal};
-use gristmill_types::{AttemptId, CallFailure, CheckpointId, NodeId, SubtaskIndex, key_hash};
+use gristmill_types::{AttemptId, CallFailure, CheckpointId, Descriptor, NodeId, SubtaskIndex, key_hash};
 
 use crate::checkpoint::cut::StorerWork;
 use crate::checkpoint::desk::Desk;
@@ -27,6 +29,7 @@ use crate::job::assemble::log_lines::LogLines;
 use crate::job::attempt::Attempt;
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::spec::{JobSpec, OperatorParts, StartError};
+use crate::states::{Rewriting, States};
 use crate::task::chain::{Chain, ChainNode, Work};
 use crate::task::operator_node::{Beside, OperatorNode};
 use crate::task::operator_task::OperatorTask;
@@ -90,6 +93,9 @@ pub(crate) struct Frame<'a> {
     pub(crate) from: CheckpointId,
     /// What it goes on from.
     pub(crate) restored: &'a Restored,
+    /// How the states of each operator's module stand among those that it goes on with.
+    pub(crate) seatings: &'a HashMap<NodeId, Seating>,
+    pub(crate) files: &'a Arc<dyn FileStore>,
     pub(crate) storer: &'a Sender<StorerWork>,
     pub(crate) told: &'a Sender<Told>,
     pub(crate) over: &'a Signal,
@@ -118,6 +124,8 @@ pub(crate) fn assemble(frame: &Frame<'_>) -> Result<Assembled, StartError> {
     }
     let is_source = |task: &usize| plan.tasks[*task].nodes[0].kind == NodeKind::Source;
     let attempt = Attempt {
+        id: frame.attempt,
+        files: Arc::clone(frame.files),
         sources: (0..plan.tasks.len()).filter(is_source).collect(),
         inboxes,
         interrupt,
@@ -243,16 +251,17 @@ impl Builder<'_> {
             message: failure.to_string(),
             lasts: true,
         };
+        let seating = &self.frame.seatings[&node.id];
+        let rewriting = self.rewriting(&node.id, seating, &context)?;
+        let descriptor = Descriptor { states: seating.states.clone(), ..prepared.factory.descriptor().clone() };
+        let backend = self.parts.state(&part, &descriptor, &self.spec.document.checkpoint).map_err(at(&node.id))?;
         Ok(OperatorNode {
             id: node.id.clone(),
             module: *module,
             inputs: seat.inputs.iter().map(|(name, _)| name.clone()).collect(),
             operator: prepared.factory.open(context).map_err(refused)?,
             beside: Beside::default(),
-            state: self
-                .parts
-                .state(&part, prepared.factory.descriptor(), &self.spec.document.checkpoint)
-                .map_err(at(&node.id))?,
+            states: States::seated(backend, seating, rewriting),
             restore: self.frame.restored.state(&node.id, part.key_groups()),
             policy: spec.on_failure,
             max_call_bytes: usize::try_from(spec.limits.memory.as_u64() / MEMORY_SHARE_OF_BATCH).unwrap_or(usize::MAX),
@@ -260,8 +269,32 @@ impl Builder<'_> {
             tap: Arc::clone(&seat.tap),
             watermark: self.frame.restored.watermark(&node.id, part.key_groups()),
             state_generation: 0,
+            cannot_rewrite: false,
             faulty_run: 0,
         })
+    }
+
+    /// What moves entries of another schema into the states of the module, if there are such states.
+    fn rewriting(
+        &self,
+        node: &NodeId,
+        seating: &Seating,
+        context: &OperatorContext,
+    ) -> Result<Option<Rewriting>, StartError> {
+        if seating.moves.is_empty() {
+            return Ok(None);
+        }
+        let by = self.frame.job.modules().rewriter(node).cloned();
+        let migrator = by.map(|by| by.prepared.factory.migrator(context.clone())).transpose();
+        let refused = |message| StartError::Part { node: node.clone(), message, lasts: true };
+        match migrator.map_err(|failure| refused(failure.to_string()))?.flatten() {
+            Some(migrator) => Ok(Some(Rewriting::new(migrator, seating.moves.clone()))),
+            None => Err(refused(format!(
+                "its checkpoint has state `{}` in another schema, and the module exports no `migration`; run the module that \
+                 wrote it, or one that can rewrite it",
+                seating.moves[0].state
+            ))),
+        }
     }
 
     fn context(&self, task: usize, node: &NodeId, subtask: SubtaskIndex) -> PartContext {
@@ -273,6 +306,7 @@ impl Builder<'_> {
             subtask,
             parallelism: self.plan().tasks[task].parallelism,
             max_parallelism: self.plan().max_parallelism,
+            layer: 0,
             cancelled: self.frame.over.clone(),
         }
     }

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use gristmill_ports::Operator;
-use gristmill_types::{CallFailure, ModuleHash, SubtaskIndex, SwapId};
+use gristmill_ports::state::StateTime;
+use gristmill_types::{CallFailure, EventBatch, ModuleHash, SubtaskIndex, SwapId};
 
 use crate::checkpoint::desk::Desk;
 use crate::checkpoint::told::Told;
-use crate::swap::{Instance, SubtaskStep, SwapTold};
+use crate::states::FormerStates;
+use crate::swap::{Instance, PageRewritten, SubtaskStep, SwapTold};
 use crate::task::operator_node::OperatorNode;
 use crate::task::surroundings::Surroundings;
 
@@ -25,6 +27,7 @@ struct Previous {
     swap: SwapId,
     module: ModuleHash,
     operator: Box<dyn Operator>,
+    states: FormerStates,
     /// A call of the new one has taken effect.
     flows: bool,
 }
@@ -51,13 +54,15 @@ impl OperatorNode {
 
     /// The barrier of a swap passes, all before it is in the cut: the new instance takes the seat. Cannot fail.
     pub(crate) fn switch(&mut self, swap: SwapId, since: Instant, desk: &Desk) {
-        let Some(Instance { module, operator, .. }) = self.beside.prepared.take_if(|one| one.swap == swap) else {
+        let Some(Instance { module, operator, states, .. }) = self.beside.prepared.take_if(|one| one.swap == swap)
+        else {
             return;
         };
         let old = Previous {
             swap,
             module: std::mem::replace(&mut self.module, module),
             operator: std::mem::replace(&mut self.operator, operator),
+            states: self.states.hand_over(states),
             flows: false,
         };
         self.beside.previous = Some(old);
@@ -81,7 +86,9 @@ impl OperatorNode {
     pub(super) fn goes_back(&mut self, failure: &CallFailure, around: &Surroundings) -> bool {
         let is_bad = match failure {
             CallFailure::Fault(_) | CallFailure::Fatal(_) => true,
-            CallFailure::BadRecord(_) | CallFailure::Transient(_) | CallFailure::Host(_) => false,
+            // Of an event, not of an entry that the version before has written.
+            CallFailure::BadRecord(_) => self.cannot_rewrite,
+            CallFailure::Transient(_) | CallFailure::Host(_) => false,
         };
         let Some(previous) = self.beside.previous.take_if(|_| is_bad) else { return false };
         let swap = previous.swap;
@@ -102,8 +109,27 @@ impl OperatorNode {
 
     fn seat_again(&mut self, previous: Previous, desk: &Desk) {
         self.module = previous.module;
+        self.states.take_back(previous.states);
         self.state_generation += 1;
         tell(desk, SwapTold::Given(std::mem::replace(&mut self.operator, previous.operator)));
+    }
+
+    /// Moves what these keys have in another schema, between two calls. Of keys for which that fails it is told how.
+    pub(crate) fn rewrite_page(&mut self, keys: &EventBatch, around: &Surroundings) -> PageRewritten {
+        let time = StateTime { processing_ms: around.clock.now_ms(), event_ms: self.watermark.0 };
+        let mut page = PageRewritten::default();
+        if self.states.rewrite(keys, time).is_err() {
+            // Again one by one: those that can be moved are, and the others are found.
+            for row in 0..keys.len() {
+                if let Err(failure) = self.states.rewrite(&keys.slice(row..row + 1), time) {
+                    page.failed += 1;
+                    page.first_failure.get_or_insert_with(|| failure.to_string());
+                }
+            }
+        }
+        page.keys = keys.len() as u64 - page.failed;
+        self.counters.note_state(self.states.backend.size());
+        page
     }
 
     /// The probation is over.

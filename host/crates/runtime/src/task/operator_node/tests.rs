@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use gristmill_dataflow::document::operator::{EventVerdict, TransientPolicy};
+use gristmill_ports::StateBackend;
 use gristmill_types::failure::{FaultKind, GuestFault};
 use gristmill_types::{Column, MetricUpdate, StateIndex};
 use proptest::prelude::*;
@@ -90,7 +91,7 @@ impl Bench {
             inputs: vec!["in".into()],
             operator,
             beside: Beside::default(),
-            state: Box::new(NaiveState::default()),
+            states: States::plain(Box::new(NaiveState::default())),
             restore: None,
             policy: FailurePolicy::default(),
             max_call_bytes: usize::MAX,
@@ -98,6 +99,7 @@ impl Bench {
             tap: Arc::default(),
             watermark: Watermark::START,
             state_generation: 0,
+            cannot_rewrite: false,
             faulty_run: 0,
         };
         let (around, letters) = surroundings(&Inbox::new());
@@ -326,7 +328,7 @@ fn a_fatal_failure_is_never_bisected() {
 #[test]
 fn a_state_that_cannot_be_written_fails_the_job() {
     let mut bench = Bench::new(|_| None);
-    bench.node.state = Box::new(NaiveState::that_breaks());
+    bench.node.states = States::plain(Box::new(NaiveState::that_breaks()));
     assert!(bench.why_it_failed(&[("k", "a")]).ends_with("the state backend failed: the disk is gone"));
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gristmill_ports::migration::{Entries, Migration, Migrator};
 use gristmill_ports::module_registry::Prepared;
 use gristmill_ports::{Call, Operator, OperatorContext, OperatorFactory, StateBackend};
 use gristmill_types::descriptor::{InputSpec, OutputSpec};
@@ -13,12 +14,16 @@ use gristmill_types::{
 pub(crate) type Process =
     Box<dyn FnMut(InputIndex, &EventBatch, &mut Box<dyn StateBackend>) -> Result<Outcome, CallFailure> + Send>;
 
+/// Rewrites a page, as [`Migrator::migrate`] does.
+pub(crate) type Rewrite = Arc<dyn Fn(Migration<'_>, &Entries) -> Result<Entries, CallFailure> + Send + Sync>;
+
 type Open = Box<dyn Fn(&OperatorContext) -> Result<Process, CallFailure> + Send + Sync>;
 
 /// A module of a test's own.
 pub(crate) struct Native {
     pub(crate) descriptor: Descriptor,
     open: Open,
+    pub(crate) rewrite: Option<Rewrite>,
 }
 
 impl Native {
@@ -34,7 +39,7 @@ impl Native {
             outputs: outputs.iter().map(output).collect(),
             ..Descriptor::default()
         };
-        Self { descriptor, open: Box::new(open) }
+        Self { descriptor, open: Box::new(open), rewrite: None }
     }
 
     /// One input `in`, one output `out`, one value out for each value in; or the call fails.
@@ -82,6 +87,22 @@ impl OperatorFactory for Native {
 
     fn open(&self, context: OperatorContext) -> Result<Box<dyn Operator>, CallFailure> {
         Ok(Box::new(Instance((self.open)(&context)?)))
+    }
+
+    fn migrates(&self) -> bool {
+        self.rewrite.is_some()
+    }
+
+    fn migrator(&self, _: OperatorContext) -> Result<Option<Box<dyn Migrator>>, CallFailure> {
+        Ok(self.rewrite.clone().map(|rewrite| Box::new(Rewriter(rewrite)) as Box<dyn Migrator>))
+    }
+}
+
+struct Rewriter(Rewrite);
+
+impl Migrator for Rewriter {
+    fn migrate(&mut self, migration: Migration<'_>, page: &Entries) -> Result<Entries, CallFailure> {
+        (self.0)(migration, page)
     }
 }
 

@@ -1,48 +1,121 @@
 //! Value state as a map and a copy of it: the plainest thing that is a transaction. Lists and maps it has none.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gristmill_checkpoint::StateFile;
 use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::state::{
-    Drained, FrozenState, RestoredState, ScanPage, SlotRead, StateError, StateSize, StateTime, WriteMark,
+    Drained, EntryPlace, FrozenState, RestoredState, ScanPage, SlotRead, StateEntries, StateEntry, StateError,
+    StateMerger, StateReader, StateSize, StateTime, WriteMark,
 };
 use gristmill_ports::{FileStore, PortError, StateBackend};
-use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroupRange, StateIndex};
+use gristmill_types::descriptor::StateSpec;
+use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroup, KeyGroupRange, StateIndex};
+use serde::{Deserialize, Serialize};
 
-type Entry = ((u32, Vec<u8>), Vec<u8>);
 type Values = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct NaiveState {
+    /// The states that it was opened for; entries name theirs by the place here.
+    states: Vec<StateSpec>,
     committed: Values,
     /// What the open call sees: the committed values with its own writes.
     open: Option<(Vec<Option<Vec<u8>>>, Values)>,
     frozen: Values,
+    /// Those that wrote what it was filled with.
+    before: Vec<u64>,
+    writer: Option<u64>,
     /// No commit succeeds.
     breaks: bool,
     /// A restore lasts until it is interrupted.
     restores_for_ever: bool,
 }
 
-/// All values as they were, in one file.
-struct FrozenValues(Values);
+/// Who writes next.
+static WRITERS: AtomicU64 = AtomicU64::new(1);
 
-impl FrozenState for FrozenValues {
+/// All values as one backend had them, in one file.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    by: u64,
+    /// What these wrote is in it too.
+    instead_of: Vec<u64>,
+    values: Vec<((u32, Vec<u8>), Vec<u8>)>,
+}
+
+struct Frozen(Written);
+
+impl FrozenState for Frozen {
     fn store(&mut self, files: &dyn FileStore) -> Result<Vec<StateFile>, PortError> {
-        let bytes = serde_json::to_vec(&self.0.iter().collect::<Vec<_>>()).unwrap();
-        let file = files.put(Content::Bytes(&bytes))?;
+        let file = files.put(Content::Bytes(&serde_json::to_vec(&self.0).unwrap()))?;
         let groups = KeyGroupRange { start: 0, end: u16::MAX };
         Ok(vec![StateFile { file, entries: self.entries(), groups }])
     }
 
     fn entries(&self) -> u64 {
-        self.0.len() as u64
+        self.0.values.len() as u64
+    }
+}
+
+/// What a list of files amounts to, and who wrote them.
+fn read(list: &[StateFile], files: &dyn FileStore) -> Result<(Values, Vec<u64>), PortError> {
+    let mut newest: BTreeMap<u64, Written> = BTreeMap::new();
+    for file in list {
+        let bytes = std::fs::read(files.open(&file.file)?).unwrap();
+        let written: Written = serde_json::from_slice(&bytes).unwrap();
+        newest.insert(written.by, written);
+    }
+    let replaced: Vec<u64> = newest.values().flat_map(|one| one.instead_of.clone()).collect();
+    let writers = newest.keys().chain(&replaced).copied().collect();
+    newest.retain(|by, _| !replaced.contains(by));
+    Ok((newest.into_values().flat_map(|one| one.values).collect(), writers))
+}
+
+/// Reads them for people.
+pub(crate) struct NaiveReader;
+
+impl StateReader for NaiveReader {
+    fn entries(&self, list: &[StateFile], files: &dyn FileStore) -> Result<StateEntries, PortError> {
+        let (values, _) = read(list, files)?;
+        let entry =
+            |((state, key), value)| Ok(StateEntry { state, group: KeyGroup(0), key, place: EntryPlace::Value, value });
+        Ok(Box::new(values.into_iter().map(entry)))
+    }
+}
+
+/// Lists stay as they are, unless somebody wants one file.
+pub(crate) struct NaiveMerger;
+
+impl StateMerger for NaiveMerger {
+    fn choose(&self, _: &[StateFile]) -> Option<Range<usize>> {
+        None
+    }
+
+    fn merge(
+        &self,
+        _: &[StateSpec],
+        list: &[StateFile],
+        _: bool,
+        _: StateTime,
+        files: &dyn FileStore,
+    ) -> Result<Option<StateFile>, PortError> {
+        let (values, instead_of) = read(list, files)?;
+        let by = WRITERS.fetch_add(1, Ordering::Relaxed);
+        let mut all = Frozen(Written { by, instead_of, values: values.into_iter().collect() });
+        Ok(all.store(files)?.pop().filter(|_| !list.is_empty()))
     }
 }
 
 impl NaiveState {
+    /// One for these states.
+    pub(crate) fn of(states: &[StateSpec]) -> Self {
+        Self { states: states.to_vec(), ..Self::default() }
+    }
+
     /// One whose commits all fail.
     pub(crate) fn that_breaks() -> Self {
         Self { breaks: true, ..Self::default() }
@@ -148,7 +221,9 @@ impl StateBackend for NaiveState {
     }
 
     fn drain_frozen(&mut self, _: usize) -> Drained {
-        Drained::All(Box::new(FrozenValues(std::mem::take(&mut self.frozen))))
+        let by = *self.writer.get_or_insert_with(|| WRITERS.fetch_add(1, Ordering::Relaxed));
+        let values = std::mem::take(&mut self.frozen).into_iter().collect();
+        Drained::All(Box::new(Frozen(Written { by, instead_of: self.before.clone(), values })))
     }
 
     fn restore(&mut self, from: &RestoredState<'_>, files: &dyn FileStore) -> Result<(), PortError> {
@@ -158,10 +233,16 @@ impl StateBackend for NaiveState {
             }
             return Err(PortError::retry("interrupted"));
         }
-        // Each file has all there was.
-        let Some(newest) = from.files.last() else { return Ok(()) };
-        let bytes = std::fs::read(files.open(&newest.file)?).unwrap();
-        self.committed = serde_json::from_slice::<Vec<Entry>>(&bytes).unwrap().into_iter().collect();
+        let place = |written: &StateSpec| {
+            let same =
+                |one: &StateSpec| (&one.name, one.version, one.kind) == (&written.name, written.version, written.kind);
+            self.states.iter().position(same)
+        };
+        let places: Vec<Option<usize>> = from.states.iter().map(place).collect();
+        let (values, writers) = read(from.files, files)?;
+        let here =
+            values.into_iter().filter_map(|((state, key), value)| Some(((places[state as usize]? as u32, key), value)));
+        (self.committed, self.before) = (here.collect(), writers);
         Ok(())
     }
 

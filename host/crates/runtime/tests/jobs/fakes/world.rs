@@ -1,20 +1,18 @@
 //! The parts of one job, and the job once it runs.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gristmill_checkpoint::{RunFolder, SavepointFolder, SplitPosition, StateFile};
+use gristmill_checkpoint::{RunFolder, SavepointFolder, SplitPosition};
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_dataflow::{JobDocument, plan};
 use gristmill_ports::catalog::{Accepted, JobState, Origin};
-use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::{KeySelector, SelectedKeys};
 use gristmill_ports::parts::PartContext;
-use gristmill_ports::state::{StateMerger, StateTime};
+use gristmill_ports::state::{StateMerger, StateReader};
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
 };
@@ -22,12 +20,11 @@ use gristmill_runtime::{
     JobEvent, JobEventKind, JobHandle, JobSpec, JobStatus, OpenSwap, OperatorParts, StartError, resume, resume_open,
     start,
 };
-use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{AttemptId, CheckpointId, Column, Descriptor, EventBatch, JobId, ModuleHash, NodeId, RunId};
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::letters::Letters;
-use super::state::NaiveState;
+use super::state::{NaiveMerger, NaiveReader, NaiveState};
 use super::store::{MemoryFiles, MemoryStore};
 use super::{Book, Feed, Native, PATIENCE, Shelf, Tape};
 
@@ -38,7 +35,7 @@ type OpenSource =
 #[derive(Default)]
 pub(crate) struct World {
     sources: HashMap<String, OpenSource>,
-    operators: HashMap<NodeId, Native>,
+    operators: HashMap<NodeId, (ModuleHash, Native)>,
     shelves: HashMap<String, Shelf>,
     books: HashMap<String, Book>,
     letters: Arc<Letters>,
@@ -116,8 +113,13 @@ impl World {
         Self { run, ..self }
     }
 
-    pub(crate) fn operator(mut self, id: &str, native: Native) -> Self {
-        self.operators.insert(id.parse().unwrap(), native);
+    pub(crate) fn operator(self, id: &str, native: Native) -> Self {
+        self.operator_of(id, ModuleHash([1; 32]), native)
+    }
+
+    /// The same, of this module.
+    pub(crate) fn operator_of(mut self, id: &str, module: ModuleHash, native: Native) -> Self {
+        self.operators.insert(id.parse().unwrap(), (module, native));
         self
     }
 
@@ -156,6 +158,11 @@ impl World {
     }
 
     /// Lets a job go on as a host does that is back: what does not work now is tried again.
+    pub(crate) fn resume(self, document: &str) -> Running {
+        self.resume_from(document, None)
+    }
+
+    /// The same, going on from a checkpoint that somebody accepted.
     pub(crate) fn resume_from(self, document: &str, accepted: Option<CheckpointId>) -> Running {
         self.launch(document, accepted, resume).expect("its thread starts")
     }
@@ -176,10 +183,11 @@ impl World {
         let document = JobDocument::parse(&format!("version: 1\njob: test\n{document}")).expect("a good document");
         let ids: Vec<_> = document.sinks.keys().map(ToString::to_string).collect();
         ids.iter().for_each(|id| drop(self.shelf(id)));
-        let descriptors = self.operators.iter().map(|(id, native)| (id.clone(), native.descriptor.clone())).collect();
+        let descriptors =
+            self.operators.iter().map(|(id, (_, native))| (id.clone(), native.descriptor.clone())).collect();
         let plan = plan(&document, &descriptors).expect("a good job");
-        let parts = |native: Native| OperatorParts { prepared: native.prepared(), module: ModuleHash([1; 32]) };
-        let operators = self.operators.into_iter().map(|(id, native)| (id, parts(native))).collect();
+        let parts = |(module, native): (_, Native)| OperatorParts { prepared: native.prepared(), module };
+        let operators = self.operators.into_iter().map(|(id, one)| (id, parts(one))).collect();
         let parts = GivenParts {
             sources: self.sources,
             shelves: self.shelves.clone(),
@@ -304,28 +312,6 @@ impl Clock for RealTime {
     }
 }
 
-/// Lists stay as they are; the newest file of one has all there was.
-struct NewestHasAll;
-
-impl StateMerger for NewestHasAll {
-    fn choose(&self, _: &[StateFile]) -> Option<Range<usize>> {
-        None
-    }
-
-    fn merge(
-        &self,
-        _: &[StateSpec],
-        list: &[StateFile],
-        _: bool,
-        _: StateTime,
-        files: &dyn FileStore,
-    ) -> Result<Option<StateFile>, PortError> {
-        let Some(newest) = list.last() else { return Ok(None) };
-        let from = files.open(&newest.file)?;
-        Ok(Some(StateFile { file: files.put(Content::File(&from))?, ..*newest }))
-    }
-}
-
 impl Parts for GivenParts {
     fn source(
         &self,
@@ -354,13 +340,23 @@ impl Parts for GivenParts {
         Ok(Box::new(BeforeTheColon))
     }
 
-    fn state(&self, _: &PartContext, _: &Descriptor, _: &CheckpointSpec) -> Result<Box<dyn StateBackend>, PortError> {
-        let state = if self.state_breaks { NaiveState::that_breaks() } else { NaiveState::default() };
+    fn state(
+        &self,
+        _: &PartContext,
+        descriptor: &Descriptor,
+        _: &CheckpointSpec,
+    ) -> Result<Box<dyn StateBackend>, PortError> {
+        let state = NaiveState::of(&descriptor.states);
+        let state = if self.state_breaks { NaiveState::that_breaks() } else { state };
         Ok(Box::new(if self.restore_takes_for_ever { state.restoring_for_ever() } else { state }))
     }
 
     fn state_merger(&self) -> Arc<dyn StateMerger> {
-        Arc::new(NewestHasAll)
+        Arc::new(NaiveMerger)
+    }
+
+    fn state_reader(&self) -> Arc<dyn StateReader> {
+        Arc::new(NaiveReader)
     }
 
     fn host(&self) -> String {

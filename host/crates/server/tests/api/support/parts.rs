@@ -15,11 +15,11 @@ use gristmill_ports::ingress::{Ingress, IngressAnswer, Offer};
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::source::ReadBounds;
-use gristmill_ports::state::StateMerger;
+use gristmill_ports::state::{StateMerger, StateReader};
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceBatch, SourceReader, StateBackend,
 };
-use gristmill_state::{MemoryBackend, Merger};
+use gristmill_state::{EntryReader, MemoryBackend, Merger};
 use gristmill_types::{AttemptId, Descriptor, EventBatch, JobId, NodeId, RunId};
 use tempfile::TempDir;
 
@@ -170,6 +170,10 @@ impl Parts for MemoryParts {
         _: &CheckpointSpec,
     ) -> Result<Box<dyn StateBackend>, PortError> {
         Ok(Box::new(MemoryBackend::new(descriptor, context.key_groups(), context.max_parallelism)))
+    }
+
+    fn state_reader(&self) -> Arc<dyn StateReader> {
+        Arc::new(EntryReader)
     }
 
     fn state_merger(&self) -> Arc<dyn StateMerger> {

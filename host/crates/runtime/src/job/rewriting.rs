@@ -1,0 +1,120 @@
+//! Which operators of an attempt have state that is being rewritten, and how far that is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use gristmill_checkpoint::seating::Move;
+use gristmill_ports::parts::Urgency;
+use gristmill_ports::{FileStore, Signal};
+use gristmill_types::NodeId;
+
+use crate::checkpoint::told::{RewriteTold, Told};
+use crate::event::JobEventKind;
+use crate::job::attempt::Attempt;
+use crate::job::helpers::Helpers;
+use crate::job::rewrites::{Left, RewriteWork};
+use crate::job::shared::JobShared;
+use crate::swap::Rewritten;
+
+/// See the module.
+pub(crate) struct RewritingsUnderWay<'a> {
+    job: &'a Arc<JobShared>,
+    attempt: Arc<Attempt>,
+    files: Arc<dyn FileStore>,
+    told: Sender<Told>,
+    of: BTreeMap<NodeId, UnderWay>,
+    works: u64,
+}
+
+struct UnderWay {
+    moves: Vec<Move>,
+    number: u64,
+    unwanted: Signal,
+    rewritten: Rewritten,
+    /// Keys could not be read: once more from the files of the next checkpoint.
+    again: bool,
+}
+
+impl<'a> RewritingsUnderWay<'a> {
+    pub(crate) fn new(
+        job: &'a Arc<JobShared>,
+        attempt: &Arc<Attempt>,
+        files: Arc<dyn FileStore>,
+        told: Sender<Told>,
+    ) -> Self {
+        Self { job, attempt: Arc::clone(attempt), files, told, of: BTreeMap::new(), works: 0 }
+    }
+
+    /// Begins with an operator, in the place of what was under way with it.
+    pub(crate) fn begin(&mut self, helpers: &mut Helpers, node: &NodeId, moves: Vec<Move>, left: Left) {
+        self.forget(node);
+        self.works += 1;
+        let seat = self.job.nodes.iter().find(|seat| seat.id == *node).expect("only operators of the plan have state");
+        let unwanted = Signal::default();
+        let work = RewriteWork {
+            node: node.clone(),
+            place: seat.place,
+            subtasks: self.attempt.inboxes[seat.task].iter().cloned().zip(left.files).collect(),
+            from: left.from,
+            reader: self.job.parts.state_reader(),
+            files: Arc::clone(&self.files),
+            told: self.told.clone(),
+            over: self.attempt.over.clone(),
+            unwanted: unwanted.clone(),
+            number: self.works,
+        };
+        let under_way = UnderWay { moves, number: self.works, unwanted, rewritten: Rewritten::default(), again: false };
+        self.of.insert(node.clone(), under_way);
+        let parts = Arc::clone(&self.job.parts);
+        helpers.spawn(self.job, "rewrite", move || {
+            parts.stand_back(Urgency::Whenever);
+            work.run();
+        });
+    }
+
+    /// Nothing of it is wanted any more.
+    pub(crate) fn forget(&mut self, node: &NodeId) {
+        if let Some(before) = self.of.remove(node) {
+            before.unwanted.raise();
+        }
+    }
+
+    pub(crate) fn hear(&mut self, node: &NodeId, work: u64, told: RewriteTold) {
+        let Some(one) = self.of.get_mut(node).filter(|one| one.number == work) else { return };
+        match told {
+            RewriteTold::Page(page) => one.rewritten.add(page),
+            RewriteTold::Over(Ok(())) => {
+                one.rewritten.is_over = true;
+                let Rewritten { keys, failed, first_failure, .. } = one.rewritten.clone();
+                tracing::info!(job = %self.job.id, operator = %node, keys, failed, first_failure, "state is rewritten");
+                let kind = JobEventKind::StateRewritten { keys, failed, first_failure };
+                self.job.events.say(Some(node), None, kind);
+            }
+            RewriteTold::Over(Err(error)) => {
+                tracing::warn!(job = %self.job.id, operator = %node, error, "state is rewritten later");
+                one.again = true;
+            }
+        }
+        let rewritten = one.rewritten.clone();
+        if let Some(report) = self.job.modules().newest().filter(|report| report.borrow().operator == *node) {
+            report.send_modify(|report| report.rewriting = Some(rewritten));
+        }
+    }
+
+    /// Operators whose keys could not be read, and what is to be moved there.
+    pub(crate) fn to_begin_again(&self) -> Vec<(NodeId, Vec<Move>)> {
+        let again = self.of.iter().filter(|(_, one)| one.again);
+        again.map(|(node, one)| (node.clone(), one.moves.clone())).collect()
+    }
+
+    /// What is rewritten to the last key, and may be forgotten.
+    pub(crate) fn take_complete(&mut self, is_held: impl Fn(&NodeId) -> bool) -> Vec<(NodeId, Vec<Move>)> {
+        let is_complete =
+            |node: &NodeId, one: &UnderWay| one.rewritten.is_over && one.rewritten.failed == 0 && !is_held(node);
+        let (complete, rest) = std::mem::take(&mut self.of).into_iter().partition(|(node, one)| is_complete(node, one));
+        self.of = rest;
+        let complete: BTreeMap<NodeId, UnderWay> = complete;
+        complete.into_iter().map(|(node, one)| (node, one.moves)).collect()
+    }
+}

@@ -1,0 +1,353 @@
+//! Swaps to a module that has its state in another schema: rewritten at the first touch and in the background, and back; each
+//! event counts once, wherever a crash falls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use gristmill_checkpoint::swap::SwapStage;
+use gristmill_ports::StateBackend;
+use gristmill_ports::catalog::JobState;
+use gristmill_ports::migration::{Entries, Migration};
+use gristmill_runtime::{JobEventKind, OpenSwap, SwapTerms};
+use gristmill_types::{CallFailure, Column, EventBatch, ModuleHash, Outcome, Rows, StateIndex};
+use proptest::prelude::*;
+
+use crate::fakes::native::emitted;
+use crate::fakes::{Native, Running};
+use crate::recovery::{COUNT, Outside, checkpoint, count};
+use crate::swapping::{AT_ONCE, NEW, OLD, ON_PROBATION, node, over, trap, until, with};
+
+/// What the second version puts before each count.
+const MARK: &[u8] = b"v2:";
+
+/// The version after `count`: keeps counts as text behind a mark, and rewrites those of either version into the other's.
+fn count_v2() -> Native {
+    let process = |_: &_| -> Result<crate::fakes::native::Process, CallFailure> {
+        Ok(Box::new(|_, batch, state| Ok(counted_v2(batch, state))))
+    };
+    second(Native::new(&["in"], &["out"], process))
+}
+
+fn second(mut native: Native) -> Native {
+    native.descriptor = count().descriptor;
+    native.descriptor.states[0].version = 2;
+    native.rewrite = Some(Arc::new(|migration, page| rewritten(migration, page)));
+    native
+}
+
+fn counted_v2(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
+    let mut results = Column::default();
+    for row in 0..events.len() as u32 {
+        let read = state.get(StateIndex(0), &[row]).unwrap();
+        let before = read.values.get(0).map_or(0, |value| {
+            let text = value.strip_prefix(MARK).expect("the second version sees only what is of its schema");
+            std::str::from_utf8(text).unwrap().parse::<u64>().unwrap()
+        });
+        let now: Column = [Some(text(before + 1).as_slice())].into_iter().collect();
+        state.put(StateIndex(0), &[row], &now).unwrap();
+        let key = String::from_utf8_lossy(events.keys().bytes_of(row as usize)).into_owned();
+        results.push(Some(format!("{key}={}", before + 1).as_bytes()));
+    }
+    emitted(0, Rows::Mapped { rows: (0..events.len() as u32).collect(), values: results })
+}
+
+fn text(count: u64) -> Vec<u8> {
+    [MARK, count.to_string().as_bytes()].concat()
+}
+
+fn rewritten(migration: Migration<'_>, page: &Entries) -> Result<Entries, CallFailure> {
+    let rewrite = |value: Option<&[u8]>| match (migration.from_version, migration.to_version) {
+        (1, 2) => text(u64::from_le_bytes(value.unwrap().try_into().expect("of the first version"))),
+        (2, 1) => {
+            let count = value.unwrap().strip_prefix(MARK).expect("of the second version");
+            std::str::from_utf8(count).unwrap().parse::<u64>().unwrap().to_le_bytes().to_vec()
+        }
+        (from, to) => panic!("from {from} to {to}"),
+    };
+    let mut values = Column::default();
+    page.values.iter().for_each(|value| values.push(Some(&rewrite(value))));
+    Ok(Entries { values, ..page.clone() })
+}
+
+fn has_rewritten(job: &Running, keys: u64) {
+    job.hears(|kind| matches!(kind, JobEventKind::StateRewritten { keys: all, failed: 0, .. } if *all == keys));
+}
+
+#[test]
+fn counts_go_on_in_another_schema_while_events_flow() {
+    let outside = Outside::new(300);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    checkpoint(&job);
+    let mut report = job.handle.swap(&node(), &with(count_v2(), NEW), AT_ONCE).unwrap();
+    assert_eq!(over(&mut report).stage, SwapStage::Done);
+    outside.tape.play(120);
+    has_rewritten(&job, 5);
+    let rewritten = report.borrow().rewriting.clone().unwrap();
+    assert_eq!((rewritten.keys, rewritten.failed, rewritten.is_over), (5, 0, true));
+    outside.tape.play(300);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert_eq!(job.letters.all().len(), 0);
+}
+
+#[test]
+fn a_job_that_ends_in_the_middle_goes_on_with_both_schemas() {
+    let outside = Outside::new(300);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    checkpoint(&job);
+    let mut report = job.handle.swap(&node(), &with(count_v2(), NEW), AT_ONCE).unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Done);
+    job.handle.abandon();
+    job.is_gone();
+    let job = outside.world().operator_of("count", NEW, count_v2()).resume(COUNT);
+    has_rewritten(&job, 5);
+    checkpoint(&job);
+    job.handle.abandon();
+    job.is_gone();
+    let job = outside.world().operator_of("count", NEW, count_v2()).resume(COUNT);
+    outside.tape.play(300);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn a_version_that_fails_on_probation_leaves_the_old_schema_behind() {
+    let outside = Outside::new(400);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    let fails = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&fails);
+    let native = second(Native::new(&["in"], &["out"], move |_| {
+        let fails = Arc::clone(&told);
+        Ok(Box::new(move |_, batch, state| {
+            let outcome = counted_v2(batch, state);
+            if fails.load(Ordering::SeqCst) { Err(trap()) } else { Ok(outcome) }
+        }))
+    }));
+    let mut report = job.handle.swap(&node(), &with(native, NEW), ON_PROBATION).unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Probation);
+    outside.tape.play(100);
+    outside.tape.wait_reached(100);
+    checkpoint(&job);
+    fails.store(true, Ordering::SeqCst);
+    outside.tape.play(200);
+    let report = over(&mut report);
+    assert_eq!(report.stage, SwapStage::Undone, "{report:?}");
+    assert_eq!(job.handle.modules()[&node()], OLD);
+    // Nothing of the second version is left: the old module alone can go on from here.
+    checkpoint(&job);
+    job.handle.abandon();
+    job.is_gone();
+    let job = outside.start();
+    outside.tape.play(400);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert_eq!(job.letters.all().len(), 0);
+}
+
+#[test]
+fn a_host_that_ends_while_state_is_rewritten_back_goes_on_with_that() {
+    let outside = Outside::new(300);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    let mut report = job.handle.swap(&node(), &with(count_v2(), NEW), ON_PROBATION).unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Probation);
+    outside.tape.play(100);
+    outside.tape.wait_reached(100);
+    checkpoint(&job);
+    job.handle.withdraw_swap("somebody asked for it").unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Undoing || report.is_over());
+    job.hears(|kind| matches!(kind, JobEventKind::Checkpoint { checkpoint, .. } if checkpoint.0 >= 3));
+    job.handle.abandon();
+    job.is_gone();
+    let new = with(count_v2(), NEW).operators.remove(&node()).unwrap();
+    let job = outside.world().operator("count", count()).resume_open(COUNT, Some(OpenSwap { operator: node(), new }));
+    let report = over(&mut job.handle.newest_swap().unwrap());
+    assert_eq!((report.stage, job.handle.modules()[&node()]), (SwapStage::Undone, OLD));
+    outside.tape.play(300);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn what_cannot_be_rewritten_is_found_before_anything_is_touched() {
+    let outside = Outside::new(300);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    checkpoint(&job);
+    let refused = |rewrite: fn(Migration<'_>, &Entries) -> Result<Entries, CallFailure>, terms: SwapTerms| {
+        let mut native = count_v2();
+        native.rewrite = Some(Arc::new(rewrite));
+        job.handle.swap(&node(), &with(native, NEW), terms).map(drop).unwrap_err().to_string()
+    };
+    let third = |migration: Migration<'_>, page: &Entries| match page.keys.iter().any(|key| key == Some(b"k3")) {
+        true => Err(trap()),
+        false => rewritten(migration, page),
+    };
+    let said = refused(third, AT_ONCE.into());
+    assert!(said.contains("key `k3`") && said.contains("unreachable"), "{said}");
+    let one_way = |migration: Migration<'_>, page: &Entries| match migration.to_version {
+        1 => Err(CallFailure::Fatal("there is no way back".into())),
+        _ => rewritten(migration, page),
+    };
+    let said = refused(one_way, ON_PROBATION.into());
+    assert!(said.contains("there is no way back") && said.contains("without_return"), "{said}");
+    assert_eq!(job.handle.modules()[&node()], OLD);
+    let mut native = count_v2();
+    native.rewrite = Some(Arc::new(one_way));
+    let terms = SwapTerms { without_return: true, ..ON_PROBATION.into() };
+    let tried = job.handle.check_swap(&node(), &with(count_v2(), NEW), &terms).unwrap().unwrap();
+    assert_eq!((tried.keys, tried.entries, tried.no_way_back), (5, 5, None));
+    let mut report = job.handle.swap(&node(), &with(native, NEW), terms).unwrap();
+    assert_eq!(over(&mut report).stage, SwapStage::Done, "at once, without a probation");
+    outside.tape.play(300);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn new_and_dropped_states_are_seen_by_whom_declares_them() {
+    let outside = Outside::new(300);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    // Declares a state of its own before the one that it shares.
+    let total = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&total);
+    let mut native = Native::new(&["in"], &["out"], move |_| {
+        let seen = Arc::clone(&seen);
+        Ok(Box::new(move |_, batch, state| {
+            let rows: Vec<u32> = (0..batch.len() as u32).collect();
+            let found = state.get(StateIndex(0), &rows).unwrap();
+            seen.fetch_add(found.values.iter().flatten().count() as u64, Ordering::SeqCst);
+            state.put(StateIndex(0), &rows, &rows.iter().map(|_| Some(&b"seen"[..])).collect()).unwrap();
+            Ok(shifted(batch, state))
+        }))
+    });
+    native.descriptor = count().descriptor;
+    let mut own = native.descriptor.states[0].clone();
+    own.name = "seen".into();
+    native.descriptor.states.insert(0, own);
+    let mut report = job.handle.swap(&node(), &with(native, NEW), AT_ONCE).unwrap();
+    assert_eq!(over(&mut report).stage, SwapStage::Done);
+    for until in [100, 150] {
+        outside.tape.play(until);
+        outside.tape.wait_reached(until);
+        checkpoint(&job);
+    }
+    let said = job.handle.swap(&node(), &with(count(), OLD), AT_ONCE).unwrap_err().to_string();
+    assert!(said.contains("does not declare state `seen`"), "{said}");
+    let terms = SwapTerms { dropped: ["count.seen".to_owned()].into(), ..AT_ONCE.into() };
+    let mut report = job.handle.swap(&node(), &with(count(), ModuleHash([3; 32])), terms).unwrap();
+    assert_eq!(over(&mut report).stage, SwapStage::Done);
+    outside.tape.play(300);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert!(total.load(Ordering::SeqCst) > 0, "what the new state holds is read again");
+}
+
+/// As `count`, with its state in the second place.
+fn shifted(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
+    let mut results = Column::default();
+    for row in 0..events.len() as u32 {
+        let read = state.get(StateIndex(1), &[row]).unwrap();
+        let before = read.values.get(0).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
+        let now: Column = [Some(&(before + 1).to_le_bytes()[..])].into_iter().collect();
+        state.put(StateIndex(1), &[row], &now).unwrap();
+        let key = String::from_utf8_lossy(events.keys().bytes_of(row as usize)).into_owned();
+        results.push(Some(format!("{key}={}", before + 1).as_bytes()));
+    }
+    emitted(0, Rows::Mapped { rows: (0..events.len() as u32).collect(), values: results })
+}
+
+/// What happens to a job that goes from version to version.
+#[derive(Debug, Clone)]
+enum Turn {
+    Play(usize),
+    Checkpoint,
+    Swap,
+    SwapAndWithdraw,
+    Crash,
+    Restart,
+}
+
+fn turns() -> impl Strategy<Value = Vec<Turn>> {
+    let turn = prop_oneof![
+        4 => (1usize..40).prop_map(Turn::Play),
+        2 => Just(Turn::Checkpoint),
+        3 => Just(Turn::Swap),
+        2 => Just(Turn::SwapAndWithdraw),
+        2 => Just(Turn::Crash),
+        1 => Just(Turn::Restart),
+    ];
+    prop::collection::vec(turn, 1..16)
+}
+
+/// The version that may run next; both rewrite what the other has written.
+fn version(second: bool) -> (Native, ModuleHash) {
+    if second {
+        return (count_v2(), NEW);
+    }
+    let mut native = count();
+    native.rewrite = Some(Arc::new(|migration, page| rewritten(migration, page)));
+    (native, OLD)
+}
+
+fn started(outside: &Outside, second: bool) -> Running {
+    let (native, hash) = version(second);
+    outside.world().operator_of("count", hash, native).resume(COUNT)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_interleaves_with_migrations_each_event_counts_once(turns in turns()) {
+        let outside = Outside::new(400);
+        let (native, hash) = version(false);
+        let mut job = outside.world().operator_of("count", hash, native).start(COUNT);
+        let mut until_now = 0;
+        for turn in turns {
+            match turn {
+                Turn::Play(more) => {
+                    until_now = (until_now + more).min(399);
+                    outside.tape.play(until_now);
+                    outside.tape.wait_reached(until_now);
+                }
+                Turn::Checkpoint => drop(checkpoint(&job)),
+                Turn::Swap | Turn::SwapAndWithdraw => {
+                    let runs = job.handle.modules()[&node()] == NEW;
+                    let (native, hash) = version(!runs);
+                    // Refused while the one before is still being rewritten, or the job starts again.
+                    let Ok(mut report) = job.handle.swap(&node(), &with(native, hash), ON_PROBATION) else { continue };
+                    until(&mut report, |report| report.stage == SwapStage::Probation || report.is_over());
+                    match turn {
+                        Turn::Swap => drop(job.handle.promote_swap()),
+                        _ => drop(job.handle.withdraw_swap("no more")),
+                    }
+                    over(&mut report);
+                }
+                Turn::Crash => {
+                    checkpoint(&job);
+                    let runs = job.handle.modules()[&node()] == NEW;
+                    job.handle.abandon();
+                    job.is_gone();
+                    job = started(&outside, runs);
+                }
+                Turn::Restart => drop(job.handle.restart()),
+            }
+        }
+        outside.tape.play(400);
+        job.ends(JobState::Finished);
+        let (committed, counted) = (outside.book.sorted(), outside.tape.counted());
+        let lost: Vec<_> = counted.iter().filter(|one| !committed.contains(one)).collect();
+        prop_assert!(committed == counted, "{} for {} events, without {lost:?}", committed.len(), counted.len());
+        prop_assert_eq!(job.letters.all().len(), 0);
+    }
+}
