@@ -126,7 +126,6 @@
 //!
 //! Each version has its own way to the newest: with `version = 3` a state is migrated `from = 1` and `from = 2`, each in one
 //! step. A module exports the contract's `migration` only if it has a `#[migrate]`.
-//! Hosts of version 0.1 admit such a module and say that they never call it.
 //!
 //! # How an event can go wrong
 //!

@@ -154,6 +154,11 @@ pub(super) fn event_in_words(event: &Value) -> String {
         JobEventKind::DeadLetters { count, reason } => format!("{}: {reason}", counted(count, "dead letter")),
         JobEventKind::CallFailed { message, reaction } => format!("{message}; {reaction}"),
         JobEventKind::LogDropped { lines } => format!("{} dropped", counted(lines, "log line")),
+        JobEventKind::StateRewritten { keys, failed: 0, .. } => format!("state of {keys} keys is rewritten"),
+        JobEventKind::StateRewritten { keys, failed, first_failure } => format!(
+            "state of {keys} keys is rewritten, that of {failed} cannot be: {}",
+            first_failure.as_deref().unwrap_or("unknown")
+        ),
         JobEventKind::Swap { stage, message } => format!("swap {}: {message}", stage.as_str()),
         JobEventKind::Retrying { message } => format!("retrying {message}"),
         JobEventKind::Checkpoint { checkpoint, duration_ms, uploaded_bytes } => {

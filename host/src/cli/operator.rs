@@ -41,6 +41,12 @@ pub(crate) enum OperatorCommand {
         /// A swap that is not over makes room.
         #[arg(long)]
         supersede: bool,
+        /// A state that the module does not declare any more and whose entries may go, as `operator.state`.
+        #[arg(long, value_name = "STATE")]
+        drop: Vec<String>,
+        /// Swaps though the module cannot rewrite back what it rewrites; then there is no probation.
+        #[arg(long)]
+        without_return: bool,
         /// Waits until it is known which module runs.
         #[arg(long)]
         wait: bool,
@@ -90,11 +96,14 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             probation,
             probation_events,
             supersede,
+            drop,
+            without_return,
             wait,
         } => {
             let mut body = json!({
                 "module": module, "mode": mode.as_str(), "deadline": deadline, "supersede": supersede,
                 "probation": {"time": probation, "events": probation_events},
+                "drop": drop, "without_return": without_return,
             });
             if let Some(parameters) = parameters {
                 let read: Result<Value, _> = serde_json::from_str(&parameters);

@@ -109,7 +109,7 @@ impl Surface {
 
     /// Exports of the contract that nothing calls yet, each with a warning.
     pub(crate) fn uncalled(&self) -> Vec<String> {
-        let uncalled = ["timer-handler", "migration", "window-function"];
+        let uncalled = ["timer-handler", "window-function"];
         let exported = uncalled.iter().filter(|interface| self.exports(interface));
         exported
             .map(|name| format!("the module exports `{name}`, which this version of the host never calls"))

@@ -13,7 +13,6 @@ use gristmill_dataflow::{JobDocument, Problem};
 use gristmill_ports::catalog::Origin;
 use gristmill_ports::checkpoint_store::{Content, interrupted};
 use gristmill_ports::{CheckpointStore, FileStore, Parts, PortError};
-use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{AttemptId, NodeId};
 
 use crate::checkpoint::restored::Restored;
@@ -42,15 +41,15 @@ pub fn fit_savepoint(
     let stored: Vec<Stored<'_>> = savepoint.nodes.iter().map(stored).collect();
     let document = &spec.document;
     let stateless = document.sources.keys().chain(document.sinks.keys()).map(|node| (node, &[][..]));
-    let stateful = spec.operators.iter().map(|(node, parts)| (node, &parts.prepared.factory.descriptor().states[..]));
-    let declare = |(node, states): (&'_ NodeId, &'_ [StateSpec])| (node.clone(), states.to_vec());
-    let all: BTreeMap<NodeId, Vec<StateSpec>> = stateless.chain(stateful).map(declare).collect();
-    // Whether the module can rewrite entries makes no difference yet: nobody asks it to before a job runs.
-    let declared: Vec<_> = all.iter().map(|(node, states)| Declared { node, states, migrates: true }).collect();
+    let stateless = stateless.map(|(node, states)| Declared { node, states, migrates: false });
+    let stateful = spec.operators.iter().map(|(node, parts)| {
+        let factory = &parts.prepared.factory;
+        Declared { node, states: &factory.descriptor().states, migrates: factory.migrates() }
+    });
+    let mut declared: Vec<_> = stateless.chain(stateful).collect();
+    declared.sort_by_key(|one| one.node);
     let fits = fit((savepoint.max_parallelism, &stored), (spec.plan.max_parallelism, &declared), dropped);
-    let fits = fits.map_err(|misfits| misfits.iter().map(problem).collect::<Vec<_>>())?;
-    let unmigrated: Vec<Problem> = fits.iter().flat_map(unmigrated).collect();
-    if unmigrated.is_empty() { Ok(fits) } else { Err(unmigrated) }
+    fits.map_err(|misfits| misfits.iter().map(problem).collect())
 }
 
 fn stored(page: &NodeSnapshot) -> Stored<'_> {
@@ -65,22 +64,6 @@ fn problem(misfit: &Misfit) -> Problem {
         Misfit::NodeLost { .. } | Misfit::NothingToDrop { .. } => String::new(),
     };
     Problem::error(at, misfit.to_string())
-}
-
-fn unmigrated(fit: &NodeFit) -> Vec<Problem> {
-    let NodeFit::Continued { node, states } = fit else { return Vec::new() };
-    let refused = |fit: &StateFit| match fit {
-        StateFit::Migrated { state, from_version, from_kind, to_version, to_kind } => {
-            let message = format!(
-                "state `{state}` of `{node}` is {from_kind:?} of schema version {from_version} there, and {to_kind:?} of \
-                 version {to_version} in the module: a start from a savepoint rewrites no state, only a swap will; run \
-                 the module that wrote it, or drop the state by name: `{node}.{state}`"
-            );
-            Some(Problem::error(format!("operators.{node}"), message))
-        }
-        StateFit::Same { .. } | StateFit::New { .. } | StateFit::Dropped { .. } => None,
-    };
-    states.iter().filter_map(refused).collect()
 }
 
 /// What an attempt of a run that has no checkpoint yet begins from.

@@ -64,17 +64,20 @@ pub(crate) fn seat(
             "state `{state}` of `{operator}` is to be dropped, and the new module declares it; give it another name there"
         ));
     }
-    let seating = Seating::among(there, declared);
-    for (one, seat) in declared.iter().zip(&seating.seats) {
-        let kept = &seating.states[seat.at()];
-        if (kept.ttl_ms, kept.ttl_clock) != (one.ttl_ms, one.ttl_clock) {
-            return Err(format!(
-                "the new module declares state `{}` of `{operator}` with another time to live; `mode: restart` goes on with it",
-                one.name
-            ));
-        }
+    Ok(Seating::among(there, declared))
+}
+
+/// A time to live of a state that stays cannot change while it is in use.
+pub(crate) fn lives_as_before(operator: &NodeId, seating: &Seating, declared: &[StateSpec]) -> Result<(), String> {
+    let lives = |state: &StateSpec| (state.ttl_ms, state.ttl_clock);
+    let mut seats = declared.iter().zip(&seating.seats);
+    match seats.find(|(one, seat)| lives(&seating.states[seat.at()]) != lives(one)) {
+        None => Ok(()),
+        Some((one, _)) => Err(format!(
+            "the new module declares state `{}` of `{operator}` with another time to live; `mode: restart` goes on with it",
+            one.name
+        )),
     }
-    Ok(seating)
 }
 
 /// Tries `migrate` on all that is to be moved, as the newest checkpoint has it.

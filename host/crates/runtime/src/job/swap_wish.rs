@@ -17,7 +17,7 @@ use crate::job::attempt::Attempt;
 use crate::job::handle::{JobHandle, NotRunning};
 use crate::job::shared::NodeSeat;
 use crate::job::spec::{JobSpec, OperatorParts};
-use crate::job::swap_states::{MigrationTried, seat as seat_states, try_migration};
+use crate::job::swap_states::{MigrationTried, lives_as_before, seat as seat_states, try_migration};
 use crate::states::{NextStates, Rewriting};
 use crate::swap::{SwapReport, SwapTold, SwapWanted, SwapWish};
 
@@ -106,16 +106,18 @@ impl JobHandle {
         Ok(fitting.tried)
     }
 
-    /// Opens an instance of what `spec` has in `operator` for each subtask, as they are now, and drops it. Blocks; not for a
-    /// tokio worker.
+    /// Opens an instance of what `spec` has in `operator` for each subtask, as they are now, and drops it: whether the job could
+    /// start again with it. Blocks; not for a tokio worker.
     ///
     /// # Errors
-    /// Why one cannot be opened.
-    pub fn try_open(&self, operator: &NodeId, spec: &JobSpec) -> Result<(), SwapRefused> {
+    /// Why one cannot be opened, or what becomes of its states.
+    pub fn try_open(&self, operator: &NodeId, spec: &JobSpec, dropped: &BTreeSet<String>) -> Result<(), SwapRefused> {
         let not_running = || NotRunning(self.shared.id.clone());
         let attempt = self.shared.attempt().filter(|_| !self.shared.is_over()).ok_or_else(not_running)?;
         let no_such = || SwapRefused::NoSuchOperator { job: self.shared.id.clone(), operator: operator.clone() };
         let seat = self.seat(operator).filter(|_| spec.operators.contains_key(operator)).ok_or_else(no_such)?;
+        let there = self.shared.modules().states(operator).to_vec();
+        seat_states(operator, &there, &spec.operators[operator], dropped).map_err(SwapRefused::Misfit)?;
         self.open_all(&attempt, seat, spec).map(drop)
     }
 
@@ -225,6 +227,7 @@ impl JobHandle {
             (there, unfinished.unwrap_or_default())
         };
         let seating = seat_states(operator, &there, new, &terms.dropped).map_err(SwapRefused::Misfit)?;
+        lives_as_before(operator, &seating, &new.prepared.factory.descriptor().states).map_err(SwapRefused::Misfit)?;
         if let Some(one) = unfinished.first().filter(|_| seating.moves != unfinished) {
             return Err(SwapRefused::Misfit(format!(
                 "state `{}` of `{operator}` is still being rewritten by the module that runs; wait until it is through, or \

@@ -1,5 +1,7 @@
 //! Swaps on the wire.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -25,6 +27,12 @@ pub struct SwapRequest {
     /// A swap that is not over makes room: one on probation is done, any other is taken back.
     #[serde(default)]
     pub supersede: bool,
+    /// States that the module does not declare any more and whose entries may go, as `operator.state`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub drop: BTreeSet<String>,
+    /// The swap is made though the module cannot rewrite back what it rewrites: then there is no probation.
+    #[serde(default)]
+    pub without_return: bool,
 }
 
 /// How a swap is made.

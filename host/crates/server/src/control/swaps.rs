@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::swap::SwapStage;
 use gristmill_dataflow::canonical_json;
 use gristmill_ports::catalog::{JobRecord, OperationRecord, OperationStatus, PendingSwap};
-use gristmill_runtime::{JobSpec, OpenSwap, SwapRefused, SwapReport};
+use gristmill_runtime::{JobSpec, OpenSwap, SwapRefused, SwapReport, SwapTerms};
 use gristmill_types::{JobId, NodeId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -42,8 +42,8 @@ pub struct SwapWish {
     pub parameters: Option<Value>,
     /// How.
     pub mode: SwapMode,
-    /// How long it may take, and be taken back.
-    pub policy: SwapPolicy,
+    /// How long it may take, and be taken back, and what may be lost by it.
+    pub terms: SwapTerms,
     /// Another one that is not over makes room.
     pub supersede: bool,
 }
@@ -112,10 +112,13 @@ impl Control {
     ) -> Result<OperationRecord, ControlError> {
         let prepared = self.prepare_swap(read, live.secrets()).await?;
         let (document, spec) = (canonical_json(&prepared.document), Arc::new(prepared.spec));
-        let (checked, wanted, node, mode) = (Arc::clone(&live), Arc::clone(&spec), operator.clone(), wish.mode);
-        blocking(move || match mode {
-            SwapMode::Barrier | SwapMode::DryRun => checked.handle().check_swap(&node, &wanted),
-            SwapMode::Restart => checked.handle().try_open(&node, &wanted),
+        let (checked, wanted, node) = (Arc::clone(&live), Arc::clone(&spec), operator.clone());
+        let (mode, terms) = (wish.mode, wish.terms.clone());
+        let tried = blocking(move || match mode {
+            // All of it is looked at when it is made.
+            SwapMode::Barrier => Ok(None),
+            SwapMode::DryRun => checked.handle().check_swap(&node, &wanted, &terms),
+            SwapMode::Restart => checked.handle().try_open(&node, &wanted, &terms.dropped).map(|()| None),
         })
         .await??;
         let id = live.handle().id().clone();
@@ -124,12 +127,16 @@ impl Control {
         let pending = PendingSwap { operation: operation.id.clone(), operator: operator.clone(), module, document };
         match wish.mode {
             SwapMode::DryRun => {
-                let detail = json!({"mode": "dry-run", "module": module, "message": "it could be made at a barrier"});
+                let message = "it could be made at a barrier";
+                let mut detail = json!({"mode": "dry-run", "module": module, "message": message});
+                if let Some(tried) = tried {
+                    detail["migration"] = json!(tried);
+                }
                 self.end(operation.clone(), Ok(detail)).await;
                 self.operation(&operation.id).await
             }
             SwapMode::Barrier => {
-                self.make_swap(&live, pending, spec, wish.policy, operation.clone()).await?;
+                self.make_swap(&live, pending, spec, wish.terms.clone(), operation.clone()).await?;
                 Ok(operation)
             }
             SwapMode::Restart => {
@@ -154,14 +161,14 @@ impl Control {
         live: &Arc<LiveJob>,
         pending: PendingSwap,
         spec: Arc<JobSpec>,
-        policy: SwapPolicy,
+        terms: SwapTerms,
         operation: OperationRecord,
     ) -> Result<(), ControlError> {
         let noted = pending.clone();
         let is_written = live.change(move |record| record.swap = Some(noted)).await;
         let begun = if is_written {
             let (live, node) = (Arc::clone(live), pending.operator.clone());
-            blocking(move || live.handle().swap(&node, &spec, policy)).await?.map_err(ControlError::from)
+            blocking(move || live.handle().swap(&node, &spec, terms)).await?.map_err(ControlError::from)
         } else {
             Err(wrong_state(live.handle().id(), live.handle().status().state, "swapped"))
         };

@@ -132,7 +132,7 @@ fn only_a_module_that_exports_migration_has_a_migrator() {
     let with = Guest::new(&HONEST).migrate("unreachable").process("unreachable").build();
     let admission = registry.admit(&with).expect("admitted");
     assert!(admission.exports.contains(&"gristmill:operator/migration@0.1.0".to_owned()), "{:?}", admission.exports);
-    assert_eq!(admission.warnings, ["the module exports `migration`, which this version of the host never calls"]);
+    assert!(admission.warnings.is_empty(), "{:?}", admission.warnings);
 }
 
 // Rule 16.
