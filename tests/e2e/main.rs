@@ -13,6 +13,7 @@ mod watching;
 mod letters;
 mod lifetime;
 mod recovery;
+mod migrating;
 mod swapping;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
 mod s3_server;
