@@ -8,7 +8,7 @@ use gristmill_ports::state::{
     Drained, FrozenState, RestoredState, ScanPage, SlotRead, StateError, StateSize, StateTime, WriteMark,
 };
 use gristmill_ports::{FileStore, PortError, StateBackend};
-use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroupRange, StateIndex};
+use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroupRange, MaxParallelism, StateIndex, key_hash};
 
 type Entry = ((u32, Vec<u8>), Vec<u8>);
 type Values = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
@@ -158,10 +158,20 @@ impl StateBackend for NaiveState {
             }
             return Err(PortError::retry("interrupted"));
         }
-        // Each file has all there was.
-        let Some(newest) = from.files.last() else { return Ok(()) };
-        let bytes = std::fs::read(files.open(&newest.file)?).unwrap();
-        self.committed = serde_json::from_slice::<Vec<Entry>>(&bytes).unwrap().into_iter().collect();
+        // Each file has all there was of the key groups for which it counts.
+        let covers = |later: &StateFile, file: &StateFile| {
+            later.groups.start <= file.groups.start && file.groups.end <= later.groups.end
+        };
+        for (place, file) in from.files.iter().enumerate() {
+            if from.files[place + 1..].iter().any(|later| covers(later, file)) {
+                continue;
+            }
+            let counts = |key: &[u8]| file.groups.contains(MaxParallelism::DEFAULT.group_of(key_hash(key)));
+            let bytes = std::fs::read(files.open(&file.file)?).unwrap();
+            let entries = serde_json::from_slice::<Vec<Entry>>(&bytes).unwrap();
+            self.committed.retain(|(_, key), _| !counts(key));
+            self.committed.extend(entries.into_iter().filter(|((_, key), _)| counts(key)));
+        }
         Ok(())
     }
 
