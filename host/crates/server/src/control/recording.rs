@@ -9,6 +9,7 @@ use gristmill_runtime::JobStatus;
 use tokio::sync::{mpsc, watch};
 
 use super::Control;
+use super::changeover::settle_at_end;
 use super::live::{Change, LiveJob};
 
 /// Tries to write a job's end down, with a second between them.
@@ -19,6 +20,7 @@ impl Control {
     pub(super) async fn record(self: Arc<Self>, live: Arc<LiveJob>, mut record: JobRecord) {
         let (mut states, mut newest) = (live.handle().watch(), live.handle().newest());
         let mut changes = live.take_changes().expect("one task writes a job down");
+        let (tries_another, began_from) = (record.next_document().is_some(), record.newest);
         loop {
             note_newest(&mut record, *newest.borrow_and_update());
             let JobStatus { state, cause } = states.borrow_and_update().clone();
@@ -30,6 +32,11 @@ impl Control {
             }
             record.cause.clone_from(&status.cause);
             if state.is_final() {
+                let has_run = record.newest != began_from;
+                if let Some(pending) = settle_at_end(&mut record, tries_another, has_run) {
+                    self.write_down(&record).await;
+                    return self.go_back(live, record, pending, status).await;
+                }
                 record.final_report = final_report(&live);
                 self.write_down(&record).await;
                 live.tell(status);
@@ -108,7 +115,7 @@ fn note_newest(record: &mut JobRecord, newest: Option<Decided>) {
 }
 
 /// Whether an attempt has gone on from the checkpoint that was to be gone on from.
-fn has_begun(state: JobState) -> bool {
+pub(super) fn has_begun(state: JobState) -> bool {
     match state {
         JobState::Running | JobState::Paused | JobState::Finished | JobState::Stopped => true,
         JobState::Starting | JobState::Restarting | JobState::Stopping | JobState::Cancelled | JobState::Failed => {

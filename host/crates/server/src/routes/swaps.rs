@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use gristmill_checkpoint::swap::SwapPolicy;
 use gristmill_dataflow::quantity::Span;
+use gristmill_types::Parallelism;
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 
@@ -44,7 +45,7 @@ pub(super) async fn swap(
     Path((job, operator)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Response, Refused> {
-    let SwapRequest { module, parameters, mode, deadline, probation, supersede } = json(&body)?;
+    let SwapRequest { module, parameters, parallelism, mode, deadline, probation, supersede } = json(&body)?;
     let policy = SwapPolicy {
         deadline_ms: millis("deadline", deadline.as_deref(), DEADLINE)?,
         probation_ms: millis("probation.time", probation.time.as_deref(), PROBATION)?,
@@ -55,7 +56,8 @@ pub(super) async fn swap(
         SwapModeName::Restart => SwapMode::Restart,
         SwapModeName::DryRun => SwapMode::DryRun,
     };
-    let wish = SwapWish { module, parameters, mode, policy, supersede };
+    let parallelism = parallelism.map(Parallelism);
+    let wish = SwapWish { module, parameters, parallelism, mode, policy, supersede };
     Ok(under_way(control.swap(&job.parse()?, &operator.parse()?, wish).await?))
 }
 
