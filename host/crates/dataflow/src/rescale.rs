@@ -166,7 +166,7 @@ sinks: {out: {inputs: [own], to: blackhole}, more: {inputs: [own], to: blackhole
     fn the_whole_job_is_what_says_nothing_else_and_is_no_sink() {
         assert_eq!(differ(&whole(4)), [("in".into(), 2, 4), ("count".into(), 2, 4)]);
         let (new, _) = rescale(&document(), &whole(4)).expect("it can be changed");
-        assert_eq!((new.parallelism, new.sinks["out"].parallelism), (subtasks(4), Some(subtasks(2))));
+        assert_eq!((new.parallelism, new.sinks[0].parallelism), (subtasks(4), Some(subtasks(2))));
     }
 
     #[test]
