@@ -12,7 +12,7 @@ use std::time::Duration;
 use gristmill_ports::catalog::{JobRecord, JobState, OperationRecord, OperationStatus, PendingDocument};
 use gristmill_runtime::JobStatus;
 use gristmill_types::JobId;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::error::wrong_state;
 use super::live::LiveJob;
@@ -148,10 +148,10 @@ impl Control {
         }
         let state = states.borrow().state;
         if !has_begun(state) {
-            if state == JobState::Cancelled {
-                self.dropped(live.handle().id(), &pending.operation, "the job was cancelled before").await;
+            // One that sleeps is left to the next host.
+            if state.is_final() {
+                self.ended_before(&live, &pending).await;
             }
-            // One that has failed goes on as it was; one that sleeps is left to the next host.
             return;
         }
         let adopted = pending.clone();
@@ -162,6 +162,18 @@ impl Control {
             record.pending.take_if(|other| other.operation == pending.operation);
         })
         .await;
+    }
+
+    /// The job failed or was cancelled. If it goes on as it was, the operation has ended by the time that this is told.
+    async fn ended_before(&self, live: &LiveJob, pending: &PendingDocument) {
+        let JobStatus { state, cause } = live.until_recorded().await;
+        let operation = self.operation_of(live.handle().id(), &pending.operation).await;
+        if operation.status == OperationStatus::Running {
+            let mut detail = operation.detail.clone();
+            detail["message"] = json!("the job ended before it was seen to go on with the other document");
+            (detail["state"], detail["cause"]) = (json!(state), json!(cause));
+            self.end(operation, Err(detail)).await;
+        }
     }
 
     /// The operation of another document has succeeded.
@@ -211,31 +223,11 @@ impl Control {
             Err(error) => {
                 tracing::warn!(job = %id, operation, %error, "the operation of another document is gone");
                 let (job, status, now_ms) = (Some(id.clone()), OperationStatus::Running, self.now_ms());
-                let (id, kind, detail) =
-                    (operation.to_owned(), "rescale".to_owned(), Value::Object(Default::default()));
+                let (id, kind, detail) = (operation.to_owned(), "rescale".to_owned(), json!({}));
                 OperationRecord { id, kind, job, status, detail, created_ms: now_ms, changed_ms: now_ms }
             }
         }
     }
-}
-
-/// What becomes of the other document when the job is written down as over. Gives it if the job is not over after all,
-/// and goes on as it was.
-pub(super) fn settle_at_end(record: &mut JobRecord, was_tried: bool, has_run: bool) -> Option<PendingDocument> {
-    let pending = record.pending.take()?;
-    let is_open = pending.document != record.document;
-    if !was_tried || !is_open {
-        return None;
-    }
-    if has_run || has_begun(record.state) {
-        record.adopt(&pending);
-        return None;
-    }
-    if record.state != JobState::Failed {
-        return None;
-    }
-    (record.state, record.cause) = (JobState::Restarting, None);
-    Some(pending)
 }
 
 fn refuse_while_swapping(live: &LiveJob) -> Result<(), ControlError> {

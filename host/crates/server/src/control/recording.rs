@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_checkpoint::recovery::Decided;
-use gristmill_ports::catalog::{JobRecord, JobState};
+use gristmill_ports::catalog::{JobRecord, JobState, PendingDocument};
 use gristmill_runtime::JobStatus;
 use tokio::sync::{mpsc, watch};
 
 use super::Control;
-use super::changeover::settle_at_end;
 use super::live::{Change, LiveJob};
 
 /// Tries to write a job's end down, with a second between them.
@@ -112,6 +111,25 @@ fn note_newest(record: &mut JobRecord, newest: Option<Decided>) {
     if newest.is_some() {
         record.origin = None;
     }
+}
+
+/// What becomes of the other document when the job is written down as over. Gives it if the job is not over after all,
+/// and goes on as it was.
+fn settle_at_end(record: &mut JobRecord, was_tried: bool, has_run: bool) -> Option<PendingDocument> {
+    let pending = record.pending.take()?;
+    let is_open = pending.document != record.document;
+    if !was_tried || !is_open {
+        return None;
+    }
+    if has_run || has_begun(record.state) {
+        record.adopt(&pending);
+        return None;
+    }
+    if record.state != JobState::Failed {
+        return None;
+    }
+    (record.state, record.cause) = (JobState::Restarting, None);
+    Some(pending)
 }
 
 /// Whether an attempt has gone on from the checkpoint that was to be gone on from.
