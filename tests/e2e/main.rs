@@ -15,6 +15,7 @@ mod lifetime;
 mod recovery;
 mod migrating;
 mod swapping;
+mod rescaling;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
 mod s3_server;
 mod object_storage;

@@ -12,6 +12,7 @@ use super::api::Api;
 use super::checkpoint_words::{checkpoint, checkpoints};
 use super::job_words::{event_in_words, in_a_line, inspected, letters, listed, log_lines, path, payload};
 use super::output::{Output, field};
+use super::rescale::{RescaleOptions, rescale};
 use super::submit::{SubmitOptions, submit};
 use super::{check, operation};
 
@@ -85,6 +86,8 @@ pub(crate) enum JobCommand {
         #[arg(long, value_name = "CHECKPOINT")]
         accept: Option<u64>,
     },
+    /// Lets a running job go on with more or fewer subtasks, from a last checkpoint.
+    Rescale(RescaleOptions),
     /// Forgets a job that is over, with its checkpoints and dead letters.
     Delete {
         /// The job.
@@ -131,6 +134,7 @@ pub(crate) async fn perform(command: JobCommand, api: &Api, out: &Output) -> any
     match command {
         JobCommand::Check { file } => return check::check(&file, out),
         JobCommand::Submit(options) => return submit(options, api, out).await,
+        JobCommand::Rescale(options) => return rescale(options, api, out).await,
         JobCommand::List => out.result(&api.get("/v1/jobs").await?, listed)?,
         JobCommand::Inspect { job } => out.result(&api.get(&path(&job, "")).await?, inspected)?,
         JobCommand::Pause { job } => out.result(&api.post(&path(&job, "/pause")).await?, in_a_line)?,

@@ -11,6 +11,7 @@ mod submit;
 mod checkpoint_words;
 mod checkpoint;
 mod savepoint;
+mod rescale;
 mod job;
 mod audit;
 mod operator;

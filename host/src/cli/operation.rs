@@ -73,6 +73,17 @@ fn in_words(operation: &Value) -> String {
             line.push_str(&format!(", longest pause {:.1} ms", longest as f64 / 1000.0));
         }
     }
+    for node in detail["nodes"].as_array().into_iter().flatten() {
+        line.push_str(&format!(
+            ": {} from {} to {} subtasks",
+            field(node, "node"),
+            field(node, "from"),
+            field(node, "to")
+        ));
+    }
+    if let Some(took_ms) = detail["took_ms"].as_u64() {
+        line.push_str(&format!(": goes on after {took_ms} ms"));
+    }
     for name in ["message", "cause"] {
         if !detail[name].is_null() {
             line.push_str(&format!(": {}", field(detail, name)));
@@ -152,6 +163,9 @@ mod tests {
             in_words(&swapped),
             "swap FAILED: undone, module n in the place of o, longest pause 1.2 ms: rolled back: it trapped"
         );
+        let rescaled = json!({"kind": "rescale", "status": "SUCCEEDED", "job": "a", "detail": {
+            "nodes": [{"node": "count", "from": 1, "to": 4}], "restored": 7, "took_ms": 210}});
+        assert_eq!(in_words(&rescaled), "rescale SUCCEEDED: count from 1 to 4 subtasks: goes on after 210 ms");
         for (operation, words) in cases {
             assert_eq!(in_words(&operation), words);
         }

@@ -1,5 +1,6 @@
 //! `gristmill operator …`
 
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
@@ -26,6 +27,12 @@ pub(crate) enum OperatorCommand {
         /// Its parameters as JSON; left out, they stay as they are.
         #[arg(long, value_name = "JSON")]
         parameters: Option<String>,
+        /// One of its parameters, as JSON or else as text; the others stay. May be given more than once.
+        #[arg(long, value_name = "NAME=VALUE", value_parser = parameter, conflicts_with = "parameters")]
+        set_parameter: Vec<(String, Value)>,
+        /// The operator's subtasks; another number takes the mode `restart`.
+        #[arg(long, value_name = "SUBTASKS")]
+        parallelism: Option<NonZeroU32>,
         /// How.
         #[arg(long, value_enum, default_value_t = Mode::Barrier)]
         mode: Mode,
@@ -91,6 +98,8 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             operator,
             module,
             parameters,
+            set_parameter,
+            parallelism,
             mode,
             deadline,
             probation,
@@ -110,6 +119,12 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
                 body["parameters"] =
                     read.map_err(|error| anyhow::anyhow!("the parameters `{parameters}` are not JSON: {error}"))?;
             }
+            if !set_parameter.is_empty() {
+                body["parameters"] = with_set(api, &job, &operator, set_parameter).await?;
+            }
+            if let Some(parallelism) = parallelism {
+                body["parallelism"] = json!(parallelism);
+            }
             let request = api.request(Method::POST, &path(&job, &format!("/operators/{operator}/swap"))).json(&body);
             operation::report(api.json(request).await?, wait, api, out).await
         }
@@ -117,5 +132,41 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             let begun = api.post(&path(&job, &format!("/operators/{operator}/swap/rollback"))).await?;
             operation::report(begun, wait, api, out).await
         }
+    }
+}
+
+/// A parameter and its value; what is no JSON is a text.
+fn parameter(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE, such as limit=10")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value))))
+}
+
+/// The operator's parameters as the job's document has them, with these in the place of those of their names.
+async fn with_set(api: &Api, job: &JobId, operator: &NodeId, set: Vec<(String, Value)>) -> anyhow::Result<Value> {
+    let described = api.get(&path(job, "")).await?;
+    let written = &described["document"]["operators"][operator.as_str()]["parameters"];
+    let mut parameters = match written {
+        Value::Null => serde_json::Map::new(),
+        Value::Object(parameters) => parameters.clone(),
+        other => {
+            anyhow::bail!("the parameters of `{operator}` are {other}, which has no names; give all as `--parameters`")
+        }
+    };
+    parameters.extend(set);
+    Ok(Value::Object(parameters))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_json_or_else_a_text() {
+        for (text, value) in
+            [("a=1", json!(1)), ("a=x=y", json!("x=y")), ("a={\"b\":[]}", json!({"b": []})), ("a=", json!(""))]
+        {
+            assert_eq!(parameter(text), Ok(("a".to_owned(), value)));
+        }
+        assert!(parameter("a").is_err());
     }
 }

@@ -42,7 +42,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use gristmill_ports::catalog::{JobState, Origin, PendingSwap};
+    use gristmill_ports::catalog::{JobState, Origin, PendingDocument, PendingSwap};
     use gristmill_types::{ModuleHash, RunId};
 
     use super::*;
@@ -67,6 +67,7 @@ mod tests {
             base: None,
             origin: None,
             swap: None,
+            pending: None,
         };
         assert_eq!(decode(format!("\x02{before}}}").as_bytes()), Ok(record.clone()));
         let record = JobRecord { run: Some(RunId(u64::MAX)), ..record };
@@ -94,6 +95,18 @@ mod tests {
         let record = JobRecord { origin: None, swap: Some(swap), ..record };
         let bytes = format!(
             "\x02{before},\"run\":\"ffffffffffffffff\",\"swap\":{{\"operation\":\"op-1\",\"operator\":\"op\",\"module\":\"{}\",\"document\":{{\"version\":1}}}}}}",
+            "0".repeat(64)
+        );
+        assert_eq!(encode_json(&record), bytes.as_bytes());
+        assert_eq!(decode(bytes.as_bytes()), Ok(record.clone()));
+        let pending = PendingDocument {
+            operation: "op-2".to_owned(),
+            document: serde_json::json!({"version": 1}),
+            modules: vec![("op".to_owned(), ModuleHash([0; 32]))],
+        };
+        let record = JobRecord { swap: None, pending: Some(pending), ..record };
+        let bytes = format!(
+            "\x02{before},\"run\":\"ffffffffffffffff\",\"pending\":{{\"operation\":\"op-2\",\"document\":{{\"version\":1}},\"modules\":[[\"op\",\"{}\"]]}}}}",
             "0".repeat(64)
         );
         assert_eq!(encode_json(&record), bytes.as_bytes());

@@ -59,6 +59,7 @@ fn job(id: &str) -> JobRecord {
         base: Some("/srv/jobs".to_owned()),
         origin: None,
         swap: None,
+        pending: None,
     }
 }
 

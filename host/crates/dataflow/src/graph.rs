@@ -147,14 +147,14 @@ fn source_parallelism(document: &JobDocument, spec: &SourceSpec) -> Parallelism 
 }
 
 /// The parallelism of a sink: one file or one transaction, unless more are asked for.
-fn sink_parallelism(document: &JobDocument, spec: &SinkSpec) -> Parallelism {
+pub(crate) fn sink_parallelism(document: &JobDocument, spec: &SinkSpec) -> Parallelism {
     spec.parallelism.unwrap_or(match spec.to {
         SinkKind::File(_) | SinkKind::Postgres(_) | SinkKind::Stdout(_) => Parallelism::ONE,
         SinkKind::Http(_) | SinkKind::Blackhole(_) => document.parallelism,
     })
 }
 
-fn nodes_of(document: &JobDocument) -> Vec<Node<'_>> {
+pub(crate) fn nodes_of(document: &JobDocument) -> Vec<Node<'_>> {
     let node = |kind, id, parallelism| Node { id, kind, parallelism };
     let sources =
         document.sources.iter().map(|(id, spec)| node(NodeKind::Source, id, source_parallelism(document, spec)));

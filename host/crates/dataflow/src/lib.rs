@@ -18,6 +18,7 @@ mod wiring;
 mod validate;
 mod chaining;
 mod describe;
+mod rescale;
 
 pub use chaining::plan;
 pub use describe::describe;
@@ -27,5 +28,6 @@ pub use parse::{DocumentError, MAX_DOCUMENT_BYTES, canonical_json};
 pub use plan::JobPlan;
 pub use position::{Position, Positions, locate};
 pub use problem::{Problem, Severity, place};
+pub use rescale::{NotRescaled, Rescale, Rescaled, rescale};
 pub use validate::{validate, validate_offline};
 pub use wiring::Descriptors;

@@ -126,6 +126,33 @@ pub struct JobRecord {
     /// A swap that is under way: the manifest that the job goes on from says whether it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap: Option<PendingSwap>,
+    /// Another document, with which the job is about to go on from its newest checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingDocument>,
+}
+
+impl JobRecord {
+    /// The document with which the job is about to go on, unless it has already.
+    #[must_use]
+    pub fn next_document(&self) -> Option<&PendingDocument> {
+        self.pending.as_ref().filter(|pending| pending.document != self.document)
+    }
+
+    /// The document that was to come is the job's own.
+    pub fn adopt(&mut self, pending: &PendingDocument) {
+        (self.document, self.modules) = (pending.document.clone(), pending.modules.clone());
+    }
+}
+
+/// Another document of a job. It becomes the job's own once an attempt has begun with it; if none can, it is dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PendingDocument {
+    /// The operation that tells of it.
+    pub operation: String,
+    /// The document, as JSON, placeholders unresolved.
+    pub document: serde_json::Value,
+    /// For each operator, the module that it is to run.
+    pub modules: Vec<(String, ModuleHash)>,
 }
 
 /// A swap of one operator's module that is not over.

@@ -30,6 +30,7 @@ pub(crate) enum Code {
     WrongState,
     SwapUnderWay,
     SwapRefused,
+    RescaleRefused,
     IdempotencyInFlight,
     TooLarge,
     UnsupportedMediaType,
@@ -73,6 +74,9 @@ impl Code {
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "the job is not in a state for this"),
             Self::SwapUnderWay => (StatusCode::CONFLICT, "swap-under-way", "another swap of the job is not over"),
             Self::SwapRefused => (StatusCode::UNPROCESSABLE_ENTITY, "swap-refused", "the swap cannot be made"),
+            Self::RescaleRefused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "rescale-refused", "the job cannot have these subtasks")
+            }
             Self::IdempotencyInFlight => {
                 (StatusCode::CONFLICT, "idempotency-in-flight", "the same request is being answered")
             }
@@ -172,6 +176,7 @@ impl From<ControlError> for Refused {
             ControlError::WrongState { .. } => Code::WrongState,
             ControlError::SwapUnderWay(_) => Code::SwapUnderWay,
             ControlError::SwapRefused(_) => Code::SwapRefused,
+            ControlError::RescaleRefused(_) => Code::RescaleRefused,
             ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
             ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
@@ -210,6 +215,7 @@ impl From<ControlError> for Refused {
             | ControlError::WrongState { .. }
             | ControlError::SwapUnderWay(_)
             | ControlError::SwapRefused(_)
+            | ControlError::RescaleRefused(_)
             | ControlError::EventsTooLarge { .. }
             | ControlError::KeyReused { .. } => {}
         }

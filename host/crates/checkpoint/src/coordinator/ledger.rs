@@ -124,14 +124,20 @@ impl Ledger {
         &mut setup.files[subtask.at()]
     }
 
-    /// Puts one file in the place of neighbours. If they are no neighbours any more, the file is of no use.
-    pub(super) fn merged(&mut self, node: &NodeId, subtask: SubtaskIndex, replaced: &[FileRef], by: Option<StateFile>) {
+    /// Puts one file in the place of neighbours. If they are no neighbours any more, the file is of no use. A file may stand
+    /// in a list more than once, each time for other key groups: the list was put together from those of several subtasks.
+    pub(super) fn merged(
+        &mut self,
+        node: &NodeId,
+        subtask: SubtaskIndex,
+        replaced: &[StateFile],
+        by: Option<StateFile>,
+    ) {
         let files = self.files_mut(node, subtask);
-        let mut runs = files.windows(replaced.len().max(1));
-        match runs.position(|run| run.iter().map(|one| one.file).eq(replaced.iter().copied())) {
+        match files.windows(replaced.len().max(1)).position(|run| run == replaced) {
             Some(first) => {
                 files.splice(first..first + replaced.len(), by);
-                self.dropped.extend(replaced);
+                self.dropped.extend(replaced.iter().map(|one| one.file));
             }
             None => self.dropped.extend(by.map(|file| file.file)),
         }

@@ -152,8 +152,8 @@ pub enum Event {
         node: NodeId,
         /// And which subtask.
         subtask: SubtaskIndex,
-        /// Neighbours in the list of files.
-        replaced: Vec<FileRef>,
+        /// Neighbours in the list of files, with the key groups for which they count there.
+        replaced: Vec<StateFile>,
         /// What stands in their place; nothing if nothing was left.
         by: Option<StateFile>,
     },

@@ -24,19 +24,18 @@ impl Running {
             self.merging = self.choose_merge(world);
             return;
         };
-        let replaced: Vec<_> = neighbours.iter().map(|one| one.file).collect();
         if by.is_some() {
             if world.plays(Obvious::DeletesWhatItMerged) {
-                replaced.iter().for_each(|file| world.delete(&world.folder.file(file)));
+                neighbours.iter().for_each(|one| world.delete(&world.folder.file(&one.file)));
             }
             if self.storer.iter().any(|work| matches!(work, Work::Manifest { .. })) {
                 world.meet(Met::MergedWhileStoring);
             }
-            self.told.push_back(Event::Merged { node: node("count"), subtask, replaced, by });
+            self.told.push_back(Event::Merged { node: node("count"), subtask, replaced: neighbours, by });
             return;
         }
         let mut merged = BTreeMap::new();
-        for file in &replaced {
+        for StateFile { file, .. } in &neighbours {
             // Torn, or deleted by a successor: then nothing is merged.
             let Some(bytes) = world.get(&world.folder.file(file)).filter(|bytes| bytes.len() as u64 == file.bytes)
             else {

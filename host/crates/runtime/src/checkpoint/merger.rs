@@ -50,7 +50,7 @@ pub(crate) fn run(work: &Receiver<MergeWork>, merger: &dyn StateMerger, files: &
             return;
         }
         let (replaced, by) = match merged {
-            Ok(by) => (neighbours.iter().map(|one| one.file).collect(), by),
+            Ok(by) => (neighbours, by),
             Err(error) => {
                 let grave = error.kind == ErrorKind::Fatal;
                 tracing::warn!(%node, %subtask, %error, grave, "files of state are not merged for now");

@@ -14,4 +14,5 @@ pub(crate) mod merger;
 pub(crate) mod archivist;
 pub(crate) mod chain_reader;
 pub(crate) mod restored;
+pub(crate) mod rescaled;
 pub(crate) mod history;

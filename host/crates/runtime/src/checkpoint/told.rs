@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use gristmill_checkpoint::coordinator::{Ack, Participant};
-use gristmill_checkpoint::{CommittableId, FileRef, Savepoint, Slot, StateFile};
+use gristmill_checkpoint::{CommittableId, Savepoint, Slot, StateFile};
 use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, NodeId, SubtaskIndex};
 use tokio::sync::oneshot;
 
@@ -29,7 +29,7 @@ pub(crate) enum Told {
     /// Output is visible.
     Committed(Vec<CommittableId>),
     /// Neighbours in a list of state files were merged, or not: then nothing is replaced.
-    Merged { node: NodeId, subtask: SubtaskIndex, replaced: Vec<FileRef>, by: Option<StateFile> },
+    Merged { node: NodeId, subtask: SubtaskIndex, replaced: Vec<StateFile>, by: Option<StateFile> },
     /// Something that checkpoints need cannot be done.
     Failed(TaskEnd),
     /// Somebody wants a checkpoint.

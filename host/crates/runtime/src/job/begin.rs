@@ -101,11 +101,11 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
         return Ok(Beginning::Over(whole.manifest.checkpoint));
     }
     let restored = match (&claimed.restored, &spec.origin) {
-        (Some(whole), _) => Restored(whole.pages.clone()),
+        (Some(whole), _) => Restored(whole.pages.clone()).in_plan(&spec.plan),
         (None, None) => Restored::default(),
         (None, Some(origin)) => {
             let beginner = Beginner { spec, origin, attempt, parts: &**parts, files: &*files };
-            beginner.begin().map_err(StartError::checkpoints)?
+            beginner.begin().map_err(StartError::checkpoints)?.in_plan(&spec.plan)
         }
     };
     let seatings = seatings(job, spec, &restored);

@@ -18,3 +18,4 @@ mod transactions;
 mod savepoints;
 mod swapping;
 mod migrating;
+mod rescaling;

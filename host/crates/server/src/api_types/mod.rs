@@ -13,6 +13,7 @@ mod dead_letters;
 mod operations;
 mod audit;
 mod swaps;
+mod rescale;
 mod bodies;
 
 pub use audit::{AuditList, AuditOutcomeView, AuditView};
@@ -27,6 +28,7 @@ pub use modules::{ForgottenModule, ModuleList, ModuleView, PushAnswer, PushOutco
 pub use operations::{OperationList, OperationView};
 pub use payload::{Payload, TapView};
 pub use problem::{DocumentProblem, Problem};
+pub use rescale::RescaleRequest;
 pub use savepoints::{
     DiffSample, OperatorDiffView, SavedNode, SavedState, SavepointDiff, SavepointList, SavepointRequest,
     SavepointSummary, SavepointView, StateDiffView, StopRequest,

@@ -1,6 +1,7 @@
 //! Swaps on the wire.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,6 +16,10 @@ pub struct SwapRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub parameters: Option<serde_json::Value>,
+    /// The operator's subtasks; left out, they stay as they are. Another number takes the mode `restart`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    pub parallelism: Option<NonZeroU32>,
     /// How.
     #[serde(default)]
     pub mode: SwapModeName,

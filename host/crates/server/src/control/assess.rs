@@ -14,7 +14,7 @@ use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord};
 use gristmill_ports::module_registry::ModuleRegistry;
 use gristmill_runtime::{JobSpec, ModuleBytes, OperatorParts};
-use gristmill_types::{JobId, ModuleHash, NodeId};
+use gristmill_types::{JobId, ModuleHash, NodeId, Parallelism};
 use serde_json::Value;
 
 use super::modules::known_names;
@@ -122,12 +122,27 @@ impl ReadJob {
         Ok(Self { document, problems: Vec::new(), modules, text })
     }
 
-    /// The document of a job of the catalog with another module in one operator, and perhaps other parameters.
+    /// What a change makes of the document of a job of the catalog, with the modules that the job ran.
+    pub(super) fn rewritten(
+        record: &JobRecord,
+        catalog: &dyn Catalog,
+        change: impl FnOnce(&JobDocument) -> Result<JobDocument, ControlError>,
+    ) -> Result<Self, ControlError> {
+        let mut read = Self::of_record(record, catalog)?;
+        read.document = change(&read.document)?;
+        // Whoever asked for the change wrote no text in which a problem could have its place.
+        read.text = String::new();
+        read.problems = in_order(gristmill_dataflow::validate_offline(&read.document), &read.text)?;
+        Ok(read)
+    }
+
+    /// The document of a job of the catalog with another module in one operator, and perhaps other parameters and another
+    /// parallelism.
     pub(super) fn with_module(
         record: &JobRecord,
         operator: &NodeId,
         module: &str,
-        parameters: Option<Value>,
+        (parameters, parallelism): (Option<Value>, Option<Parallelism>),
         catalog: &dyn Catalog,
     ) -> Result<Self, ControlError> {
         let mut read = Self::of_record(record, catalog)?;
@@ -139,6 +154,7 @@ impl ReadJob {
         if parameters.is_some() {
             spec.parameters = parameters;
         }
+        spec.parallelism = parallelism.or(spec.parallelism);
         let found = find_module(operator, spec, catalog)?;
         read.text = canonical_json(&read.document).to_string();
         let found = found.map_err(|problem| refuse(vec![problem], &read.text))?;

@@ -149,6 +149,9 @@ pub enum ControlError {
     /// Another swap of the job is not over.
     #[error("{0}")]
     SwapUnderWay(String),
+    /// The job cannot have these subtasks.
+    #[error("{0}")]
+    RescaleRefused(String),
     /// A swap cannot be made.
     #[error("{0}")]
     SwapRefused(String),
@@ -313,7 +316,11 @@ impl ControlError {
             Self::SwapUnderWay(_) => {
                 "wait until its operation has ended, roll it back, or say `\"supersede\": true`".to_owned()
             }
-            Self::BadName(_) | Self::SwapRefused(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
+            Self::BadName(_)
+            | Self::SwapRefused(_)
+            | Self::RescaleRefused(_)
+            | Self::ModuleRefused(_)
+            | Self::CannotStart { .. } => return None,
         })
     }
 }

@@ -42,7 +42,8 @@ impl JobView {
     #[must_use]
     pub fn uses(&self, module: ModuleHash) -> bool {
         let comes = self.record.swap.as_ref().is_some_and(|swap| swap.module == module);
-        comes || self.record.modules.iter().any(|(_, used)| *used == module)
+        let comes = comes || self.record.next_document().is_some_and(|next| names(&next.modules, module));
+        comes || names(&self.record.modules, module)
     }
 
     /// What it has counted; of a job that ended in an earlier process, what it had counted at its end.
@@ -222,11 +223,18 @@ impl JobView {
     /// The job itself, if it is not over.
     pub(super) fn running(&self, action: &'static str) -> Result<&Arc<LiveJob>, ControlError> {
         match &self.live {
+            Some(live) if live.is_leaving() && !live.has_ended() => {
+                Err(ControlError::Busy(format!("starting job `{}` again with another document", self.record.id)))
+            }
             Some(live) if !live.has_ended() => Ok(live),
             Some(live) => Err(wrong_state(&self.record.id, live.handle().status().state, action)),
             None => Err(wrong_state(&self.record.id, self.record.state, action)),
         }
     }
+}
+
+fn names(modules: &[(String, ModuleHash)], module: ModuleHash) -> bool {
+    modules.iter().any(|(_, used)| *used == module)
 }
 
 /// The job's `http` sources, for suggestions.

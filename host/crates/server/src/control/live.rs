@@ -1,6 +1,7 @@
 //! Jobs of this process: those that run, and the last few that ended, kept for their events and log lines.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use gristmill_ports::catalog::{JobRecord, JobState};
@@ -23,6 +24,7 @@ pub struct LiveJob {
     secrets: Arc<Secrets>,
     told: watch::Sender<JobStatus>,
     replaying: Mutex<()>,
+    leaving: AtomicBool,
     changes: mpsc::UnboundedSender<Change>,
     /// Until somebody writes down what becomes of the job.
     changes_heard: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
@@ -39,7 +41,15 @@ impl LiveJob {
     pub(crate) fn new(handle: JobHandle, secrets: Arc<Secrets>) -> Self {
         let told = watch::Sender::new(JobStatus { state: JobState::Starting, cause: None });
         let (changes, heard) = mpsc::unbounded_channel();
-        Self { handle, secrets, told, replaying: Mutex::new(()), changes, changes_heard: Mutex::new(Some(heard)) }
+        Self {
+            handle,
+            secrets,
+            told,
+            replaying: Mutex::new(()),
+            leaving: AtomicBool::new(false),
+            changes,
+            changes_heard: Mutex::new(Some(heard)),
+        }
     }
 
     /// The way into the job.
@@ -63,6 +73,21 @@ impl LiveJob {
     /// Whether nothing of it runs any more in this host.
     pub(crate) fn is_gone(&self) -> bool {
         *self.handle.gone().borrow()
+    }
+
+    /// It is about to leave, for one of the same name that goes on where it was. `false`: that was said before.
+    pub(crate) fn leave(&self) -> bool {
+        !self.leaving.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether another one goes on in its place: nothing is asked of it any more.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
+    }
+
+    /// Nothing came of its leaving.
+    pub(crate) fn stay(&self) {
+        self.leaving.store(false, Ordering::SeqCst);
     }
 
     /// Waits until nothing of it runs any more in this host.

@@ -23,7 +23,9 @@ mod letters;
 mod ingest;
 mod answers;
 mod audit;
+mod changeover;
 mod swaps;
+mod rescale;
 mod restore;
 
 use std::collections::HashMap;

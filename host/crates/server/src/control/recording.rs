@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_checkpoint::recovery::Decided;
-use gristmill_ports::catalog::{JobRecord, JobState};
+use gristmill_ports::catalog::{JobRecord, JobState, PendingDocument};
 use gristmill_runtime::JobStatus;
 use tokio::sync::{mpsc, watch};
 
@@ -19,6 +19,7 @@ impl Control {
     pub(super) async fn record(self: Arc<Self>, live: Arc<LiveJob>, mut record: JobRecord) {
         let (mut states, mut newest) = (live.handle().watch(), live.handle().newest());
         let mut changes = live.take_changes().expect("one task writes a job down");
+        let (tries_another, began_from) = (record.next_document().is_some(), record.newest);
         loop {
             note_newest(&mut record, *newest.borrow_and_update());
             let JobStatus { state, cause } = states.borrow_and_update().clone();
@@ -30,6 +31,11 @@ impl Control {
             }
             record.cause.clone_from(&status.cause);
             if state.is_final() {
+                let has_run = record.newest != began_from;
+                if let Some(pending) = settle_at_end(&mut record, tries_another, has_run) {
+                    self.write_down(&record).await;
+                    return self.go_back(live, record, pending, status).await;
+                }
                 record.final_report = final_report(&live);
                 self.write_down(&record).await;
                 live.tell(status);
@@ -107,8 +113,27 @@ fn note_newest(record: &mut JobRecord, newest: Option<Decided>) {
     }
 }
 
+/// What becomes of the other document when the job is written down as over. Gives it if the job is not over after all,
+/// and goes on as it was.
+fn settle_at_end(record: &mut JobRecord, was_tried: bool, has_run: bool) -> Option<PendingDocument> {
+    let pending = record.pending.take()?;
+    let is_open = pending.document != record.document;
+    if !was_tried || !is_open {
+        return None;
+    }
+    if has_run || has_begun(record.state) {
+        record.adopt(&pending);
+        return None;
+    }
+    if record.state != JobState::Failed {
+        return None;
+    }
+    (record.state, record.cause) = (JobState::Restarting, None);
+    Some(pending)
+}
+
 /// Whether an attempt has gone on from the checkpoint that was to be gone on from.
-fn has_begun(state: JobState) -> bool {
+pub(super) fn has_begun(state: JobState) -> bool {
     match state {
         JobState::Running | JobState::Paused | JobState::Finished | JobState::Stopped => true,
         JobState::Starting | JobState::Restarting | JobState::Stopping | JobState::Cancelled | JobState::Failed => {

@@ -31,19 +31,9 @@ impl Control {
                 record.state = JobState::Restarting;
             }
             let (id, state) = (record.id.clone(), record.state);
-            match self.relaunch(record.clone(), None).await {
+            match self.relaunch_either(record).await {
                 Ok(_) => tracing::info!(job = %id, was = %state, "found unfinished; goes on"),
-                Err(error) => {
-                    tracing::warn!(job = %id, was = %state, %error, "found unfinished; now FAILED");
-                    let now_ms = self.now_ms();
-                    let failed = JobRecord {
-                        state: JobState::Failed,
-                        cause: Some(format!("it cannot go on after the host's restart: {error}")),
-                        changed_ms: now_ms,
-                        ..record
-                    };
-                    self.ask(move |catalog| catalog.put_job(&failed)).await?;
-                }
+                Err(error) => tracing::warn!(job = %id, was = %state, %error, "found unfinished; now FAILED"),
             }
         }
         self.ready.store(true, Ordering::Release);
@@ -55,9 +45,12 @@ impl Control {
         let now_ms = self.now_ms();
         self.ask(move |catalog| {
             let mut held = BTreeSet::new();
-            // What became of a swap is known once its job goes on.
-            let open: Vec<_> =
-                catalog.jobs()?.into_iter().filter_map(|job| job.swap).map(|swap| swap.operation).collect();
+            // What became of a swap, or of another document, is known once its job goes on.
+            let of_job = |job: JobRecord| {
+                let document = job.pending.filter(|_| !job.state.is_final()).map(|pending| pending.operation);
+                [job.swap.map(|swap| swap.operation), document]
+            };
+            let open: Vec<_> = catalog.jobs()?.into_iter().flat_map(of_job).flatten().collect();
             let operations = catalog.operations(LISTED)?.into_iter();
             let is_lost = |one: &OperationRecord| one.status == OperationStatus::Running && !open.contains(&one.id);
             for mut operation in operations.filter(is_lost) {

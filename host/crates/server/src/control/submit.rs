@@ -125,6 +125,7 @@ impl Control {
             base: Some(self.parts.base.clone()),
             origin: spec.origin.clone(),
             swap: None,
+            pending: None,
         };
         self.parts.catalog.put_job(&record)?;
         let run = spec.run;
@@ -179,7 +180,7 @@ impl Control {
         outcome
     }
 
-    /// Starts a job of the catalog again, as the run that it was.
+    /// Starts a job of the catalog again, as the run that it was; with its next document, if it has one.
     pub(super) async fn relaunch(
         self: &Arc<Self>,
         mut record: JobRecord,
@@ -192,7 +193,10 @@ impl Control {
             });
         };
         let permit = self.compiling.acquire().await.expect("the semaphore is never closed");
-        let wanted = record.clone();
+        let mut wanted = record.clone();
+        if let Some(next) = record.next_document() {
+            wanted.adopt(next);
+        }
         let prepared =
             self.ask_control(move |control| control.prepare(ReadJob::of_record(&wanted, &*control.parts.catalog)?));
         let PreparedJob { mut spec, secrets, .. } = prepared.await?;
@@ -228,6 +232,9 @@ impl Control {
         tokio::spawn(Arc::clone(self).record(Arc::clone(&live), record.clone()));
         if let Some(pending) = record.swap.clone() {
             tokio::spawn(Arc::clone(self).follow_open_swap(Arc::clone(&live), pending));
+        }
+        if let Some(pending) = record.pending.clone() {
+            tokio::spawn(Arc::clone(self).follow_document(Arc::clone(&live), pending));
         }
         Ok(JobView { record, live: Some(live) })
     }

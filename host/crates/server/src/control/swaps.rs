@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use gristmill_checkpoint::swap::SwapStage;
 use gristmill_dataflow::canonical_json;
-use gristmill_ports::catalog::{JobRecord, OperationRecord, OperationStatus, PendingSwap};
+use gristmill_ports::catalog::{JobRecord, OperationRecord, OperationStatus, PendingDocument, PendingSwap};
 use gristmill_runtime::{JobSpec, OpenSwap, SwapRefused, SwapReport, SwapTerms};
-use gristmill_types::{JobId, NodeId};
+use gristmill_types::{JobId, NodeId, Parallelism};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::assess::{PreparedJob, ReadJob};
-use super::checkpoints::ask_for_checkpoint;
+use super::changeover::Exit;
 use super::error::wrong_state;
 use super::live::LiveJob;
 use super::secrets::Secrets;
@@ -40,6 +40,8 @@ pub struct SwapWish {
     pub module: String,
     /// Its parameters; `None`: they stay.
     pub parameters: Option<Value>,
+    /// The operator's subtasks; `None`: they stay.
+    pub parallelism: Option<Parallelism>,
     /// How.
     pub mode: SwapMode,
     /// How long it may take, and be taken back, and what may be lost by it.
@@ -76,6 +78,7 @@ impl Control {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("swapped")?);
         make_room(&live, wish.supersede).await?;
+        let job = self.settled(&live).await?;
         let read = self.reserve_swap(&job, operator, &wish).await?;
         let outcome = self.begin_swap(live, operator, &wish, read).await;
         self.gate.lock().await.remove(id);
@@ -95,8 +98,9 @@ impl Control {
             return Err(ControlError::SwapUnderWay(format!("job `{id}` is being started or swapped at this moment")));
         }
         let (record, operator, wish) = (job.record.clone(), operator.clone(), wish.clone());
+        let changed = (wish.parameters.clone(), wish.parallelism);
         let read = self.ask_control(move |control| {
-            ReadJob::with_module(&record, &operator, &wish.module, wish.parameters, &*control.parts.catalog)
+            ReadJob::with_module(&record, &operator, &wish.module, changed, &*control.parts.catalog)
         });
         let read = read.await?;
         gate.insert(id.clone(), read.modules());
@@ -140,8 +144,11 @@ impl Control {
                 Ok(operation)
             }
             SwapMode::Restart => {
-                self.restart_with(&live, pending, operation.clone()).await?;
-                Ok(operation)
+                let PendingSwap { operation: id, operator, module, document } = pending;
+                let mut modules = self.job(live.handle().id()).await?.record.modules;
+                modules.iter_mut().filter(|(name, _)| *name == operator.as_str()).for_each(|(_, runs)| *runs = module);
+                let pending = PendingDocument { operation: id, document, modules };
+                self.change_over(&live, pending, Exit::AtOnce, operation).await
             }
         }
     }
@@ -282,42 +289,6 @@ impl Control {
                 let operation =
                     OperationRecord { id, kind, job, status, detail, created_ms: now_ms, changed_ms: now_ms };
                 self.follow_swap(live, pending, report, operation).await;
-            }
-        }
-    }
-
-    /// Ends the job in this host as a crash would, and lets it go on from its newest checkpoint with the other module.
-    async fn restart_with(
-        self: &Arc<Self>,
-        live: &Arc<LiveJob>,
-        pending: PendingSwap,
-        operation: OperationRecord,
-    ) -> Result<(), ControlError> {
-        let id = live.handle().id().clone();
-        if !live.change(move |record| take_over(record, pending)).await {
-            let refused = wrong_state(&id, live.handle().status().state, "swapped");
-            self.end(operation, Err(json!({"message": refused.to_string()}))).await;
-            return Err(refused);
-        }
-        let (control, live) = (Arc::clone(self), Arc::clone(live));
-        live.handle().abandon();
-        live.until_gone().await;
-        let again = match self.job(&id).await {
-            Ok(job) => self.relaunch(job.record, None).await,
-            Err(error) => Err(error),
-        };
-        match again {
-            Ok(JobView { live: Some(live), .. }) => {
-                tokio::spawn(async move {
-                    let outcome = ask_for_checkpoint(&live).await;
-                    control.end(operation, outcome).await;
-                });
-                Ok(())
-            }
-            Ok(JobView { live: None, .. }) => Err(ControlError::Bug("a job that goes on is not there".to_owned())),
-            Err(error) => {
-                self.end(operation, Err(json!({"message": error.to_string()}))).await;
-                Err(error)
             }
         }
     }

@@ -4,6 +4,7 @@ mod modules;
 mod jobs;
 mod checkpoints;
 mod swaps;
+mod rescale;
 mod savepoints;
 mod dead_letters;
 mod events;
@@ -72,6 +73,7 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(checkpoints::restart))
         .routes(routes!(swaps::swap))
         .routes(routes!(swaps::roll_back))
+        .routes(routes!(rescale::rescale))
         .routes(routes!(savepoints::list_all))
         .routes(routes!(savepoints::diff))
         .routes(routes!(savepoints::list, savepoints::take))

@@ -9,6 +9,7 @@ use axum::response::Response;
 use gristmill_checkpoint::swap::SwapPolicy;
 use gristmill_dataflow::quantity::Span;
 use gristmill_runtime::SwapTerms;
+use gristmill_types::Parallelism;
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 
@@ -45,7 +46,8 @@ pub(super) async fn swap(
     Path((job, operator)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Response, Refused> {
-    let SwapRequest { module, parameters, mode, deadline, probation, supersede, drop, without_return } = json(&body)?;
+    let SwapRequest { module, parameters, parallelism, mode, deadline, probation, supersede, drop, without_return } =
+        json(&body)?;
     let policy = SwapPolicy {
         deadline_ms: millis("deadline", deadline.as_deref(), DEADLINE)?,
         probation_ms: millis("probation.time", probation.time.as_deref(), PROBATION)?,
@@ -57,7 +59,8 @@ pub(super) async fn swap(
         SwapModeName::DryRun => SwapMode::DryRun,
     };
     let terms = SwapTerms { policy, dropped: drop, without_return };
-    let wish = SwapWish { module, parameters, mode, terms, supersede };
+    let parallelism = parallelism.map(Parallelism);
+    let wish = SwapWish { module, parameters, parallelism, mode, terms, supersede };
     Ok(under_way(control.swap(&job.parse()?, &operator.parse()?, wish).await?))
 }
 

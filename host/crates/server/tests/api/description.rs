@@ -46,6 +46,7 @@ async fn every_path_is_described() {
         "/v1/jobs/{job}/operators/{operator}/swap/rollback",
         "/v1/jobs/{job}/operators/{operator}/tap",
         "/v1/jobs/{job}/pause",
+        "/v1/jobs/{job}/rescale",
         "/v1/jobs/{job}/restart",
         "/v1/jobs/{job}/resume",
         "/v1/jobs/{job}/savepoints",

@@ -1,6 +1,8 @@
 //! What is kept and what goes: merges, garbage.
 
-use gristmill_types::{AttemptId, SubtaskIndex, Watermark};
+use std::collections::VecDeque;
+
+use gristmill_types::{AttemptId, KeyGroupRange, SubtaskIndex, Watermark};
 
 use super::super::*;
 use super::fixture::*;
@@ -12,7 +14,7 @@ fn merged(replaced: &[u64], by: Option<u64>) -> Event {
     Event::Merged {
         node: node("count"),
         subtask: SubtaskIndex(0),
-        replaced: replaced.iter().copied().map(file).collect(),
+        replaced: replaced.iter().copied().map(state_file).collect(),
         by: by.map(state_file),
     }
 }
@@ -50,6 +52,21 @@ fn a_merged_file_takes_the_place_of_its_neighbours() {
         expected.push(4);
         assert_eq!(state_of(&stored, 0), expected, "{replaced:?} by {by:?}");
     }
+}
+
+/// A subtask that took over two halves of a state has the files of both in its list, and they may be the same files.
+#[test]
+fn of_a_file_that_stands_twice_in_a_list_what_was_merged_is_replaced() {
+    let half = |number, start, end| StateFile { groups: KeyGroupRange { start, end }, ..state_file(number) };
+    let list = vec![half(1, 0, 64), half(2, 0, 64), half(1, 64, 128), half(2, 64, 128)];
+    let mut desk = Desk::restored(POLICY, VecDeque::new(), list.clone());
+    let (node, subtask, by) = (node("count"), SubtaskIndex(0), Some(half(9, 64, 128)));
+    desk.tell(Event::Merged { node, subtask, replaced: list[2..].to_vec(), by });
+    desk.after(1_000);
+    let stored = desk.ack_all(1);
+    assert_eq!(state_of(&stored, 0), [1, 2, 9]);
+    assert!(!stored.named.is_disjoint(&[file(1), file(2)].into()), "the other halves are still needed");
+    assert_eq!(small(&garbage(&desk.stored(1)).files), [] as [u64; 0]);
 }
 
 /// Without this the files of a state with a time to live by event time keep every key that ever was.

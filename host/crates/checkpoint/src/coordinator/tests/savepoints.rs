@@ -34,7 +34,7 @@ fn merge_all(desk: &mut Desk, replaced: &[u64], by: u64) {
     desk.tell(Event::Merged {
         node: node("count"),
         subtask: SubtaskIndex(0),
-        replaced: replaced.iter().copied().map(file).collect(),
+        replaced: replaced.iter().copied().map(state_file).collect(),
         by: Some(state_file(by)),
     });
 }

@@ -12,7 +12,9 @@ use gristmill_ports::state::{
 };
 use gristmill_ports::{FileStore, PortError, StateBackend};
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{CheckpointId, Column, EventBatch, KeyGroup, KeyGroupRange, StateIndex};
+use gristmill_types::{
+    CheckpointId, Column, EventBatch, KeyGroup, KeyGroupRange, MaxParallelism, StateIndex, key_hash,
+};
 use serde::{Deserialize, Serialize};
 
 type Values = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
@@ -63,15 +65,17 @@ impl FrozenState for Frozen {
 
 /// What a list of files amounts to, and who wrote them.
 fn read(list: &[StateFile], files: &dyn FileStore) -> Result<(Values, Vec<u64>), PortError> {
-    let mut newest: BTreeMap<u64, Written> = BTreeMap::new();
-    for file in list {
-        let bytes = std::fs::read(files.open(&file.file)?).unwrap();
-        let written: Written = serde_json::from_slice(&bytes).unwrap();
-        newest.insert(written.by, written);
+    // Of each writer the newest, for each range of key groups for which its files count.
+    let mut newest: BTreeMap<(u64, u16, u16), Written> = BTreeMap::new();
+    for StateFile { file, groups, .. } in list {
+        let bytes = std::fs::read(files.open(file)?).unwrap();
+        let mut written: Written = serde_json::from_slice(&bytes).unwrap();
+        written.values.retain(|((_, key), _)| groups.contains(MaxParallelism::DEFAULT.group_of(key_hash(key))));
+        newest.insert((written.by, groups.start, groups.end), written);
     }
     let replaced: Vec<u64> = newest.values().flat_map(|one| one.instead_of.clone()).collect();
-    let writers = newest.keys().chain(&replaced).copied().collect();
-    newest.retain(|by, _| !replaced.contains(by));
+    let writers = newest.keys().map(|(by, ..)| *by).chain(replaced.iter().copied()).collect();
+    newest.retain(|(by, ..), _| !replaced.contains(by));
     Ok((newest.into_values().flat_map(|one| one.values).collect(), writers))
 }
 

@@ -1,7 +1,7 @@
 //! Parts of jobs: a source that is posted into, a sink that remembers, checkpoints in a folder.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -38,6 +38,8 @@ pub(crate) struct MemoryParts {
     folder: Arc<TempDir>,
     /// Why the sink cannot be opened, if so.
     pub(crate) broken_sink: Mutex<Option<String>>,
+    /// An operator with more subtasks cannot be opened; of all hosts that share the checkpoints.
+    pub(crate) most_subtasks: Arc<AtomicU32>,
 }
 
 #[derive(Default)]
@@ -61,7 +63,7 @@ impl MemoryParts {
 
     /// Parts of the jobs of another host with the same checkpoints.
     pub(crate) fn after(&self, catalog: Arc<MemoryCatalog>, clock: Arc<ManualClock>) -> Self {
-        Self::over(catalog, clock, Arc::clone(&self.folder))
+        Self { most_subtasks: Arc::clone(&self.most_subtasks), ..Self::over(catalog, clock, Arc::clone(&self.folder)) }
     }
 
     fn over(catalog: Arc<MemoryCatalog>, clock: Arc<ManualClock>, folder: Arc<TempDir>) -> Self {
@@ -74,6 +76,7 @@ impl MemoryParts {
             checkpoints,
             folder,
             broken_sink: Mutex::default(),
+            most_subtasks: Arc::new(AtomicU32::new(u32::MAX)),
         }
     }
 
@@ -169,6 +172,9 @@ impl Parts for MemoryParts {
         descriptor: &Descriptor,
         _: &CheckpointSpec,
     ) -> Result<Box<dyn StateBackend>, PortError> {
+        if context.parallelism.get() > self.most_subtasks.load(Ordering::SeqCst) {
+            return Err(PortError::fatal("there is no room for so many"));
+        }
         Ok(Box::new(MemoryBackend::new(descriptor, context.key_groups(), context.max_parallelism)))
     }
 
