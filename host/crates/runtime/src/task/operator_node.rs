@@ -2,6 +2,7 @@
 
 mod handling;
 mod swapping;
+mod crashes;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::event::JobEventKind;
 use crate::failure::bisection::Part;
 use crate::failure::reaction::{FailedCall, Reaction, react};
 use crate::tap::Tap;
+pub(crate) use crate::task::operator_node::crashes::CrashNotes;
 pub(crate) use crate::task::operator_node::handling::Handling;
 pub(crate) use crate::task::operator_node::swapping::Beside;
 use crate::task::surroundings::{Address, Surroundings, ns_since};
@@ -47,6 +49,8 @@ pub(crate) struct OperatorNode {
     pub(crate) state_generation: u64,
     /// Events in a row that were given up because of faults.
     pub(crate) faulty_run: u32,
+    /// For calls that end in a fault.
+    pub(crate) crashes: CrashNotes,
 }
 
 /// What left the operator by one call, in order.
@@ -107,6 +111,7 @@ impl OperatorNode {
                 Err(failure) => {
                     // A job that is over ends its calls; that says nothing about the operator.
                     around.rest(Duration::ZERO)?;
+                    self.note_crash(handling, &events, &failure, around);
                     if self.goes_back(&failure, around) {
                         handling.pending.again(part);
                     } else {
@@ -115,6 +120,7 @@ impl OperatorNode {
                 }
             }
         }
+        crashes::hand_over(handling, around);
         self.counters.note_state(self.state.size());
         Ok(None)
     }
@@ -126,6 +132,7 @@ impl OperatorNode {
             processing_time_ms: around.clock.now_ms(),
             state_generation: self.state_generation,
         };
+        self.crashes.note(call);
         let start = Instant::now();
         let time = StateTime { processing_ms: call.processing_time_ms, event_ms: self.watermark.0 };
         self.state.begin(batch, time);

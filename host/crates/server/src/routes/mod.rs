@@ -6,6 +6,7 @@ mod checkpoints;
 mod swaps;
 mod savepoints;
 mod dead_letters;
+mod crashes;
 mod events;
 mod ingest;
 mod operations;
@@ -79,6 +80,8 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(savepoints::verify))
         .routes(routes!(dead_letters::page))
         .routes(routes!(dead_letters::replay))
+        .routes(routes!(crashes::list))
+        .routes(routes!(crashes::fetch, crashes::delete))
         .routes(routes!(events::events))
         .routes(routes!(events::logs))
         .routes(routes!(events::tap))

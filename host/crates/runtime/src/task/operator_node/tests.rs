@@ -99,6 +99,7 @@ impl Bench {
             watermark: Watermark::START,
             state_generation: 0,
             faulty_run: 0,
+            crashes: CrashNotes::default(),
         };
         let (around, letters) = surroundings(&Inbox::new());
         Self { node, around, letters }
