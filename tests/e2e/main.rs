@@ -14,6 +14,8 @@ mod letters;
 mod lifetime;
 mod recovery;
 mod swapping;
+mod probation;
+mod crashes;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
 mod s3_server;
 mod object_storage;

@@ -146,8 +146,10 @@ impl OperatorNode {
             self.state_generation += 1;
             self.counters.failed_calls.add(1);
         }
+        let took_ns = ns_since(start);
         self.counters.calls.add(1);
-        self.counters.busy_ns.add(ns_since(start));
+        self.counters.call_times.note(took_ns);
+        self.counters.busy_ns.add(took_ns);
         result
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::swap::{ProbationBounds, SwapPolicy, SwapStage};
 use gristmill_dataflow::JobDocument;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::{Admission, ModuleRegistry, PrepareOptions, Prepared, Refusal};
@@ -17,11 +17,12 @@ use crate::fakes::native::Process;
 use crate::fakes::{Native, PATIENCE, Running};
 use crate::recovery::{COUNT, Outside, checkpoint, count, counted};
 
-const OLD: ModuleHash = ModuleHash([1; 32]);
-const NEW: ModuleHash = ModuleHash([2; 32]);
+pub(crate) const OLD: ModuleHash = ModuleHash([1; 32]);
+pub(crate) const NEW: ModuleHash = ModuleHash([2; 32]);
 
-const AT_ONCE: SwapPolicy = SwapPolicy { deadline_ms: 20_000, probation_ms: 0, probation_events: 0 };
-const ON_PROBATION: SwapPolicy = SwapPolicy { deadline_ms: 20_000, probation_ms: 20_000, probation_events: 0 };
+const AT_ONCE: SwapPolicy =
+    SwapPolicy { deadline_ms: 20_000, probation_ms: 0, probation_events: 0, bounds: ProbationBounds::NONE };
+pub(crate) const ON_PROBATION: SwapPolicy = SwapPolicy { probation_ms: 20_000, ..AT_ONCE };
 
 /// A registry with one module.
 struct Only(Prepared);
@@ -36,12 +37,12 @@ impl ModuleRegistry for Only {
     }
 }
 
-fn node() -> NodeId {
+pub(crate) fn node() -> NodeId {
     "count".parse().unwrap()
 }
 
 /// The job with this module in its operator.
-fn with(native: Native, hash: ModuleHash) -> JobSpec {
+pub(crate) fn with(native: Native, hash: ModuleHash) -> JobSpec {
     let document = JobDocument::parse(&format!("version: 1\njob: test\n{COUNT}")).unwrap();
     let modules = HashMap::from([(node(), ModuleBytes { hash, bytes: Arc::new([]) })]);
     prepare(document, &modules, &Only(native.prepared())).unwrap_or_else(|problems| panic!("{problems:?}"))
@@ -81,13 +82,13 @@ fn trapping() -> Native {
 }
 
 /// Waits until a swap is somewhere.
-fn until(report: &mut watch::Receiver<SwapReport>, reached: impl Fn(&SwapReport) -> bool) -> SwapReport {
+pub(crate) fn until(report: &mut watch::Receiver<SwapReport>, reached: impl Fn(&SwapReport) -> bool) -> SwapReport {
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let waited = waiting.block_on(async { tokio::time::timeout(PATIENCE, report.wait_for(reached)).await });
     waited.map(|found| found.unwrap().clone()).unwrap_or_else(|_| panic!("it stays so: {:?}", report.borrow()))
 }
 
-fn over(report: &mut watch::Receiver<SwapReport>) -> SwapReport {
+pub(crate) fn over(report: &mut watch::Receiver<SwapReport>) -> SwapReport {
     until(report, SwapReport::is_over)
 }
 

@@ -99,3 +99,6 @@ pub(super) fn hand_over(handling: &mut Handling, around: &Surroundings) {
         around.say(&operator, JobEventKind::Crash { bundle: name, message });
     }
 }
+
+#[cfg(test)]
+mod tests;
