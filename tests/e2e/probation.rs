@@ -15,6 +15,7 @@ fn a_version_that_rejects_too_much_is_taken_back_and_the_operation_says_why() {
     let begun: serde_json::Value = serde_json::from_str(&host.cli_ok(&swap)).unwrap();
     let operation = format!("/v1/operations/{}", begun["id"].as_str().unwrap());
     eventually("it is on probation", || (host.json(&operation)["detail"]["stage"] == "probation").then_some(()));
+    written(&host, &["first"]);
     host.feed("job", &"poison\n".repeat(150));
     let undone = eventually("it is taken back", || {
         let seen = host.json(&operation);
@@ -22,11 +23,14 @@ fn a_version_that_rejects_too_much_is_taken_back_and_the_operation_says_why() {
     });
     assert_eq!(undone["detail"]["stage"], "undone", "{undone}");
     let cause = undone["detail"]["cause"].as_str().unwrap();
-    assert!(cause.contains("150 of 150 events failed, which is more than the bound of 0.25"), "{cause}");
+    assert!(cause.contains("events failed, which is more than the bound of 0.25"), "{cause}");
     assert!(host.log().contains("more than the bound of 0.25"));
-    host.feed("job", "poison again");
-    written(&host, &["first", "poison again"]);
-    assert_eq!((host.letters("job").len(), module(&host)), (150, json!("echo@1")));
+    host.feed("job", "last");
+    // What it had rejected by then lies in the dead letters; the old version lets the rest through.
+    let passed = 150 - host.letters("job").len();
+    let expected = [&["first"], &vec!["poison"; passed][..], &["last"]].concat();
+    written(&host, &expected);
+    assert_eq!((passed <= 50, module(&host)), (true, json!("echo@1")));
 }
 
 #[test]
