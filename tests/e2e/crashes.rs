@@ -99,9 +99,12 @@ fn the_state_of_the_key_is_as_it_was_before_the_call() {
 
 #[test]
 fn memory_deadline_and_an_invalid_result_are_kept_too() {
-    for (guest, kind) in [("grow-memory", "memory limit"), ("spin", "deadline"), ("lying-rows-range", "invalid result")]
-    {
-        let host = running(guest, |document| document["operators"]["it"]["limits"] = json!({"call": "200ms"}), &[]);
+    for (guest, kind, limits) in [
+        ("grow-memory", "memory limit", json!({"memory": "16MiB", "call": "30s"})),
+        ("spin", "deadline", json!({"call": "200ms"})),
+        ("lying-rows-range", "invalid result", json!({"call": "30s"})),
+    ] {
+        let host = running(guest, |document| document["operators"]["it"]["limits"] = limits, &[]);
         host.feed("job", "one\n");
         let crash = crashes(&host, 1).remove(0);
         assert_eq!(crash["call"]["kind"], kind, "{guest}");

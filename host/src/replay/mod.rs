@@ -1,8 +1,8 @@
 //! A call that ended in a fault is made again, without a host: on a fresh instance, with the events, state, clocks and random
 //! numbers that its crash bundle holds.
 
-mod again;
 mod state;
+mod again;
 mod told;
 
 use std::path::{Path, PathBuf};

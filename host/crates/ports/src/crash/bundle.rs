@@ -5,7 +5,7 @@ use gristmill_types::failure::GuestFault;
 use gristmill_types::{EventBatch, InputIndex, JobId, ModuleHash, NodeId, RunId, Watermark};
 use serde::{Deserialize, Serialize};
 
-use crate::crash::store::CrashName;
+use crate::crash::name::CrashName;
 use crate::operator::{Call, InstanceRecord};
 
 /// A call that ended in a fault.

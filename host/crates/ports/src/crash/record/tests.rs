@@ -1,12 +1,10 @@
 //! The file of a bundle: read back as it was written, and told apart from what is none.
 //!
-//! `tests/fixtures/crashes/v1.crash` is read for ever, and written as it was. `UPDATE_GOLDEN=1` writes that of a version that
-//! is not published yet.
+//! `tests/fixtures/crashes/v1.crash` is read for ever, and written as it was.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::time::Duration;
 
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
@@ -17,7 +15,7 @@ use super::*;
 use crate::crash::EntryBefore;
 use crate::operator::InstanceLimits;
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/fixtures/crashes/v1.crash");
+const GOLDEN: &[u8] = include_bytes!("../../../../../../tests/fixtures/crashes/v1.crash");
 
 fn instance() -> InstanceRecord {
     let parallelism = Parallelism(NonZeroU32::new(2).unwrap());
@@ -83,13 +81,8 @@ fn bundle() -> CrashBundle {
 
 #[test]
 fn a_bundle_of_version_1_is_read_for_ever_and_written_as_it_was() {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::create_dir_all(Path::new(GOLDEN).parent().unwrap()).unwrap();
-        std::fs::write(GOLDEN, bundle().encode()).unwrap();
-    }
-    let golden = std::fs::read(GOLDEN).unwrap();
-    assert_eq!(CrashBundle::decode(&golden), Ok(bundle()));
-    assert_eq!(bundle().encode(), golden);
+    assert_eq!(CrashBundle::decode(GOLDEN), Ok(bundle()));
+    assert_eq!(bundle().encode(), GOLDEN);
 }
 
 #[test]
@@ -97,7 +90,7 @@ fn what_is_no_whole_bundle_is_refused_with_a_sentence() {
     let file = bundle().encode();
     let why = |file: &[u8]| CrashBundle::decode(file).unwrap_err().to_string();
     assert!(why(&file[..file.len() - 9]).contains("cut off"), "{}", why(&file[..file.len() - 9]));
-    let mut flipped = file.clone();
+    let mut flipped = file;
     flipped[60] ^= 1;
     assert!(why(&flipped).contains("checksum"));
     assert!(why(b"version: 1\njob: orders\nsources: {in: {from: {http: {}}}}").contains("does not begin"));
