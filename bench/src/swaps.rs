@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{anyhow, bail};
-use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::swap::{ProbationBounds, SwapPolicy, SwapStage};
 use gristmill_ports::sink::{RefusedRow, SinkSummary};
 use gristmill_ports::{Call, Operator, OperatorContext, OperatorFactory, PortError, Sink, StateBackend};
 use gristmill_runtime::{JobSpec, start};
@@ -44,7 +44,8 @@ pub(crate) fn run() -> anyhow::Result<Value> {
     let parts = Altered { host: host_parts(data.path())?, source: None, sink: Box::new(watch) };
     let handle = start(spec(0)?, Arc::new(parts))?;
     wait("the state was filled", || (handle.report().events_written() >= WARM_UP).then_some(()))?;
-    let policy = SwapPolicy { deadline_ms: 30_000, probation_ms: 60_000, probation_events: 0 };
+    let bounds = ProbationBounds::NONE;
+    let policy = SwapPolicy { deadline_ms: 30_000, probation_ms: 60_000, probation_events: 0, bounds };
     let (mut pauses, mut gaps) = (Vec::new(), Vec::new());
     for swap in 0..SWAPS {
         let report = handle.swap(&operator, &spec((swap + 1) % 2)?, policy)?;

@@ -12,6 +12,7 @@ pub mod wiring;
 pub mod local;
 pub mod serve;
 mod inspect;
+mod replay;
 pub mod cli;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;

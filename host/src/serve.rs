@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use gristmill_catalog::CrashLimits;
 use gristmill_server::{KnownToken, ServerOptions, router};
 use tokio::net::TcpListener;
 
@@ -35,6 +36,13 @@ pub struct ServeOptions {
     /// place of the token its hash may stand, as blake3:HEX. `--token` is one more, which may do everything.
     #[arg(long, env = "GRISTMILL_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
+    /// Crash bundles that are kept of each job: calls that ended in a fault, to be made again with `gristmill replay`. 0
+    /// keeps none.
+    #[arg(long, default_value_t = 16, value_name = "BUNDLES")]
+    pub crashes: usize,
+    /// Largest crash bundle.
+    #[arg(long, default_value = "4MiB", value_name = "BYTES")]
+    pub max_crash: bytesize::ByteSize,
     /// Largest module that may be uploaded.
     #[arg(long, default_value = "64MiB", value_name = "BYTES")]
     pub max_module: bytesize::ByteSize,
@@ -61,7 +69,9 @@ pub async fn serve(options: ServeOptions, token: Option<String>) -> anyhow::Resu
     server_options.check()?;
     let control = tokio::task::spawn_blocking({
         let (data_dir, storage) = (options.data_dir.clone(), options.checkpoints.clone());
-        move || wiring::control(&data_dir, storage.as_deref())
+        let bytes = usize::try_from(options.max_crash.as_u64()).unwrap_or(usize::MAX);
+        let crashes = CrashLimits { bundles: options.crashes, bytes };
+        move || wiring::control(&data_dir, storage.as_deref(), crashes)
     })
     .await??;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| cannot_listen(options.listen, &error))?;

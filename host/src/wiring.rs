@@ -4,25 +4,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_catalog::FileCatalog;
+use gristmill_catalog::{CrashFiles, CrashLimits, FileCatalog};
 use gristmill_checkpoint::{FileRef, SavepointFolder, SplitPosition};
 use gristmill_checkpoint_store::{LocalDir, RunFiles};
 use gristmill_connectors::Connectors;
 use gristmill_dataflow::document::{Backend, CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::catalog::{Catalog, JobRecord, JobState};
 use gristmill_ports::checkpoint_store::Content;
+use gristmill_ports::crash::NoCrashes;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::{PartContext, Urgency};
 use gristmill_ports::state::{StateMerger, StateReader};
 use gristmill_ports::{
-    CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend, Stateless,
+    CheckpointStore, Clock, Committer, CrashStore, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
+    Stateless,
 };
 use gristmill_runtime::new_run;
 use gristmill_server::control::OpenSavepoint;
 use gristmill_server::{Control, ControlParts};
 use gristmill_state::{EntryReader, MemoryBackend, Merger, RocksDbBackend, stand_back};
-use gristmill_types::{AttemptId, Descriptor, JobId, RunId};
+use gristmill_types::{AttemptId, Descriptor, JobId, KeyGroupRange, MaxParallelism, RunId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 
 use crate::clock::SystemClock;
@@ -47,6 +49,15 @@ pub fn modules(root: &Path) -> anyhow::Result<WasmModules> {
     WasmModules::new(&options).map_err(anyhow::Error::msg).context("preparing to run Wasm")
 }
 
+/// A state of its own for one call, in memory.
+pub(crate) fn state_in_memory(
+    descriptor: &Descriptor,
+    groups: KeyGroupRange,
+    max: MaxParallelism,
+) -> Box<dyn StateBackend> {
+    if descriptor.is_stateful() { Box::new(MemoryBackend::new(descriptor, groups, max)) } else { Box::new(Stateless) }
+}
+
 /// All that a host can be asked for, over what its data directory remembers. Checkpoints are kept at `storage`: a folder,
 /// or a URL such as `s3://bucket/prefix`. Blocks on files.
 ///
@@ -55,18 +66,20 @@ pub fn modules(root: &Path) -> anyhow::Result<WasmModules> {
 ///
 /// # Panics
 /// Outside of a tokio runtime, which serves sockets and timers.
-pub fn control(data_dir: &Path, storage: Option<&str>) -> anyhow::Result<Arc<Control>> {
+pub fn control(data_dir: &Path, storage: Option<&str>, crashes: CrashLimits) -> anyhow::Result<Arc<Control>> {
     let clock = Arc::new(SystemClock::default());
     let catalog = Arc::new(FileCatalog::open(data_dir, clock.clone())?);
     let base = working_directory()?;
     refuse_missing_folder(data_dir, storage, &*catalog)?;
-    let parts = HostParts::new(PathBuf::from(&base), data_dir, storage, catalog.clone(), clock.clone())?;
+    let mut parts = HostParts::new(PathBuf::from(&base), data_dir, storage, catalog.clone(), clock.clone())?;
+    parts.crashes = Arc::new(CrashFiles::open(data_dir, crashes)?);
     let connectors = Arc::clone(&parts.connectors);
     Ok(Control::new(ControlParts {
         catalog: catalog.clone(),
         registry: Arc::new(modules(data_dir)?),
         dead_letters: catalog.clone(),
         audit: catalog,
+        crashes: Arc::clone(&parts.crashes),
         ingress: parts.connectors.ingress(),
         checkpoints: Arc::clone(&parts.checkpoints),
         open_savepoint: looked_at(Arc::clone(&parts.checkpoints), parts.scratch.join(SAVEPOINTS)),
@@ -168,12 +181,13 @@ pub struct HostParts {
     checkpoints: Arc<dyn CheckpointStore>,
     merger: Arc<Merger>,
     dead_letters: Arc<dyn DeadLetterStore>,
+    crashes: Arc<dyn CrashStore>,
     clock: Arc<dyn Clock>,
 }
 
 impl HostParts {
     /// The connectors of this program, its state backends, and what the host gives to every job. Checkpoints are kept in
-    /// the data directory, unless a storage is named.
+    /// the data directory, unless a storage is named. Crash bundles are not kept.
     ///
     /// # Errors
     /// If the storage cannot be used.
@@ -195,7 +209,8 @@ impl HostParts {
         };
         let connectors = Arc::new(Connectors::new(runtime, data_dir));
         let scratch = data_dir.join(SCRATCH);
-        Ok(Self { connectors, base, scratch, checkpoints, merger: Arc::default(), dead_letters, clock })
+        let (merger, crashes) = (Arc::default(), Arc::new(NoCrashes));
+        Ok(Self { connectors, base, scratch, checkpoints, merger, dead_letters, crashes, clock })
     }
 
     /// The folder of one attempt's part, for what is of use only while it runs.
@@ -285,6 +300,10 @@ impl Parts for HostParts {
 
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
         Arc::clone(&self.dead_letters)
+    }
+
+    fn crashes(&self) -> Arc<dyn CrashStore> {
+        Arc::clone(&self.crashes)
     }
 
     fn clock(&self) -> Arc<dyn Clock> {

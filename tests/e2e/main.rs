@@ -16,6 +16,8 @@ mod recovery;
 mod migrating;
 mod swapping;
 mod rescaling;
+mod probation;
+mod crashes;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
 mod s3_server;
 mod object_storage;

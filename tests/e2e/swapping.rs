@@ -7,10 +7,10 @@ use crate::guests::{example, odd};
 use crate::host::{Host, eventually};
 use crate::jobs::done;
 
-const SWAP: &str = "/v1/jobs/job/operators/it/swap";
+pub(crate) const SWAP: &str = "/v1/jobs/job/operators/it/swap";
 
 /// A host whose job runs `echo`, and which has these guests too.
-fn echoing(guests: &[&str]) -> Host {
+pub(crate) fn echoing(guests: &[&str]) -> Host {
     let host = Host::start();
     for guest in ["echo"].iter().chain(guests) {
         host.push(&odd(guest), &format!("{guest}@1"));
@@ -22,7 +22,7 @@ fn echoing(guests: &[&str]) -> Host {
     host
 }
 
-fn ask(host: &Host, body: &Value) -> (u16, Value) {
+pub(crate) fn ask(host: &Host, body: &Value) -> (u16, Value) {
     let answer = host.post(SWAP).json(body).send().unwrap();
     (answer.status().as_u16(), answer.json().unwrap())
 }
@@ -39,11 +39,11 @@ fn on_probation(host: &Host, module: &str) -> Value {
     operation
 }
 
-fn written(host: &Host, lines: &[&str]) {
+pub(crate) fn written(host: &Host, lines: &[&str]) {
     eventually("all is committed", || (host.lines("job.out") == lines).then_some(()));
 }
 
-fn module(host: &Host) -> Value {
+pub(crate) fn module(host: &Host) -> Value {
     host.json("/v1/jobs/job")["document"]["operators"]["it"]["module"].clone()
 }
 

@@ -14,7 +14,7 @@ use super::job_words::{event_in_words, in_a_line, inspected, letters, listed, lo
 use super::output::{Output, field};
 use super::rescale::{RescaleOptions, rescale};
 use super::submit::{SubmitOptions, submit};
-use super::{check, operation};
+use super::{check, crashes, operation};
 
 /// Submits jobs and looks after them.
 #[derive(Subcommand)]
@@ -114,6 +114,24 @@ pub(crate) enum JobCommand {
         #[arg(long, short = 'n', value_name = "EVENTS")]
         limit: Option<u64>,
     },
+    /// Lists calls that ended in a fault, kept so that `gristmill replay` can make them again.
+    Crashes {
+        /// The job.
+        job: JobId,
+    },
+    /// Fetches the crash bundle of such a call, with the module in it; or deletes it.
+    Crash {
+        /// The job.
+        job: JobId,
+        /// The bundle.
+        name: String,
+        /// Where to. Default: NAME.crash in the working directory.
+        #[arg(long, short, value_name = "FILE", conflicts_with = "delete")]
+        output: Option<PathBuf>,
+        /// Deletes it; the next fault of its kind is kept again.
+        #[arg(long)]
+        delete: bool,
+    },
     /// Prints events that could not be processed, with the reasons.
     DeadLetters {
         /// The job.
@@ -174,6 +192,9 @@ pub(crate) async fn perform(command: JobCommand, api: &Api, out: &Output) -> any
         }
         JobCommand::Logs { job, follow } => logs(&job, follow, api, out).await?,
         JobCommand::Tap { job, operator, port, limit } => tap(&job, &operator, port, limit, api, out).await?,
+        JobCommand::Crashes { job } => out.result(&api.get(&path(&job, "/crashes")).await?, crashes::listed)?,
+        JobCommand::Crash { job, name, delete: true, .. } => crashes::delete(&job, &name, api, out).await?,
+        JobCommand::Crash { job, name, output, delete: false } => crashes::fetch(&job, &name, output, api, out).await?,
         JobCommand::DeadLetters { job, replay: true, .. } => {
             let request = api.request(Method::POST, &path(&job, "/dead-letters/replay")).json(&json!({"all": true}));
             return operation::report(api.json(request).await?, true, api, out).await;

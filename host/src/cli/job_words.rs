@@ -152,6 +152,7 @@ pub(super) fn event_in_words(event: &Value) -> String {
         JobEventKind::State { state, cause } => format!("{state} {}", cause.unwrap_or_default()),
         JobEventKind::Log { level: _, row: _, message } => format!("{}: {message}", field(event, "level")),
         JobEventKind::DeadLetters { count, reason } => format!("{}: {reason}", counted(count, "dead letter")),
+        JobEventKind::Crash { bundle, message } => format!("crash bundle {bundle}: {message}"),
         JobEventKind::CallFailed { message, reaction } => format!("{message}; {reaction}"),
         JobEventKind::LogDropped { lines } => format!("{} dropped", counted(lines, "log line")),
         JobEventKind::StateRewritten { keys, failed: 0, .. } => format!("state of {keys} keys is rewritten"),
@@ -179,8 +180,9 @@ pub(super) fn letters(answer: &Value) -> String {
         };
         let replayed = if letter["replayed"].as_bool() == Some(true) { " (replayed)" } else { "" };
         let undecided = if letter["decided"].as_bool() == Some(false) { " (undecided)" } else { "" };
+        let crash = letter["crash"].as_str().map_or_else(String::new, |name| format!("\n  crash bundle {name}"));
         format!(
-            "#{}{replayed}{undecided} {place}: {}: {}\n  key {} value {}",
+            "#{}{replayed}{undecided} {place}: {}: {}\n  key {} value {}{crash}",
             field(letter, "number"),
             field(letter, "kind"),
             field(letter, "message"),

@@ -10,8 +10,10 @@ mod savepoint_words;
 mod submit;
 mod checkpoint_words;
 mod checkpoint;
+mod replay;
 mod savepoint;
 mod rescale;
+mod crashes;
 mod job;
 mod audit;
 mod operator;
@@ -21,6 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::local::{self, RunOptions};
+use crate::replay::ReplayOptions;
 use crate::serve::{self, ServeOptions};
 use crate::telemetry::{self, LogFormat};
 pub(crate) use api::Api;
@@ -33,7 +36,7 @@ const NOT_STARTED: u8 = 2;
 const READER_LEFT: u8 = 141;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 the job or the operation failed, or a checkpoint is damaged; 2 not done: \
-                          used wrongly, refused, or no host; 130 `run` was cancelled; 141 the reader of the output left, \
+                          used wrongly, refused, or no host; 3 `replay` failed as before; 130 `run` was cancelled; 141 the reader of the output left, \
                           as `| head` does.";
 
 /// A stream operator host: operators are Wasm modules, uploaded while streams flow.
@@ -75,6 +78,9 @@ enum Command {
     /// Looks at checkpoints and savepoints without a host.
     #[command(subcommand)]
     Checkpoint(checkpoint::CheckpointCommand),
+    /// Makes a call that ended in a fault once more, without a host: 0 it does not fail any more, 3 it fails as before, 1
+    /// otherwise.
+    Replay(ReplayOptions),
     /// Prints who changed what on a host.
     Audit(audit::AuditOptions),
     /// Prints a completion script for a shell.
@@ -98,6 +104,7 @@ pub fn main() -> ExitCode {
         | Command::Operator(_)
         | Command::Savepoint(_)
         | Command::Checkpoint(_)
+        | Command::Replay(_)
         | Command::Audit(_)
         | Command::Completions { .. } => {
             (LogFormat::Text, "warn", if cli.json { Complaint::Json } else { Complaint::Words })
@@ -137,6 +144,7 @@ async fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Operator(command) => operator::perform(command, &api()?, &out).await,
         Command::Savepoint(command) => savepoint::perform(command, &api()?, &out).await,
         Command::Checkpoint(command) => checkpoint::perform(&command, &out),
+        Command::Replay(options) => replay::perform(options, &out).await,
         Command::Audit(options) => audit::perform(&options, &api()?, &out).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -45,6 +45,15 @@ pub(crate) enum OperatorCommand {
         /// And until so many events have come.
         #[arg(long, value_name = "EVENTS", default_value_t = 10_000)]
         probation_events: u64,
+        /// The old module comes back if more than this share of the events fails, from 0 to 1: rejected, or given up.
+        #[arg(long, value_name = "RATE")]
+        max_failure_rate: Option<f64>,
+        /// The old module comes back if 99 of 100 calls do not end within this time.
+        #[arg(long, value_name = "TIME")]
+        max_call_p99: Option<String>,
+        /// The old module comes back if 99 of 100 calls take more than so many times as long as with it.
+        #[arg(long, value_name = "TIMES")]
+        max_slowdown: Option<f64>,
         /// A swap that is not over makes room.
         #[arg(long)]
         supersede: bool,
@@ -104,6 +113,9 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             deadline,
             probation,
             probation_events,
+            max_failure_rate,
+            max_call_p99,
+            max_slowdown,
             supersede,
             drop,
             without_return,
@@ -114,6 +126,16 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
                 "probation": {"time": probation, "events": probation_events},
                 "drop": drop, "without_return": without_return,
             });
+            let bounds = [
+                ("max_failure_rate", max_failure_rate.map(Value::from)),
+                ("max_call_p99", max_call_p99.map(Value::from)),
+                ("max_slowdown", max_slowdown.map(Value::from)),
+            ];
+            for (name, bound) in bounds {
+                if let Some(bound) = bound {
+                    body["probation"][name] = bound;
+                }
+            }
             if let Some(parameters) = parameters {
                 let read: Result<Value, _> = serde_json::from_str(&parameters);
                 body["parameters"] =

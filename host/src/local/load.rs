@@ -134,7 +134,7 @@ pub(crate) fn unreadable_module(id: &NodeId, path: &str, base: &Path, error: &dy
 }
 
 /// The cache of this user: that of the build scripts, too.
-fn default_cache() -> PathBuf {
+pub(crate) fn default_cache() -> PathBuf {
     let home = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));

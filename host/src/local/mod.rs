@@ -17,6 +17,7 @@ use crate::clock::SystemClock;
 use crate::shutdown::Signals;
 use crate::wiring::HostParts;
 use dead_letter_file::DeadLetterFile;
+pub(crate) use load::default_cache;
 pub(crate) use load::unreadable_module;
 pub use load::{BadJob, LoadedJob, base_of, load, read_document};
 pub use progress::ProgressStyle;

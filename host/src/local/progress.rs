@@ -153,6 +153,7 @@ fn in_words(event: JobEvent, log_lines: bool, told: &mut HashSet<(Option<NodeId>
         JobEventKind::Log { .. }
         | JobEventKind::State { .. }
         | JobEventKind::CallFailed { .. }
+        | JobEventKind::Crash { .. }
         | JobEventKind::Checkpoint { .. }
         | JobEventKind::CheckpointFailed { .. }
         | JobEventKind::DeadLetters { .. }

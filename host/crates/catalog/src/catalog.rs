@@ -29,6 +29,7 @@ const DEAD_LETTER_BYTES: u64 = 1 << 30;
 /// modules/<hash>.wasm         module bytes
 /// dead-letters/<job>/*.log    dead letters, in segments named by their first number
 /// audit.log                   who changed what, a line each
+/// crashes/<job>/*.crash       calls that ended in a fault; see [`crate::CrashFiles`]
 /// ```
 pub struct FileCatalog {
     store: Arc<Store>,

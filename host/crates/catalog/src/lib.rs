@@ -18,6 +18,8 @@ mod answers;
 mod audit_file;
 mod letter_rows;
 mod dead_letters;
+mod crash_files;
 mod catalog;
 
 pub use catalog::FileCatalog;
+pub use crash_files::{CrashFiles, CrashLimits};

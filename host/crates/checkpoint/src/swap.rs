@@ -6,10 +6,14 @@
 //! have named the new one by then, the way back is over only when a later one names the old one, and all that was rewritten
 //! is rewritten back.
 
+mod bounds;
+
 use std::collections::BTreeSet;
 
 use gristmill_types::{CheckpointId, SubtaskIndex};
 use serde::{Deserialize, Serialize};
+
+pub use bounds::{Conduct, ProbationBounds, TELLING};
 
 /// A probation lasts at most so many times its time, however few events come.
 const LONGEST_PROBATION: u64 = 10;
@@ -23,6 +27,8 @@ pub struct SwapPolicy {
     pub probation_ms: u64,
     /// And until so many events have passed through the new module, but no longer than ten times its time.
     pub probation_events: u64,
+    /// It ends, and the old module runs again, if the new one is beyond these.
+    pub bounds: ProbationBounds,
 }
 
 /// Where a swap is.
@@ -71,6 +77,8 @@ pub enum SwapEvent {
     Tick {
         /// How many.
         events: u64,
+        /// How the new module has done.
+        conduct: Conduct,
     },
     /// A subtask has its instance.
     Took(SubtaskIndex),
@@ -218,6 +226,8 @@ impl Swap {
             | Phase::Returning { .. }
             | Phase::Done
             | Phase::Undone { .. } => None,
+            // Whoever asks looks as often as it can.
+            Phase::Probation { since_ms } if self.policy.bounds != ProbationBounds::NONE => Some(*since_ms),
             Phase::Probation { since_ms } => Some(since_ms.saturating_add(self.policy.probation_ms)),
         }
     }
@@ -225,7 +235,7 @@ impl Swap {
     /// Takes an event in; says what is to be done.
     pub fn handle(&mut self, now_ms: u64, event: SwapEvent) -> Vec<SwapAction> {
         match event {
-            SwapEvent::Tick { events } => self.look_at_clock(now_ms, events),
+            SwapEvent::Tick { events, conduct } => self.look_at_clock(now_ms, events, &conduct),
             SwapEvent::Took(subtask) => self.took(subtask),
             SwapEvent::BarrierOut => {
                 if let Phase::Prepared { all } = &self.phase {
@@ -343,7 +353,7 @@ impl Swap {
         vec![SwapAction::Recall]
     }
 
-    fn look_at_clock(&mut self, now_ms: u64, events: u64) -> Vec<SwapAction> {
+    fn look_at_clock(&mut self, now_ms: u64, events: u64, conduct: &Conduct) -> Vec<SwapAction> {
         match &self.phase {
             Phase::Preparing { waiting, .. } if self.deadline_ms() <= now_ms => {
                 let who = in_words(waiting);
@@ -366,6 +376,9 @@ impl Swap {
                 ))
             }
             Phase::Probation { since_ms } => {
+                if let Some(cause) = self.policy.bounds.broken_by(conduct) {
+                    return self.withdraw(cause);
+                }
                 let elapsed_ms = now_ms.saturating_sub(*since_ms);
                 let longest_ms = self.policy.probation_ms.saturating_mul(LONGEST_PROBATION);
                 let is_long_enough = elapsed_ms >= self.policy.probation_ms && events >= self.policy.probation_events;

@@ -33,28 +33,43 @@ pub fn has_placeholder(text: &str) -> bool {
 pub fn resolve(document: &JobDocument, lookup: impl Fn(&str) -> Option<String>) -> Result<JobDocument, Vec<Problem>> {
     let mut json = canonical_json(document);
     let mut problems = Vec::new();
-    visit(&mut json, &mut |at, text| {
-        if pieces(text).all(|piece| matches!(piece, Piece::Text(_))) {
-            return;
-        }
-        let mut resolved = String::new();
-        for piece in pieces(text) {
-            match piece {
-                Piece::Text(plain) => resolved.push_str(plain),
-                Piece::Broken(broken) => problems.push(broken_placeholder(at, broken)),
-                Piece::Variable(variable) => match lookup(variable) {
-                    Some(value) => resolved.push_str(&value),
-                    None => problems.push(unset(at, variable)),
-                },
-            }
-        }
-        *text = resolved;
-    });
+    visit(&mut json, &mut |at, text| resolve_text(at, text, &lookup, &mut problems));
     if !problems.is_empty() {
         return Err(problems);
     }
     let resolved = serde_json::from_value(json).expect("a text took the place of a text");
     Ok(in_the_order_of(document, resolved))
+}
+
+/// The same for the parameters of one operator, where there is no document around them.
+///
+/// # Errors
+/// As for [`resolve`].
+pub fn resolve_parameters(
+    mut parameters: Value,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Value, Vec<Problem>> {
+    let mut problems = Vec::new();
+    visit_texts("parameters", &mut parameters, &mut |at, text| resolve_text(at, text, &lookup, &mut problems));
+    if problems.is_empty() { Ok(parameters) } else { Err(problems) }
+}
+
+fn resolve_text(at: &str, text: &mut String, lookup: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
+    if pieces(text).all(|piece| matches!(piece, Piece::Text(_))) {
+        return;
+    }
+    let mut resolved = String::new();
+    for piece in pieces(text) {
+        match piece {
+            Piece::Text(plain) => resolved.push_str(plain),
+            Piece::Broken(broken) => problems.push(broken_placeholder(at, broken)),
+            Piece::Variable(variable) => match lookup(variable) {
+                Some(value) => resolved.push_str(&value),
+                None => problems.push(unset(at, variable)),
+            },
+        }
+    }
+    *text = resolved;
 }
 
 /// JSON gave the fields back sorted: takes from it only what may hold placeholders.

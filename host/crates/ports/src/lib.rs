@@ -17,6 +17,7 @@ pub mod telemetry;
 pub mod migration;
 pub mod operator;
 pub mod module_registry;
+pub mod crash;
 pub mod catalog;
 pub mod dead_letters;
 pub mod audit;
@@ -24,6 +25,7 @@ pub mod parts;
 
 pub use checkpoint_store::{CheckpointStore, FileStore};
 pub use clock::Clock;
+pub use crash::CrashStore;
 pub use error::{ErrorKind, PortError};
 pub use migration::Migrator;
 pub use operator::{Call, Operator, OperatorContext, OperatorFactory};

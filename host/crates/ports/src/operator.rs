@@ -1,11 +1,13 @@
 //! Operators, wherever their code runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gristmill_types::{
     CallFailure, Descriptor, EventBatch, InputIndex, JobId, KeyGroupRange, MaxParallelism, NodeId, Outcome,
     Parallelism, SubtaskIndex, Watermark,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::migration::Migrator;
@@ -46,6 +48,50 @@ pub trait Operator: Send {
         events: &EventBatch,
         state: &mut Box<dyn StateBackend>,
     ) -> Result<Outcome, CallFailure>;
+
+    /// What the instance of the last call was opened with, also if that call ended it; `None` if calls of this operator
+    /// cannot be made again elsewhere.
+    fn record(&self) -> Option<InstanceRecord> {
+        None
+    }
+}
+
+/// What an instance was opened with, for whoever opens another that behaves as it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// Which subtask.
+    pub subtask: SubtaskIndex,
+    /// Of how many.
+    pub parallelism: Parallelism,
+    /// Key groups of the job.
+    pub max_parallelism: MaxParallelism,
+    /// As in [`OperatorContext`].
+    pub keys_in_place: bool,
+    /// As in [`OperatorContext`].
+    pub parameters: String,
+    /// The [`OperatorContext::seed`] with which the first instance that is opened draws the same random numbers.
+    pub seed: u64,
+    /// The wall clock when it was opened, in milliseconds since the epoch.
+    pub opened_ms: i64,
+    /// Calls that it had handled before the last one. What they left in its memory is not recorded.
+    pub calls: u64,
+    /// Its limits.
+    pub limits: InstanceLimits,
+    /// What its module declares.
+    pub descriptor: Descriptor,
+}
+
+/// The bounds of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceLimits {
+    /// Linear memory, in bytes.
+    pub memory_bytes: u64,
+    /// How long one call may take.
+    pub call: Duration,
+    /// Bytes that one call may return or hand to imports.
+    pub output_bytes: u64,
+    /// Bytes of log lines in one second.
+    pub log_bytes: u64,
 }
 
 /// Makes the instances of one operator of one job: a module, prepared.

@@ -10,6 +10,7 @@ use gristmill_types::{
 
 use crate::checkpoint_store::{CheckpointStore, FileStore};
 use crate::clock::Clock;
+use crate::crash::{CrashStore, NoCrashes};
 use crate::dead_letters::DeadLetterStore;
 use crate::error::PortError;
 use crate::format::KeySelector;
@@ -104,6 +105,10 @@ pub trait Parts: Send + Sync {
     fn savepoint_files(&self, folder: &SavepointFolder, attempt: AttemptId) -> Result<Arc<dyn FileStore>, PortError>;
     /// Where dead letters go.
     fn dead_letters(&self) -> Arc<dyn DeadLetterStore>;
+    /// Where calls that ended in a fault are kept; nowhere, unless somebody says where.
+    fn crashes(&self) -> Arc<dyn CrashStore> {
+        Arc::new(NoCrashes)
+    }
     /// Where time comes from.
     fn clock(&self) -> Arc<dyn Clock>;
     /// Called by a thread that works in the background, on itself: it stands back behind those that work on the stream.

@@ -7,6 +7,7 @@ use gristmill_ports::sink::SinkSummary;
 use gristmill_ports::state::StateSize;
 use gristmill_types::MetricUpdate;
 
+use crate::call_times::CallTimes;
 use crate::report::{Counts, MetricReport, Observed, Retrying};
 
 /// A count that many threads may read and one thread adds to.
@@ -35,6 +36,8 @@ pub(crate) struct NodeCounters {
     /// One for each output port.
     pub(crate) events_out: Vec<Count>,
     pub(crate) calls: Count,
+    /// Of all calls, those that failed included.
+    pub(crate) call_times: CallTimes,
     pub(crate) failed_calls: Count,
     pub(crate) faults: Count,
     pub(crate) retries: Count,

@@ -58,6 +58,13 @@ pub enum JobEventKind {
         /// Why the first of them.
         reason: String,
     },
+    /// A call that ended in a fault is kept, so that it can be made again.
+    Crash {
+        /// The name of its bundle.
+        bundle: String,
+        /// The fault.
+        message: String,
+    },
     /// A guest's log line.
     Log {
         /// How grave.

@@ -7,6 +7,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod report;
+mod call_times;
 mod counters;
 pub mod event;
 mod states;

@@ -4,7 +4,7 @@
 //! The call limit counts for the batch, as for any operator: the events share one deadline, and a batch that takes longer
 //! is faulted, and bisected by the caller like any other (rule 17).
 
-use gristmill_ports::operator::{Call, Operator};
+use gristmill_ports::operator::{Call, InstanceRecord, Operator};
 use gristmill_ports::state::StateBackend;
 use gristmill_types::{CallFailure, Emission, EventBatch, InputIndex, Outcome, PortIndex, Rejection, Rows};
 
@@ -62,6 +62,10 @@ impl Operator for EventOperator {
             Err(End::Stopped(failure)) => Err(failure),
             Err(End::OverLimit) => Err(CallFailure::Fault(over_output_limit(&self.0.limits))),
         }
+    }
+
+    fn record(&self) -> Option<InstanceRecord> {
+        Some(self.0.record())
     }
 }
 

@@ -1,6 +1,6 @@
 //! An operator whose module exports `processor`: a batch goes in as columns, an outcome comes back.
 
-use gristmill_ports::operator::{Call, Operator};
+use gristmill_ports::operator::{Call, InstanceRecord, Operator};
 use gristmill_ports::state::StateBackend;
 use gristmill_types::{CallFailure, Column, EventBatch, InputIndex, Outcome};
 
@@ -52,6 +52,10 @@ impl Operator for GuestOperator {
         outcome.metrics = std::mem::take(&mut instance.data().measured);
         self.0.give_back(instance);
         Ok(outcome)
+    }
+
+    fn record(&self) -> Option<InstanceRecord> {
+        Some(self.0.record())
     }
 }
 

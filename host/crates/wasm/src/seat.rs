@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gristmill_ports::operator::OperatorContext;
+use gristmill_ports::operator::{InstanceLimits, InstanceRecord, OperatorContext};
 use gristmill_types::{CallFailure, Descriptor};
 
 use crate::bindings::types::{Context, Failure};
@@ -21,6 +21,10 @@ pub(crate) struct Seat {
     occupant: Option<Instance>,
     /// Instances made so far.
     made: u64,
+    /// When the newest one was opened.
+    opened_ms: i64,
+    /// How often it was taken.
+    taken: u64,
 }
 
 impl Seat {
@@ -34,7 +38,7 @@ impl Seat {
         context: OperatorContext,
         limits: Limits,
     ) -> Result<Self, CallFailure> {
-        let mut seat = Self { module, descriptor, context, limits, occupant: None, made: 0 };
+        let mut seat = Self { module, descriptor, context, limits, occupant: None, made: 0, opened_ms: 0, taken: 0 };
         seat.occupant = Some(seat.open()?);
         Ok(seat)
     }
@@ -44,9 +48,33 @@ impl Seat {
     /// # Errors
     /// If a new one was needed and did not open.
     pub(crate) fn take(&mut self) -> Result<Instance, CallFailure> {
-        match self.occupant.take() {
+        let instance = match self.occupant.take() {
             Some(instance) => Ok(instance),
             None => self.open(),
+        };
+        self.taken += 1;
+        instance
+    }
+
+    /// What the newest instance was opened with, and how many calls it had before the last one.
+    pub(crate) fn record(&self) -> InstanceRecord {
+        let (context, limits) = (&self.context, &self.limits);
+        InstanceRecord {
+            subtask: context.subtask,
+            parallelism: context.parallelism,
+            max_parallelism: context.max_parallelism,
+            keys_in_place: context.keys_in_place,
+            parameters: context.parameters.clone(),
+            seed: seed_of(seed_of(context.seed, self.made), 1),
+            opened_ms: self.opened_ms,
+            calls: self.taken.saturating_sub(1),
+            limits: InstanceLimits {
+                memory_bytes: limits.memory_bytes as u64,
+                call: limits.call,
+                output_bytes: limits.output_bytes as u64,
+                log_bytes: limits.log_bytes,
+            },
+            descriptor: (*self.descriptor).clone(),
         }
     }
 
@@ -62,6 +90,7 @@ impl Seat {
 
     fn open(&mut self) -> Result<Instance, CallFailure> {
         self.made += 1;
+        (self.opened_ms, self.taken) = (self.context.clock.now_ms(), 0);
         let context = &self.context;
         let provisions = Provisions {
             limits: self.limits,
@@ -89,9 +118,8 @@ impl Seat {
             max_parallelism: context.max_parallelism.get(),
             annotations: &[],
         };
-        let now_ms = context.clock.now_ms();
         instance.start_deadline();
-        let said = instance.call(Phase::Outside, now_ms, |calls, store| {
+        let said = instance.call(Phase::Outside, self.opened_ms, |calls, store| {
             let guest = calls.guest.as_ref().expect("only modules that export `guest` are opened");
             guest.call_open(store, &context.parameters, told)
         })?;
@@ -106,7 +134,7 @@ impl Seat {
 }
 
 /// Another seed for each instance of a seat: one that repeated the numbers of the one before would, for example, give
-/// the same "unique" names again.
+/// the same "unique" names again. Applied twice with one number, it gives the seed that it began with.
 fn seed_of(seed: u64, instance: u64) -> u64 {
     // An odd factor maps different numbers to different seeds; the generator mixes the bits itself.
     seed ^ instance.wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -118,5 +146,19 @@ pub(crate) fn failure_said(failure: &Failure) -> CallFailure {
         Failure::BadRecord(reason) => CallFailure::BadRecord(cut(reason).to_owned()),
         Failure::Transient(reason) => CallFailure::Transient(cut(reason).to_owned()),
         Failure::Fatal(reason) => CallFailure::Fatal(cut(reason).to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_of_a_later_instance_can_be_given_to_a_first_one() {
+        for made in [1, 2, 3, 1_000] {
+            let drawn = seed_of(0x0123_4567_89ab_cdef, made);
+            let recorded = seed_of(drawn, 1);
+            assert_eq!(seed_of(recorded, 1), drawn, "instance {made}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const POLICY: SwapPolicy = SwapPolicy { deadline_ms: 1_000, probation_ms: 100, probation_events: 10 };
+const POLICY: SwapPolicy =
+    SwapPolicy { deadline_ms: 1_000, probation_ms: 100, probation_events: 10, bounds: ProbationBounds::NONE };
 
 fn took(subtask: u32) -> SwapEvent {
     SwapEvent::Took(SubtaskIndex(subtask))
@@ -21,7 +22,7 @@ fn decided(checkpoint: u64) -> SwapEvent {
 }
 
 fn tick(events: u64) -> SwapEvent {
-    SwapEvent::Tick { events }
+    SwapEvent::Tick { events, conduct: Conduct::default() }
 }
 
 fn withdrawn() -> SwapEvent {
@@ -30,7 +31,11 @@ fn withdrawn() -> SwapEvent {
 
 /// Plays events to a swap of two subtasks, each at its time, and looks at each answer.
 fn play(script: Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)>) -> Swap {
-    let mut swap = Swap::new(POLICY, [SubtaskIndex(0), SubtaskIndex(1)].into(), 0);
+    play_with(POLICY, script)
+}
+
+fn play_with(policy: SwapPolicy, script: Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)>) -> Swap {
+    let mut swap = Swap::new(policy, [SubtaskIndex(0), SubtaskIndex(1)].into(), 0);
     for (number, (at_ms, event, stage, actions)) in script.into_iter().enumerate() {
         let said = swap.handle(at_ms, event.clone());
         assert_eq!((swap.stage(), said), (stage, actions), "step {number}: {event:?}");
@@ -88,6 +93,34 @@ fn a_probation_without_events_ends_after_all() {
     let steps =
         [(1_009, tick(0), SwapStage::Probation, vec![]), (1_010, tick(0), SwapStage::Done, vec![SwapAction::LetGo])];
     play(then(on_probation(), steps));
+}
+
+/// As a withdrawal for any other cause: the manifest that names the old module is awaited.
+#[test]
+fn conduct_beyond_a_bound_withdraws_the_swap_before_its_time_is_over_and_at_its_end() {
+    let bounds = ProbationBounds { failures_per_million: Some(0), ..ProbationBounds::NONE };
+    let policy = SwapPolicy { bounds, ..POLICY };
+    let told = |events, failed| SwapEvent::Tick { events, conduct: Conduct { events, failed, ..Conduct::default() } };
+    for at_ms in [20, 5_000] {
+        let steps = [
+            (15, told(99, 99), SwapStage::Probation, vec![]),
+            (at_ms, told(100, 1), SwapStage::Undoing, vec![SwapAction::Recall]),
+            (5_001, told(100, 1), SwapStage::Undoing, vec![]),
+            (5_002, storing(4), SwapStage::Undoing, vec![]),
+            (5_003, decided(4), SwapStage::Undone, vec![]),
+        ];
+        let swap = play_with(policy, then(on_probation(), steps));
+        assert!(swap.cause().unwrap().contains("1 of 100 events failed"), "{:?}", swap.cause());
+    }
+    let kept = [(110, told(100, 0), SwapStage::Done, vec![SwapAction::LetGo])];
+    play_with(policy, then(on_probation(), kept));
+}
+
+#[test]
+fn a_swap_with_bounds_is_looked_at_all_the_time_of_its_probation() {
+    let bounds = ProbationBounds { call_p99_us: Some(1), ..ProbationBounds::NONE };
+    assert_eq!(play_with(SwapPolicy { bounds, ..POLICY }, on_probation()).next_tick_ms(), Some(10));
+    assert_eq!(play(on_probation()).next_tick_ms(), Some(110));
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub(crate) mod origin;
 pub(crate) mod begin;
 pub(crate) mod crew;
 pub(crate) mod savepoints;
+pub(crate) mod conduct;
 pub(crate) mod swaps;
 pub(crate) mod driver;
 pub(crate) mod supervisor;

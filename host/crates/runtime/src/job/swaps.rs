@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::control::Control;
 use crate::event::JobEventKind;
 use crate::job::attempt::Attempt;
+use crate::job::conduct::{Comparison, Seen};
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::swap::{Instance, SubtaskPause, SubtaskStep, SwapControl, SwapReport, SwapTold, SwapWanted, SwapWish};
 
@@ -38,6 +39,8 @@ struct UnderWay {
     report: Arc<watch::Sender<SwapReport>>,
     /// Events that had come to the operator when the probation began.
     events_before: u64,
+    /// What is compared with what came before.
+    comparison: Comparison,
     /// The last event through the old instance and the first through the new one, of each subtask.
     through: BTreeMap<SubtaskIndex, (Option<Instant>, Option<Instant>)>,
     /// All states of the operator from the switch on, and what is to be moved among them.
@@ -85,7 +88,8 @@ impl<'a> SwapsUnderWay<'a> {
     pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Event> {
         let Some(current) = &self.current else { return Vec::new() };
         let events = self.events_in(&current.node).saturating_sub(current.events_before);
-        self.tell(now_ms, SwapEvent::Tick { events })
+        let conduct = current.comparison.conduct(self.seat(&current.node));
+        self.tell(now_ms, SwapEvent::Tick { events, conduct })
     }
 
     /// A barrier is sent.
@@ -135,6 +139,7 @@ impl<'a> SwapsUnderWay<'a> {
             inbox.tell(Control::Swap(SwapControl::Take { node: seat.place, instance }));
         }
         let machine = Swap::new(policy, subtasks, now_ms).that_rewrites(!moves.is_empty());
+        let comparison = Comparison::begin(seat);
         self.current = Some(UnderWay {
             swap,
             old,
@@ -142,6 +147,7 @@ impl<'a> SwapsUnderWay<'a> {
             machine,
             report,
             events_before: 0,
+            comparison,
             through: BTreeMap::new(),
             states_before: self.job.modules().states(&node).len(),
             node,
@@ -255,8 +261,11 @@ impl<'a> SwapsUnderWay<'a> {
             | SwapStage::Probation
             | SwapStage::Done => {}
         }
-        let events = self.events_in(&node);
+        let (events, seen) = (self.events_in(&node), Seen::now(self.seat(&node)));
         let Some(current) = &mut self.current else { return };
+        if matches!(stage, SwapStage::Switched | SwapStage::Probation) {
+            current.comparison.switched(seen);
+        }
         if stage == SwapStage::Probation {
             current.events_before = events;
         }

@@ -2,6 +2,7 @@
 
 mod handling;
 mod swapping;
+mod crashes;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use crate::failure::bisection::Part;
 use crate::failure::reaction::{FailedCall, Reaction, react};
 use crate::states::States;
 use crate::tap::Tap;
+pub(crate) use crate::task::operator_node::crashes::CrashNotes;
 pub(crate) use crate::task::operator_node::handling::Handling;
 pub(crate) use crate::task::operator_node::swapping::Beside;
 use crate::task::surroundings::{Address, Surroundings, ns_since};
@@ -50,6 +52,8 @@ pub(crate) struct OperatorNode {
     pub(crate) cannot_rewrite: bool,
     /// Events in a row that were given up because of faults.
     pub(crate) faulty_run: u32,
+    /// For calls that end in a fault.
+    pub(crate) crashes: CrashNotes,
 }
 
 /// What left the operator by one call, in order.
@@ -110,6 +114,7 @@ impl OperatorNode {
                 Err(failure) => {
                     // A job that is over ends its calls; that says nothing about the operator.
                     around.rest(Duration::ZERO)?;
+                    self.note_crash(handling, &events, &failure, around);
                     if self.goes_back(&failure, around) {
                         handling.pending.again(part);
                     } else {
@@ -118,6 +123,7 @@ impl OperatorNode {
                 }
             }
         }
+        crashes::hand_over(handling, around);
         self.counters.note_state(self.states.backend.size());
         Ok(None)
     }
@@ -129,6 +135,7 @@ impl OperatorNode {
             processing_time_ms: around.clock.now_ms(),
             state_generation: self.state_generation,
         };
+        self.crashes.note(call);
         let start = Instant::now();
         let time = StateTime { processing_ms: call.processing_time_ms, event_ms: self.watermark.0 };
         let rewritten = self.states.rewrite(batch, time);
@@ -144,8 +151,10 @@ impl OperatorNode {
             self.state_generation += 1;
             self.counters.failed_calls.add(1);
         }
+        let took_ns = ns_since(start);
         self.counters.calls.add(1);
-        self.counters.busy_ns.add(ns_since(start));
+        self.counters.call_times.note(took_ns);
+        self.counters.busy_ns.add(took_ns);
         result
     }
 

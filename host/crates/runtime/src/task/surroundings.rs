@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch};
-use gristmill_ports::{Clock, PortError};
+use gristmill_ports::{Clock, CrashStore, PortError};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{CheckpointId, DeadLetter, EventBatch, JobId, NodeId, RunId, SubtaskIndex};
 
@@ -28,6 +28,7 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) dead_letters: Arc<dyn DeadLetterStore>,
+    pub(crate) crashes: Arc<dyn CrashStore>,
     /// State of the generator that spreads retries; SplitMix64 (Steele, Lea, Flood 2014).
     pub(crate) jitter: u64,
 }

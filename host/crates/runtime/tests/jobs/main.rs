@@ -19,3 +19,4 @@ mod savepoints;
 mod swapping;
 mod migrating;
 mod rescaling;
+mod probation;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::swap::{ProbationBounds, SwapPolicy, SwapStage};
 use gristmill_dataflow::JobDocument;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::{Admission, ModuleRegistry, PrepareOptions, Prepared, Refusal};
@@ -20,9 +20,9 @@ use crate::recovery::{COUNT, Outside, checkpoint, count, counted};
 pub(crate) const OLD: ModuleHash = ModuleHash([1; 32]);
 pub(crate) const NEW: ModuleHash = ModuleHash([2; 32]);
 
-pub(crate) const AT_ONCE: SwapPolicy = SwapPolicy { deadline_ms: 20_000, probation_ms: 0, probation_events: 0 };
-pub(crate) const ON_PROBATION: SwapPolicy =
-    SwapPolicy { deadline_ms: 20_000, probation_ms: 20_000, probation_events: 0 };
+pub(crate) const AT_ONCE: SwapPolicy =
+    SwapPolicy { deadline_ms: 20_000, probation_ms: 0, probation_events: 0, bounds: ProbationBounds::NONE };
+pub(crate) const ON_PROBATION: SwapPolicy = SwapPolicy { probation_ms: 20_000, ..AT_ONCE };
 
 /// A registry with one module.
 struct Only(Prepared);

@@ -47,6 +47,8 @@ pub struct DeadLetterView {
     pub message: String,
     /// The guest's stack at that moment.
     pub backtrace: Vec<String>,
+    /// The crash bundle of the call that ended in this fault, if one is kept: of the first such call.
+    pub crash: Option<String>,
     /// Where the event came from, such as a file and a line.
     pub origin: String,
     /// Event time, milliseconds since the epoch.
@@ -61,7 +63,7 @@ pub struct DeadLetterView {
 
 impl From<NumberedLetter> for DeadLetterView {
     fn from(numbered: NumberedLetter) -> Self {
-        let NumberedLetter { number, replayed, decided, letter } = numbered;
+        let NumberedLetter { number, replayed, decided, crash, letter } = numbered;
         Self {
             number,
             replayed,
@@ -72,6 +74,7 @@ impl From<NumberedLetter> for DeadLetterView {
             kind: letter.reason.kind,
             message: letter.reason.message,
             backtrace: letter.backtrace,
+            crash: crash.map(|name| name.to_string()),
             origin: letter.origin,
             timestamp: letter.timestamp,
             key: letter.key.map(Payload::from),

@@ -230,6 +230,7 @@ impl LogLine {
             }
             JobEventKind::State { .. }
             | JobEventKind::CallFailed { .. }
+            | JobEventKind::Crash { .. }
             | JobEventKind::DeadLetters { .. }
             | JobEventKind::Retrying { .. }
             | JobEventKind::Swap { .. }

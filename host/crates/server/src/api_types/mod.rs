@@ -10,6 +10,7 @@ mod checkpoints;
 mod savepoints;
 mod jobs;
 mod dead_letters;
+mod crashes;
 mod operations;
 mod audit;
 mod swaps;
@@ -22,6 +23,7 @@ pub use checkpoints::{
     CheckpointList, CheckpointView, KeptView, NewestCheckpoint, RestartRequest, RestartView, SpreadView, StoringView,
     SubtaskCheckpointView,
 };
+pub use crashes::{CrashList, CrashView, CrashedCall};
 pub use dead_letters::{DeadLetterList, DeadLetterView, ReplayRequest};
 pub use jobs::{DryRun, JobDetails, JobList, JobSummary, LogLine, LogList, OperatorView, SubmittedJob};
 pub use modules::{ForgottenModule, ModuleList, ModuleView, PushAnswer, PushOutcome};

@@ -54,7 +54,10 @@ pub enum SwapModeName {
 }
 
 /// A probation ends when its time has passed and its events have come, and after ten times its time in any case.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+///
+/// A bound that is broken ends it at once, and the old module runs again. Bounds are off unless given, and judge nothing before
+/// a hundred events have come, or a hundred calls.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbationRequest {
     /// Such as `60s`, the default; `0s` for none.
@@ -63,4 +66,13 @@ pub struct ProbationRequest {
     /// Default: 10 000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<u64>,
+    /// The share of events that may fail, from 0 to 1: those that the module rejects, and those that are given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failure_rate: Option<f64>,
+    /// The time within which 99 of 100 calls must end, such as `20ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_call_p99: Option<String>,
+    /// How many times as long as with the old module 99 of 100 calls may take, such as `2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_slowdown: Option<f64>,
 }

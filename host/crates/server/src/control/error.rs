@@ -24,6 +24,8 @@ pub enum Thing {
     HttpSource,
     /// A savepoint, as `job/name`.
     Savepoint,
+    /// A crash bundle of a job.
+    Crash,
     /// An operation.
     Operation,
 }
@@ -37,6 +39,7 @@ impl std::fmt::Display for Thing {
             Self::Port => "output port",
             Self::HttpSource => "http source",
             Self::Savepoint => "savepoint",
+            Self::Crash => "crash bundle",
             Self::Operation => "operation",
         })
     }
@@ -270,6 +273,9 @@ impl ControlError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Self::NotFound { what: Thing::Crash, within: Some(job), known, .. } if known.is_empty() => {
+                format!("none is kept of job `{job}`: no call of it ended in a fault, or the host keeps none")
+            }
             Self::NotFound { within: Some(_), known, .. } if !known.is_empty() => format!("there is {}", listed(known)),
             Self::NotFound { within: Some(job), .. } => format!("GET /v1/jobs/{job} shows the job's parts"),
             Self::NotFound { what, within: None, .. } => return listing_of(*what).map(str::to_owned),
@@ -329,7 +335,7 @@ fn listing_of(what: Thing) -> Option<&'static str> {
     Some(match what {
         Thing::Module => "GET /v1/modules lists the modules that there are; POST /v1/modules uploads one",
         Thing::Job => "GET /v1/jobs lists the jobs that there are",
-        Thing::Node | Thing::Port | Thing::HttpSource => return None,
+        Thing::Node | Thing::Port | Thing::HttpSource | Thing::Crash => return None,
         Thing::Savepoint => "GET /v1/savepoints lists the savepoints that there are",
         Thing::Operation => "GET /v1/operations lists the newest ones",
     })

@@ -197,6 +197,7 @@ impl Control {
         let record = job.record.clone();
         blocking(move || {
             control.parts.dead_letters.delete(&record.id)?;
+            control.parts.crashes.forget(&record.id)?;
             control.forget_left_behind(&record)?;
             control.parts.catalog.delete_job(&record.id)
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::OperationRecord;
+use gristmill_ports::crash::CrashName;
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_runtime::{JobHandle, ReplayError};
 use gristmill_types::{CheckpointId, DeadLetter, JobId};
@@ -44,6 +45,8 @@ pub struct NumberedLetter {
     /// Whether it belongs to work that is committed. Otherwise it goes away if the job goes back; or stays as it is, if
     /// its run ended before that work was committed.
     pub decided: bool,
+    /// The bundle of the call that ended in this fault, if one is kept.
+    pub crash: Option<CrashName>,
     /// The letter.
     pub letter: DeadLetter,
 }
@@ -65,8 +68,9 @@ impl Control {
     pub async fn dead_letters(&self, id: &JobId, from: u64, limit: usize) -> Result<LetterPage, ControlError> {
         self.job(id).await?;
         let store = Arc::clone(&self.parts.dead_letters);
-        let id = id.clone();
-        let page = blocking(move || page(&*store, &id, from, limit.min(PAGE))).await??;
+        let of = id.clone();
+        let mut page = blocking(move || page(&*store, &of, from, limit.min(PAGE))).await??;
+        page.letters.iter_mut().for_each(|letter| letter.crash = self.crash_of(id, &letter.letter));
         Ok(page)
     }
 
@@ -115,7 +119,13 @@ fn numbered(
     limit: usize,
 ) -> Result<Vec<NumberedLetter>, PortError> {
     let numbered = |KeptLetter { number, letter, is_decided }| {
-        Ok(NumberedLetter { number, replayed: store.is_replayed(job, number)?, decided: is_decided, letter })
+        Ok(NumberedLetter {
+            number,
+            replayed: store.is_replayed(job, number)?,
+            decided: is_decided,
+            crash: None,
+            letter,
+        })
     };
     store.page(job, from, limit)?.into_iter().map(numbered).collect()
 }

@@ -19,6 +19,7 @@ mod savepoints;
 mod saving;
 mod state_diff;
 mod streams;
+mod crashes;
 mod letters;
 mod ingest;
 mod answers;
@@ -39,7 +40,7 @@ use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::ingress::Ingress;
 use gristmill_ports::module_registry::ModuleRegistry;
 use gristmill_ports::state::StateReader;
-use gristmill_ports::{CheckpointStore, Clock, FileStore, Parts, PortError};
+use gristmill_ports::{CheckpointStore, Clock, CrashStore, FileStore, Parts, PortError};
 use gristmill_types::{JobId, ModuleHash};
 use tokio::sync::{Mutex, Semaphore, watch};
 
@@ -82,6 +83,8 @@ pub struct ControlParts {
     pub registry: Arc<dyn ModuleRegistry>,
     /// Keeps dead letters.
     pub dead_letters: Arc<dyn DeadLetterStore>,
+    /// Keeps calls that ended in a fault.
+    pub crashes: Arc<dyn CrashStore>,
     /// Remembers who changed what.
     pub audit: Arc<dyn AuditLog>,
     /// Takes posted events.

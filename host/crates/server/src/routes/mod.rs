@@ -7,6 +7,7 @@ mod swaps;
 mod rescale;
 mod savepoints;
 mod dead_letters;
+mod crashes;
 mod events;
 mod ingest;
 mod operations;
@@ -81,6 +82,8 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(savepoints::verify))
         .routes(routes!(dead_letters::page))
         .routes(routes!(dead_letters::replay))
+        .routes(routes!(crashes::list))
+        .routes(routes!(crashes::fetch, crashes::delete))
         .routes(routes!(events::events))
         .routes(routes!(events::logs))
         .routes(routes!(events::tap))

@@ -28,6 +28,7 @@ use crate::api_types::Problem;
         (name = "savepoints", description = "Cuts of jobs that stand on their own"),
         (name = "events", description = "Events on their way in"),
         (name = "dead letters", description = "Events set aside, with the reason"),
+        (name = "crashes", description = "Calls that ended in a fault, to be made again"),
         (name = "operations", description = "Long actions, to be polled"),
         (name = "host", description = "The host itself"),
     )

@@ -1,19 +1,20 @@
 //! `/v1/jobs/{job}/operators/{operator}/swap`
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use gristmill_checkpoint::swap::SwapPolicy;
+use gristmill_checkpoint::swap::{ProbationBounds, SwapPolicy};
 use gristmill_dataflow::quantity::Span;
 use gristmill_runtime::SwapTerms;
 use gristmill_types::Parallelism;
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::api_types::{OperationView, Problem, SwapModeName, SwapRequest};
+use crate::api_types::{OperationView, ProbationRequest, Problem, SwapModeName, SwapRequest};
 use crate::control::{Control, SwapMode, SwapWish};
 use crate::extract::{Path, json};
 use crate::problem::{Code, Refused};
@@ -52,6 +53,7 @@ pub(super) async fn swap(
         deadline_ms: millis("deadline", deadline.as_deref(), DEADLINE)?,
         probation_ms: millis("probation.time", probation.time.as_deref(), PROBATION)?,
         probation_events: probation.events.unwrap_or(PROBATION_EVENTS),
+        bounds: bounds(&probation)?,
     };
     let mode = match mode {
         SwapModeName::Barrier => SwapMode::Barrier,
@@ -87,14 +89,36 @@ pub(super) async fn roll_back(
     Ok(under_way(control.roll_back_swap(&job.parse()?, &operator.parse()?).await?))
 }
 
+/// What a new module may do on probation.
+fn bounds(probation: &ProbationRequest) -> Result<ProbationBounds, Refused> {
+    let ProbationRequest { max_failure_rate, max_call_p99, max_slowdown, .. } = probation;
+    let p99 = max_call_p99.as_deref().map(|text| span("probation.max_call_p99", text)).transpose()?;
+    Ok(ProbationBounds {
+        failures_per_million: scaled("probation.max_failure_rate", *max_failure_rate, 0.0..=1.0, 1e6)?,
+        call_p99_us: p99.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+        slowdown_percent: scaled("probation.max_slowdown", *max_slowdown, 1.0..=10_000.0, 100.0)?,
+    })
+}
+
+/// A number within a range, as a whole number of its parts.
+fn scaled(field: &str, written: Option<f64>, range: RangeInclusive<f64>, parts: f64) -> Result<Option<u32>, Refused> {
+    let Some(number) = written else { return Ok(None) };
+    if !range.contains(&number) {
+        let (least, most) = range.into_inner();
+        let detail = format!("`{field}`: {number} is not a number from {least} to {most}");
+        return Err(Refused::new(Code::BadRequest, detail));
+    }
+    // At most a hundred million, by the ranges above.
+    Ok(Some((number * parts).round() as u32))
+}
+
 /// A length of time in the words of a job document.
 fn millis(field: &str, written: Option<&str>, default: Duration) -> Result<u64, Refused> {
-    let time = match written {
-        None => default,
-        Some(text) => {
-            let span: Result<Span, Error> = Span::deserialize(StrDeserializer::new(text));
-            span.map_err(|error| Refused::new(Code::BadRequest, format!("`{field}`: {error}")))?.0
-        }
-    };
+    let time = written.map_or(Ok(default), |text| span(field, text))?;
     Ok(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn span(field: &str, text: &str) -> Result<Duration, Refused> {
+    let span: Result<Span, Error> = Span::deserialize(StrDeserializer::new(text));
+    Ok(span.map_err(|error| Refused::new(Code::BadRequest, format!("`{field}`: {error}")))?.0)
 }

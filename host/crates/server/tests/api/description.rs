@@ -38,6 +38,8 @@ async fn every_path_is_described() {
         "/v1/jobs/{job}/cancel",
         "/v1/jobs/{job}/checkpoints",
         "/v1/jobs/{job}/checkpoints/{checkpoint}",
+        "/v1/jobs/{job}/crashes",
+        "/v1/jobs/{job}/crashes/{crash}",
         "/v1/jobs/{job}/dead-letters",
         "/v1/jobs/{job}/dead-letters/replay",
         "/v1/jobs/{job}/events",

@@ -7,7 +7,7 @@ use gristmill_ports::module_registry::{ModuleRegistry, PrepareOptions};
 use gristmill_types::failure::FaultKind::{Deadline, Memory, OutputLimit, Trap};
 use gristmill_types::{EventBatch, StateIndex};
 
-use super::fixture::{NOW, Registry, assert_fault, fault, options, outcome_of, start, three};
+use super::fixture::{NOW, Registry, Running, assert_fault, context, fault, options, outcome_of, start, three};
 use super::guest::{Guest, HONEST, Out, Said, le};
 
 #[test]
@@ -103,6 +103,34 @@ fn a_new_instance_does_not_repeat_the_random_numbers_of_the_one_before() {
     };
     let (first, second, third) = (rolled(), rolled(), rolled());
     assert!(first != second && second != third && first != third, "{first:?} {second:?} {third:?}");
+}
+
+#[test]
+fn an_instance_opened_by_the_record_of_another_draws_the_same_random_numbers() {
+    let bytes = rolling();
+    let mut running = start(&bytes, &options()).expect("it opens");
+    let trapping =
+        gristmill_ports::Call { watermark: gristmill_types::Watermark(-1), processing_time_ms: 0, state_generation: 0 };
+    for traps in 0..3 {
+        let rolled = running.call(&three()).expect("an outcome");
+        let record = running.operator.record().expect("a guest can be opened again");
+        assert_eq!((record.calls, record.opened_ms, record.parameters.as_str()), (0, 0, "{}"), "after {traps} traps");
+        let context = gristmill_ports::OperatorContext { seed: record.seed, ..context_of(&running) };
+        let registry = Registry::new();
+        let prepared = registry.modules.prepare(&bytes, &options()).expect("it is admitted");
+        let mut again = prepared.factory.open(context).expect("it opens");
+        let call = gristmill_ports::Call { watermark: gristmill_types::Watermark(5), ..trapping };
+        let rolled_again = again.process(&call, gristmill_types::InputIndex(0), &three(), &mut running.state);
+        assert_eq!(rolled_again, Ok(rolled), "after {traps} traps");
+        running.call(&three()).expect("an outcome");
+        assert!(running.call_as(&trapping, gristmill_types::InputIndex(0), &three()).is_err(), "it traps");
+        assert_eq!(running.operator.record().expect("a record").calls, 2, "it had two calls before that one");
+    }
+}
+
+/// What a running operator was told when it opened.
+fn context_of(running: &Running) -> gristmill_ports::OperatorContext {
+    context("{}", &running.heard, &running.clock, &running.interrupt)
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::spec::{JobSpec, OperatorParts, StartError};
 use crate::states::{Rewriting, States};
 use crate::task::chain::{Chain, ChainNode, Work};
-use crate::task::operator_node::{Beside, OperatorNode};
+use crate::task::operator_node::{Beside, CrashNotes, OperatorNode};
 use crate::task::operator_task::OperatorTask;
 use crate::task::sink_node::SinkNode;
 use crate::task::source_task::SourceTask;
@@ -115,6 +115,7 @@ pub(crate) fn assemble(frame: &Frame<'_>) -> Result<Assembled, StartError> {
         interrupt: &interrupt,
         inboxes: &inboxes,
         nodes: &frame.job.nodes,
+        written: serde_json::from_str(&frame.spec.text).unwrap_or_default(),
     };
     let mut subtasks = Vec::new();
     for (task, plan) in plan.tasks.iter().enumerate() {
@@ -143,6 +144,8 @@ struct Builder<'a> {
     interrupt: &'a Signal,
     inboxes: &'a [Vec<Arc<Inbox>>],
     nodes: &'a [NodeSeat],
+    /// The document as it was written, placeholders in place; null where nobody has written it down.
+    written: serde_json::Value,
 }
 
 impl Builder<'_> {
@@ -209,6 +212,7 @@ impl Builder<'_> {
             clock: self.parts.clock(),
             events: Arc::clone(self.events),
             dead_letters: self.parts.dead_letters(),
+            crashes: self.parts.crashes(),
             jitter: seed(&[job.as_str(), &task.to_string(), &subtask.to_string()]),
         }
     }
@@ -271,6 +275,7 @@ impl Builder<'_> {
             state_generation: 0,
             cannot_rewrite: false,
             faulty_run: 0,
+            crashes: CrashNotes::new(written_parameters(&self.written, &node.id)),
         })
     }
 
@@ -344,6 +349,12 @@ pub(crate) fn operator_context(
         seed: seed(&[job.id.as_str(), seat.id.as_str(), &subtask.to_string(), &job.run.to_string()]),
         interrupt: interrupt.clone(),
     }
+}
+
+/// The parameters of an operator as they were written; `None` where no document is at hand.
+fn written_parameters(document: &serde_json::Value, operator: &NodeId) -> Option<String> {
+    let written = document.get("operators")?.get(operator.as_str())?;
+    Some(written.get("parameters").map_or_else(|| "{}".to_owned(), ToString::to_string))
 }
 
 fn at(node: &NodeId) -> impl FnOnce(PortError) -> StartError + '_ {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use gristmill_ports::crash::CrashBundle;
 use gristmill_types::{EventBatch, InputIndex};
 
 use crate::failure::bisection::{Bisection, Part};
@@ -14,13 +15,15 @@ const ROW_BYTES: usize = 8 + 8 + 2 * 4 + 2 * 4;
 pub(crate) struct Handling {
     pub(super) input: InputIndex,
     pub(super) pending: Bisection,
+    /// The fewest of its events that ended in a fault together, until they are handed over.
+    pub(super) crash: Option<Box<CrashBundle>>,
     batch: Arc<EventBatch>,
 }
 
 impl Handling {
     /// A batch for an input; cut into parts that are called one after the other if it has more than `max_bytes`.
     pub(super) fn new(input: InputIndex, batch: Arc<EventBatch>, max_bytes: usize) -> Self {
-        Self { input, pending: Bisection::new(parts_within(&batch, max_bytes)), batch }
+        Self { input, pending: Bisection::new(parts_within(&batch, max_bytes)), crash: None, batch }
     }
 
     /// The events of a part; the batch itself if that is all of it.

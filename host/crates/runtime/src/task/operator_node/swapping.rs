@@ -22,6 +22,13 @@ pub(crate) struct Beside {
     last: Option<Instant>,
 }
 
+impl Beside {
+    /// Whether the old instance is at hand still.
+    pub(super) fn is_on_probation(&self) -> bool {
+        self.previous.is_some()
+    }
+}
+
 /// The instance that ran before a swap, warm.
 struct Previous {
     swap: SwapId,

@@ -101,6 +101,7 @@ impl Bench {
             state_generation: 0,
             cannot_rewrite: false,
             faulty_run: 0,
+            crashes: CrashNotes::default(),
         };
         let (around, letters) = surroundings(&Inbox::new());
         Self { node, around, letters }

@@ -77,6 +77,7 @@ impl Host {
             catalog: Arc::clone(&catalog) as _,
             registry: Arc::clone(&registry) as _,
             dead_letters: Arc::clone(&catalog) as _,
+            crashes: Arc::new(gristmill_ports::crash::NoCrashes),
             audit: Arc::clone(&catalog) as _,
             ingress: Arc::clone(&parts) as _,
             checkpoints: Arc::clone(&parts.checkpoints) as _,
