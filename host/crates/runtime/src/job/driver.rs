@@ -23,6 +23,7 @@ use crate::event::JobEventKind;
 use crate::job::attempt::Attempt;
 use crate::job::begin::{Begun, now};
 use crate::job::crew::spawn_subtasks;
+use crate::job::edits::OpenEdits;
 use crate::job::helpers::Helpers;
 use crate::job::savepoints::SavepointsUnderWay;
 use crate::job::shared::JobShared;
@@ -40,6 +41,7 @@ struct Driver<'a> {
     chooser: Arc<dyn StateMerger>,
     savepoints: SavepointsUnderWay,
     swaps: SwapsUnderWay<'a>,
+    edits: OpenEdits,
     merging: bool,
     running: usize,
     end: Option<AttemptEnd>,
@@ -56,8 +58,20 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
     let chooser = job.parts.state_merger();
     let savepoints = SavepointsUnderWay::default();
     let swaps = SwapsUnderWay::new(job, &attempt);
-    let driver =
-        Driver { job, attempt, coordinator, helpers, chooser, savepoints, swaps, merging: false, running, end: None };
+    let edits = OpenEdits::default();
+    let driver = Driver {
+        job,
+        attempt,
+        coordinator,
+        helpers,
+        chooser,
+        savepoints,
+        swaps,
+        edits,
+        merging: false,
+        running,
+        end: None,
+    };
     let end = driver.run(&told);
     *job.current() = None;
     end
@@ -86,8 +100,9 @@ impl Driver<'_> {
             self.tell_all(swapped);
             self.obey_signals();
         }
-        let Self { attempt, helpers, end, swaps, .. } = self;
+        let Self { job, attempt, helpers, end, swaps, edits, .. } = self;
         swaps.close();
+        job.edits().hand_over(edits);
         attempt.close();
         helpers.join();
         end.unwrap_or(AttemptEnd::Complete)
@@ -155,6 +170,10 @@ impl Driver<'_> {
                 let now_ms = now(&*self.job.parts.clock()).monotonic_ms;
                 let events = self.swaps.hear(now_ms, told);
                 self.tell_all(events);
+            }
+            Told::StateEdited(edit) => {
+                self.edits.add(edit);
+                self.tell(Event::Requested(CheckpointKind::Checkpoint));
             }
             // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
             Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
@@ -267,7 +286,16 @@ impl Driver<'_> {
         if self.savepoints.are_wanted() {
             self.tell(Event::Requested(CheckpointKind::Savepoint));
         }
+        self.edits.decided(checkpoint);
+        self.ask_for_edits();
         self.merge_if_worth_it();
+    }
+
+    /// Edits that no checkpoint has yet want one.
+    fn ask_for_edits(&mut self) {
+        if self.edits.are_there() {
+            self.tell(Event::Requested(CheckpointKind::Checkpoint));
+        }
     }
 
     fn forget(&self, oldest: Splits) {
@@ -304,6 +332,8 @@ impl Driver<'_> {
                 self.savepoints.failed(checkpoint, &failure);
                 tracing::warn!(job = %self.job.id, %checkpoint, cause, "checkpoint failed");
                 self.job.history.failed(checkpoint, at_ms, cause.clone());
+                // One that was not even begun is forgotten.
+                self.ask_for_edits();
                 JobEventKind::CheckpointFailed { checkpoint, cause }
             }
         };

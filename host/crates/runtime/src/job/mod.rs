@@ -3,6 +3,7 @@
 pub mod state;
 pub(crate) mod restart;
 pub(crate) mod attempt;
+pub(crate) mod edits;
 pub mod spec;
 pub mod modules;
 pub(crate) mod shared;
@@ -11,6 +12,7 @@ pub mod replay;
 pub mod prepare;
 pub(crate) mod assemble;
 pub mod swap_wish;
+pub mod state_wish;
 pub(crate) mod helpers;
 pub(crate) mod origin;
 pub(crate) mod begin;
