@@ -128,6 +128,11 @@
 //! step. A module exports the contract's `migration` only if it has a `#[migrate]`.
 //! Hosts of version 0.1 admit such a module and say that they never call it.
 //!
+//! # State that people look at
+//!
+//! A module exports the contract's `inspection` for all of its states, without a word of its author's: `gristmill state get`
+//! shows what serde makes of a state's type in JSON, and `gristmill state set` takes the same.
+//!
 //! # How an event can go wrong
 //!
 //! | `Err(…)` from `on_event` | what happens |
@@ -173,6 +178,8 @@ mod failure;
 mod event;
 mod codec;
 pub mod map_key;
+#[doc(hidden)]
+pub mod inspection;
 mod host;
 pub mod log;
 #[doc(hidden)]
