@@ -30,6 +30,7 @@ pub(crate) enum Code {
     WrongState,
     SwapUnderWay,
     SwapRefused,
+    StateRefused,
     IdempotencyInFlight,
     TooLarge,
     UnsupportedMediaType,
@@ -73,6 +74,7 @@ impl Code {
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "the job is not in a state for this"),
             Self::SwapUnderWay => (StatusCode::CONFLICT, "swap-under-way", "another swap of the job is not over"),
             Self::SwapRefused => (StatusCode::UNPROCESSABLE_ENTITY, "swap-refused", "the swap cannot be made"),
+            Self::StateRefused => (StatusCode::UNPROCESSABLE_ENTITY, "state-refused", "the state cannot be used so"),
             Self::IdempotencyInFlight => {
                 (StatusCode::CONFLICT, "idempotency-in-flight", "the same request is being answered")
             }
@@ -172,6 +174,8 @@ impl From<ControlError> for Refused {
             ControlError::WrongState { .. } => Code::WrongState,
             ControlError::SwapUnderWay(_) => Code::SwapUnderWay,
             ControlError::SwapRefused(_) => Code::SwapRefused,
+            ControlError::StateRefused(_) => Code::StateRefused,
+            ControlError::NoAnswer(_) => Code::Busy,
             ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
             ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
@@ -194,7 +198,7 @@ impl From<ControlError> for Refused {
             ControlError::Full { retry_after_ms, .. } | ControlError::LogFull { retry_after_ms, .. } => {
                 problem.retry_after_ms = Some(retry_after_ms);
             }
-            ControlError::NotDurable { .. } | ControlError::Busy(_) => problem.retry_after_ms = Some(1000),
+            ControlError::NotDurable { .. } | ControlError::Busy(_) | ControlError::NoAnswer(_) => problem.retry_after_ms = Some(1000),
             ControlError::Store(error) => tracing::error!(%error, "the catalog failed"),
             ControlError::Bug(what) => tracing::error!(what, "bug: a request failed"),
             ControlError::BadName(_)
@@ -210,6 +214,7 @@ impl From<ControlError> for Refused {
             | ControlError::WrongState { .. }
             | ControlError::SwapUnderWay(_)
             | ControlError::SwapRefused(_)
+            | ControlError::StateRefused(_)
             | ControlError::EventsTooLarge { .. }
             | ControlError::KeyReused { .. } => {}
         }

@@ -13,6 +13,7 @@ mod dead_letters;
 mod operations;
 mod audit;
 mod swaps;
+mod state;
 mod bodies;
 
 pub use audit::{AuditList, AuditOutcomeView, AuditView};
@@ -30,6 +31,9 @@ pub use problem::{DocumentProblem, Problem};
 pub use savepoints::{
     DiffSample, OperatorDiffView, SavedNode, SavedState, SavepointDiff, SavepointList, SavepointRequest,
     SavepointSummary, SavepointView, StateDiffView, StopRequest,
+};
+pub use state::{
+    EditRequest, KeyEntryView, KeyStateView, StateCountView, StateEntryView, StateList, StatePageView, StateView, StoredView,
 };
 pub use swaps::{ProbationRequest, SwapModeName, SwapRequest};
 

@@ -24,6 +24,10 @@ pub enum Thing {
     HttpSource,
     /// A savepoint, as `job/name`.
     Savepoint,
+    /// A checkpoint of a job.
+    Checkpoint,
+    /// A state of an operator.
+    State,
     /// An operation.
     Operation,
 }
@@ -37,6 +41,8 @@ impl std::fmt::Display for Thing {
             Self::Port => "output port",
             Self::HttpSource => "http source",
             Self::Savepoint => "savepoint",
+            Self::Checkpoint => "checkpoint",
+            Self::State => "state",
             Self::Operation => "operation",
         })
     }
@@ -152,6 +158,12 @@ pub enum ControlError {
     /// A swap cannot be made.
     #[error("{0}")]
     SwapRefused(String),
+    /// State is not there, or of another kind, or not to be written so.
+    #[error("{0}")]
+    StateRefused(String),
+    /// A part of a job does not answer now.
+    #[error("{0}")]
+    NoAnswer(String),
     /// The source's buffer has no room; the job is slower than its input.
     #[error("source `{source_id}` of job `{job}` has no room for these events: the job is slower than its input")]
     Full {
@@ -267,6 +279,9 @@ impl ControlError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Self::NotFound { what: Thing::Checkpoint, within: Some(job), .. } => {
+                format!("GET /v1/jobs/{job}/checkpoints lists those that are kept")
+            }
             Self::NotFound { within: Some(_), known, .. } if !known.is_empty() => format!("there is {}", listed(known)),
             Self::NotFound { within: Some(job), .. } => format!("GET /v1/jobs/{job} shows the job's parts"),
             Self::NotFound { what, within: None, .. } => return listing_of(*what).map(str::to_owned),
@@ -307,13 +322,13 @@ impl ControlError {
             }
             Self::KeyReused { .. } => "make a new key for each post".to_owned(),
             Self::NotDurable { .. } => "look at the host's disk, then send the same events again".to_owned(),
-            Self::Busy(_) => "try again in a moment".to_owned(),
+            Self::Busy(_) | Self::NoAnswer(_) => "try again in a moment".to_owned(),
             Self::Store(_) => "look at the host's disk and at its log".to_owned(),
             Self::Bug(_) => "please report it, with the host's log".to_owned(),
             Self::SwapUnderWay(_) => {
                 "wait until its operation has ended, roll it back, or say `\"supersede\": true`".to_owned()
             }
-            Self::BadName(_) | Self::SwapRefused(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
+            Self::BadName(_) | Self::SwapRefused(_) | Self::StateRefused(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
         })
     }
 }
@@ -322,7 +337,7 @@ fn listing_of(what: Thing) -> Option<&'static str> {
     Some(match what {
         Thing::Module => "GET /v1/modules lists the modules that there are; POST /v1/modules uploads one",
         Thing::Job => "GET /v1/jobs lists the jobs that there are",
-        Thing::Node | Thing::Port | Thing::HttpSource => return None,
+        Thing::Node | Thing::Port | Thing::HttpSource | Thing::Checkpoint | Thing::State => return None,
         Thing::Savepoint => "GET /v1/savepoints lists the savepoints that there are",
         Thing::Operation => "GET /v1/operations lists the newest ones",
     })
