@@ -98,6 +98,7 @@ fn a_map_is_edited_entry_by_entry() {
         "by_carrier": {"from": "events", "key_by": "$.carrier"},
         "by_origin": {"from": "events", "key_by": "$.origin"},
     });
+    document["sinks"]["out"]["inputs"] = json!(["it.carriers", "it.routes"]);
     host.submit(&document.to_string());
     host.wait_for("job", "RUNNING");
     let flight = |dest: &str| json!({"carrier": "UA", "origin": "EWR", "dest": dest, "dep_delay": 4}).to_string();

@@ -17,7 +17,8 @@ pub(super) fn listed(answer: &Value) -> String {
 /// What a key has: of a value that alone, of others a line for each entry.
 pub(super) fn found(answer: &Value) -> String {
     let entries = list(answer, "entries");
-    let of = format!("{}.{} of {}", field(answer, "operator"), field(&answer["state"], "name"), payload(&answer["key"]));
+    let of =
+        format!("{}.{} of {}", field(answer, "operator"), field(&answer["state"], "name"), payload(&answer["key"]));
     if entries.is_empty() {
         return format!("{of}: nothing");
     }
@@ -90,7 +91,13 @@ mod tests {
             {"key": {"base64": "/w=="}, "name": {"bytes": 1, "json": "n"}, "value": {"bytes": 1, "base64": "/w==", "trouble": "no"}},
         ]});
         let told = scanned(&page);
-        let expected = ["k: 7", "k[2]: x", "/w==[\"n\"]: base64 /w== (no)", "checkpoint 4, taken at T", "there is more: --after abc"];
+        let expected = [
+            "k: 7",
+            "k[2]: x",
+            "/w==[\"n\"]: base64 /w== (no)",
+            "checkpoint 4, taken at T",
+            "there is more: --after abc",
+        ];
         assert_eq!(told.lines().collect::<Vec<_>>(), expected, "{told}");
         let key = json!({"operator": "op", "state": {"name": "sum"}, "key": {"text": "k"}, "entries": []});
         assert_eq!(found(&key), "op.sum of k: nothing");

@@ -266,7 +266,9 @@ const NO_STATES: [&str; 6] = ["Output", "RekeyedOutput", "Input", "Parameters", 
 /// The implementation of `Inspect` and its export, if some part may be a state.
 fn inspection(name: &Ident, parts: &[&Member]) -> Option<TokenStream> {
     let may_be_state = |part: &&&Member| match &part.ty {
-        Type::Path(path) => path.path.segments.last().is_none_or(|last| NO_STATES.iter().all(|name| last.ident != name)),
+        Type::Path(path) => {
+            path.path.segments.last().is_none_or(|last| NO_STATES.iter().all(|name| last.ident != name))
+        }
         _ => true,
     };
     let parts: Vec<_> = parts.iter().filter(may_be_state).collect();
@@ -286,9 +288,7 @@ fn inspection(name: &Ident, parts: &[&Member]) -> Option<TokenStream> {
         })
         .collect();
     let (types, inspection) = (types.collect::<Vec<_>>(), quote!(::gristmill_sdk::inspection));
-    let result = |of: TokenStream| {
-        quote!(::core::result::Result<#inspection::#of, ::std::string::String>)
-    };
+    let result = |of: TokenStream| quote!(::core::result::Result<#inspection::#of, ::std::string::String>);
     let (shown, stored) = (result(quote!(Shown)), result(quote!(Stored)));
     Some(quote! {
         impl #inspection::Inspect for #name {

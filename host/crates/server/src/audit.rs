@@ -75,7 +75,8 @@ fn intent(parts: &Parts, body: &[u8]) -> AuditRecord {
 fn about(answer: &Value, job: Option<String>) -> AuditOutcome {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let changed = [("old", &answer["detail"]["old"]), ("new", &answer["detail"]["new"])];
-    let (modules, values) = if answer["kind"] == EDIT { (&changed[..0], &changed[..]) } else { (&changed[..], &changed[..0]) };
+    let (modules, values) =
+        if answer["kind"] == EDIT { (&changed[..0], &changed[..]) } else { (&changed[..], &changed[..0]) };
     let named = [("module", &answer["hash"])].into_iter().chain(modules.iter().copied());
     let hashes = |(what, hash): (&str, &Value)| Some((what.to_owned(), text(hash)?));
     let by_operator =

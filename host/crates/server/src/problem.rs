@@ -198,7 +198,9 @@ impl From<ControlError> for Refused {
             ControlError::Full { retry_after_ms, .. } | ControlError::LogFull { retry_after_ms, .. } => {
                 problem.retry_after_ms = Some(retry_after_ms);
             }
-            ControlError::NotDurable { .. } | ControlError::Busy(_) | ControlError::NoAnswer(_) => problem.retry_after_ms = Some(1000),
+            ControlError::NotDurable { .. } | ControlError::Busy(_) | ControlError::NoAnswer(_) => {
+                problem.retry_after_ms = Some(1000)
+            }
             ControlError::Store(error) => tracing::error!(%error, "the catalog failed"),
             ControlError::Bug(what) => tracing::error!(what, "bug: a request failed"),
             ControlError::BadName(_)

@@ -3,10 +3,7 @@
 //! was given, and none returned; of `prose`: what was returned is not JSON; of `refuse`: the guest's words. All others are
 //! shown as JSON strings, and taken as such.
 
-use contract::{
-    Descriptor, Operator, Shown, StateKind, Stored,
-    count,
-};
+use contract::{Descriptor, Operator, Shown, StateKind, Stored, count};
 
 struct InspectStrange;
 

@@ -15,9 +15,7 @@ use crate::control::Control;
 use crate::job::assemble::operator_context;
 use crate::job::handle::{JobHandle, NotRunning};
 use crate::job::shared::NodeSeat;
-use crate::state_access::{
-    Act, Deed, Edited, StateAddress, StateControl, StateEdit, StateFound, StateKey, StateLook,
-};
+use crate::state_access::{Act, Deed, Edited, StateAddress, StateControl, StateEdit, StateFound, StateKey, StateLook};
 
 /// Why state is not shown, or not changed. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,8 +109,7 @@ impl JobHandle {
     pub fn state_key(&self, operator: &NodeId, written: &str) -> Result<Vec<u8>, StateRefused> {
         let seat = self.seat(operator).ok_or_else(|| self.no_such_operator(operator))?;
         let key_by = seat.inputs.iter().find_map(|(_, key_by)| key_by.as_ref());
-        let refused =
-            |why| StateRefused::BadKey { operator: operator.clone(), key: written.to_owned(), why };
+        let refused = |why| StateRefused::BadKey { operator: operator.clone(), key: written.to_owned(), why };
         match key_by {
             None | Some(KeyBy::OwnKey) => Ok(written.as_bytes().to_vec()),
             Some(KeyBy::Paths(paths)) => key_at_paths(written, paths.len()).map_err(refused),

@@ -135,7 +135,10 @@ fn an_edit_whose_attempt_ends_is_told_what_the_next_one_goes_on_from() {
     job.hears(|kind| matches!(kind, JobEventKind::State { state: JobState::Restarting, .. }));
     outside.store.out_of_reach(false);
     let told = edited.decided.blocking_recv().unwrap().unwrap_err();
-    assert_eq!(told, format!("the job went back to checkpoint {before} before another one was decided: the edit never happened"));
+    assert_eq!(
+        told,
+        format!("the job went back to checkpoint {before} before another one was decided: the edit never happened")
+    );
     outside.tape.play(100);
     job.ends(JobState::Finished);
     assert_eq!(outside.book.sorted(), outside.tape.counted());

@@ -33,7 +33,8 @@ pub use savepoints::{
     SavepointSummary, SavepointView, StateDiffView, StopRequest,
 };
 pub use state::{
-    EditRequest, KeyEntryView, KeyStateView, StateCountView, StateEntryView, StateList, StatePageView, StateView, StoredView,
+    EditRequest, KeyEntryView, KeyStateView, StateCountView, StateEntryView, StateList, StatePageView, StateView,
+    StoredView,
 };
 pub use swaps::{ProbationRequest, SwapModeName, SwapRequest};
 

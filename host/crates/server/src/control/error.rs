@@ -328,7 +328,11 @@ impl ControlError {
             Self::SwapUnderWay(_) => {
                 "wait until its operation has ended, roll it back, or say `\"supersede\": true`".to_owned()
             }
-            Self::BadName(_) | Self::SwapRefused(_) | Self::StateRefused(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
+            Self::BadName(_)
+            | Self::SwapRefused(_)
+            | Self::StateRefused(_)
+            | Self::ModuleRefused(_)
+            | Self::CannotStart { .. } => return None,
         })
     }
 }

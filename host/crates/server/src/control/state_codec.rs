@@ -193,7 +193,9 @@ mod tests {
         // At fault once, it is not asked again.
         assert!(codec.show(None, vec![0]).value.trouble.is_some_and(|why| why.contains("it is over")));
         assert!(codec.show(None, vec![7]).value.shown.is_none());
-        assert!(codec.value(&Written::Json("7".to_owned())).is_ok_and(|bytes| bytes == b"7") || codec.trouble.is_some());
+        assert!(
+            codec.value(&Written::Json("7".to_owned())).is_ok_and(|bytes| bytes == b"7") || codec.trouble.is_some()
+        );
     }
 
     #[test]

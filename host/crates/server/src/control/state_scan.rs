@@ -146,13 +146,8 @@ impl Control {
         first: u16,
     ) -> Result<Opened, ControlError> {
         let none = || match checkpoint {
-            Some(checkpoint) => {
-                ControlError::missing_in(&of.job, Thing::Checkpoint, &checkpoint.to_string(), [])
-            }
-            None => ControlError::StateRefused(format!(
-                "job `{}` has no checkpoint yet; `fresh` has one made",
-                of.job
-            )),
+            Some(checkpoint) => ControlError::missing_in(&of.job, Thing::Checkpoint, &checkpoint.to_string(), []),
+            None => ControlError::StateRefused(format!("job `{}` has no checkpoint yet; `fresh` has one made", of.job)),
         };
         let run = job.record.run.ok_or_else(none)?;
         let mut tried: Option<(CheckpointId, PortError)> = None;

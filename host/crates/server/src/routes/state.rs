@@ -12,9 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::jobs::under_way;
-use crate::api_types::{
-    EditRequest, KeyStateView, OperationView, Problem, StateCountView, StateList, StatePageView,
-};
+use crate::api_types::{EditRequest, KeyStateView, OperationView, Problem, StateCountView, StateList, StatePageView};
 use crate::control::{Control, EditWish, KeyLook, ReadFrom, StateOf, Written};
 use crate::extract::{Answer, Answered, Params, Path, json};
 use crate::problem::{Code, Refused};
@@ -105,7 +103,10 @@ pub(super) async fn read(
         }
         let from = match (fresh, checkpoint) {
             (true, Some(_)) => {
-                return Err(Refused::new(Code::BadRequest, "`fresh` has a checkpoint made, `checkpoint` names one: say one of them"));
+                return Err(Refused::new(
+                    Code::BadRequest,
+                    "`fresh` has a checkpoint made, `checkpoint` names one: say one of them",
+                ));
             }
             (true, None) => ReadFrom::Fresh,
             (false, Some(number)) => ReadFrom::Checkpoint(CheckpointId(number)),
@@ -115,7 +116,10 @@ pub(super) async fn read(
         return Ok(Answer::ok(StatePageView::new(of, page)).into_response());
     };
     if fresh || checkpoint.is_some() {
-        return Err(Refused::new(Code::BadRequest, "a key is read as it is now: `fresh` and `checkpoint` go without one"));
+        return Err(Refused::new(
+            Code::BadRequest,
+            "a key is read as it is now: `fresh` and `checkpoint` go without one",
+        ));
     }
     let look = match name {
         Some(name) => KeyLook::Entry(name),
@@ -272,7 +276,8 @@ fn written(what: &str, text: Option<String>, base64: Option<String>) -> Result<O
 
 fn bytes(what: &str, base64: &str) -> Result<Vec<u8>, Refused> {
     STANDARD.decode(base64).map_err(|error| {
-        Refused::new(Code::BadRequest, format!("`{what}` is not base64: {error}"))
+        let error = error.to_string();
+        Refused::new(Code::BadRequest, format!("`{what}` is not base64: {}", error.trim_end_matches('.')))
             .hint("the standard alphabet, padded; in a query `+` is written %2B")
     })
 }

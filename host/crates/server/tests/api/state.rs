@@ -11,10 +11,15 @@ fn at(state: &str, query: &str) -> String {
     format!("{OPERATOR}/state/{state}?{query}")
 }
 
+async fn post(host: &Host, events: &str) {
+    let path = "/v1/jobs/keeping/sources/in/events";
+    host.post_as(path, "application/x-ndjson", events.to_owned()).await.expect(StatusCode::ACCEPTED);
+}
+
 /// A host that keeps these events, once it does.
 async fn keeping(events: &str) -> Host {
     let host = Host::that_keeps().await;
-    host.post("/v1/jobs/keeping/sources/in/events", events.to_owned()).await.expect(StatusCode::ACCEPTED);
+    post(&host, events).await;
     let count = events.lines().count();
     let written = async || {
         while host.parts.written.lock().unwrap().len() < count {
@@ -27,7 +32,11 @@ async fn keeping(events: &str) -> Host {
 
 async fn edited(host: &Host, path: &str, body: &Value) -> Value {
     let operation = host.finished(host.put(path, body.to_string()).await).await;
-    assert_eq!((&operation["status"], &operation["kind"]), (&json!("SUCCEEDED"), &json!("edit-state")), "{operation:#}");
+    assert_eq!(
+        (&operation["status"], &operation["kind"]),
+        (&json!("SUCCEEDED"), &json!("edit-state")),
+        "{operation:#}"
+    );
     operation["detail"].clone()
 }
 
@@ -36,10 +45,7 @@ async fn the_states_of_an_operator_are_listed() {
     let host = keeping("a:x\nb:y").await;
     let list = host.get(&format!("{OPERATOR}/states")).await.expect(StatusCode::OK);
     let view = |name: &str, kind: &str| json!({"name": name, "kind": kind, "version": 1});
-    assert_eq!(
-        list["states"],
-        json!([view("last", "value"), view("all", "append-list"), view("seen", "ordered-map")])
-    );
+    assert_eq!(list["states"], json!([view("last", "value"), view("all", "append-list"), view("seen", "ordered-map")]));
     host.until(&format!("{OPERATOR}/states"), |list| list["keys"] == 2).await;
     host.get("/v1/jobs/keeping/operators/keeper/states").await.problem(404, "not-found");
     host.get("/v1/jobs/nobody/operators/keep/states").await.problem(404, "not-found");
@@ -90,7 +96,7 @@ async fn a_state_is_read_page_by_page_and_counted_as_a_checkpoint_has_it() {
     seen.sort_unstable();
     assert_eq!(seen, ["a.1", "a.1", "b.1", "c.1"]);
     // What came since is in none of them.
-    host.post("/v1/jobs/keeping/sources/in/events", "d:3").await.expect(StatusCode::ACCEPTED);
+    post(&host, "d:3").await;
     host.until(&at("last", "key=d"), |found| found["entries"] != json!([])).await;
     assert_eq!(host.get(&format!("{OPERATOR}/state/seen/count")).await.expect(StatusCode::OK), count);
     let items = host.get(&at("all", "fresh=true")).await.expect(StatusCode::OK);
@@ -114,7 +120,8 @@ async fn state_is_edited_and_the_operation_says_when_it_lasts() {
     // In the module's words; all items at once.
     edited(&host, &at("all", "key=a"), &json!({"values": [{"item": "ONE"}, {"item": "TWO"}]})).await;
     let all = host.get(&at("all", "key=a")).await.expect(StatusCode::OK);
-    let items: Vec<_> = all["entries"].as_array().unwrap().iter().map(|one| one["value"]["json"]["item"].clone()).collect();
+    let items: Vec<_> =
+        all["entries"].as_array().unwrap().iter().map(|one| one["value"]["json"]["item"].clone()).collect();
     assert_eq!(items, ["ONE", "TWO"]);
 
     let detail = edited(&host, &at("seen", "key=a&name_base64=eA=="), &base64).await;

@@ -46,7 +46,7 @@ fn shown(value: &str) -> ShownEntry {
 
 #[test]
 fn a_module_without_the_interface_makes_no_inspector() {
-    assert!(inspecting(&Guest::new(&HONEST).build(), &options()).is_none());
+    assert!(inspecting(&Guest::new(&HONEST).process("unreachable").build(), &options()).is_none());
 }
 
 #[test]
@@ -62,7 +62,10 @@ fn typed_state_is_json_without_a_word_of_its_author() {
     assert_eq!(v2.inspector.render(newer, &bytes), Ok(shown(json)));
     // What is of no use to it is refused, and it goes on.
     let why = v2.inspector.parse(newer, &shown("3")).expect_err("a number is no struct");
-    assert!(matches!(&why, CallFailure::BadRecord(why) if why.contains("`parse` of state `count`: `3` is not a")), "{why}");
+    assert!(
+        matches!(&why, CallFailure::BadRecord(why) if why.contains("`parse` of state `count`: `3` is not a")),
+        "{why}"
+    );
     let why = v2.inspector.render(COUNT, &stored(&[41])).expect_err("another version");
     assert!(why.to_string().contains("no state `count` of version 1"), "{why}");
     assert_eq!(v2.inspector.render(newer, &bytes), Ok(shown(json)));
@@ -73,7 +76,7 @@ fn what_a_module_shows_wrongly_is_its_fault_and_the_next_entry_finds_a_new_insta
     let mut strange = strange();
     for (value, kind, says) in [
         ("trap", Trap, "unreachable"),
-        ("spin", Deadline, "deadline"),
+        ("spin", Deadline, "the call took longer than"),
         ("giant", OutputLimit, "handed over more than"),
         ("nothing", InvalidResult, "`render` was given a value, and returned none"),
         ("prose", InvalidResult, "the value that `render` returned is not JSON"),

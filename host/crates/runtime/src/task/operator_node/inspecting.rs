@@ -95,7 +95,9 @@ impl OperatorNode {
                 }
             };
             for (row, value) in page.values.iter().enumerate() {
-                let name = page.keys.get(row).map(<[u8]>::to_vec);
+                // Items of a list have no names.
+                let is_named = row < page.keys.len();
+                let name = is_named.then(|| page.keys.bytes_of(row).to_vec());
                 let value = value.unwrap_or_default().to_vec();
                 bytes += value.len() + name.as_ref().map_or(0, Vec::len);
                 found.entries.push(FoundEntry { name, value });
