@@ -120,7 +120,7 @@ pub struct KeyEntryView {
 }
 
 impl KeyStateView {
-    pub(crate) fn new(of: StateOf, found: KeyState) -> Self {
+    pub(crate) fn new(of: &StateOf, found: KeyState) -> Self {
         let entries = found.entries.into_iter();
         Self {
             job: of.job.to_string(),
@@ -177,7 +177,7 @@ impl From<ScannedEntry> for StateEntryView {
 }
 
 impl StatePageView {
-    pub(crate) fn new(of: StateOf, page: ScannedPage) -> Self {
+    pub(crate) fn new(of: &StateOf, page: ScannedPage) -> Self {
         Self {
             job: of.job.to_string(),
             operator: of.operator.to_string(),

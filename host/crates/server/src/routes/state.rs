@@ -113,7 +113,7 @@ pub(super) async fn read(
             (false, None) => ReadFrom::Newest,
         };
         let page = control.scan_state(of.clone(), from, after.as_deref(), limit).await?;
-        return Ok(Answer::ok(StatePageView::new(of, page)).into_response());
+        return Ok(Answer::ok(StatePageView::new(&of, page)).into_response());
     };
     if fresh || checkpoint.is_some() {
         return Err(Refused::new(
@@ -126,7 +126,7 @@ pub(super) async fn read(
         None => KeyLook::Page { after, limit },
     };
     let found = control.look_at_state(of.clone(), key, look).await?;
-    Ok(Answer::ok(KeyStateView::new(of, found)).into_response())
+    Ok(Answer::ok(KeyStateView::new(&of, found)).into_response())
 }
 
 /// Either of the two answers, for the description.

@@ -30,7 +30,7 @@ fn inspecting(bytes: &[u8], options: &PrepareOptions) -> Option<Inspecting> {
 }
 
 fn strange() -> Inspecting {
-    let options = PrepareOptions { call: Duration::from_millis(200), ..options() };
+    let options = PrepareOptions { call: Duration::from_millis(200), memory_bytes: 64 << 20, ..options() };
     inspecting(&odd("inspect-strange"), &options).expect("it exports `inspection`")
 }
 
