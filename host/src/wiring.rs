@@ -21,7 +21,7 @@ use gristmill_ports::{
     Stateless,
 };
 use gristmill_runtime::new_run;
-use gristmill_server::control::OpenSavepoint;
+use gristmill_server::control::{OpenRun, OpenSavepoint};
 use gristmill_server::{Control, ControlParts};
 use gristmill_state::{EntryReader, MemoryBackend, Merger, RocksDbBackend, stand_back};
 use gristmill_types::{AttemptId, Descriptor, JobId, KeyGroupRange, MaxParallelism, RunId};
@@ -83,6 +83,7 @@ pub fn control(data_dir: &Path, storage: Option<&str>, crashes: CrashLimits) -> 
         ingress: parts.connectors.ingress(),
         checkpoints: Arc::clone(&parts.checkpoints),
         open_savepoint: looked_at(Arc::clone(&parts.checkpoints), parts.scratch.join(SAVEPOINTS)),
+        open_run: run_looked_at(Arc::clone(&parts.checkpoints), parts.scratch.join(SAVEPOINTS)),
         state_reader: Arc::new(EntryReader),
         forget_job: Arc::new(move |job| connectors.forget_job(job)),
         clock,
@@ -131,6 +132,15 @@ fn looked_at(store: Arc<dyn CheckpointStore>, scratch: PathBuf) -> OpenSavepoint
     })
 }
 
+/// The same of a run.
+fn run_looked_at(store: Arc<dyn CheckpointStore>, scratch: PathBuf) -> OpenRun {
+    Arc::new(move |job, run| {
+        let own = scratch.join(format!("look-{}", new_run()));
+        let files = RunFiles::open(Arc::clone(&store), job, run, AttemptId(0), &own.join("scratch"))?;
+        Ok(Arc::new(Looked { files, own }))
+    })
+}
+
 /// Files that are looked at; what was fetched goes with the looking.
 struct Looked {
     files: Arc<dyn FileStore>,
@@ -139,7 +149,7 @@ struct Looked {
 
 impl FileStore for Looked {
     fn put(&self, _: Content<'_>) -> Result<FileRef, PortError> {
-        Err(PortError::fatal("a savepoint that is looked at is not changed"))
+        Err(PortError::fatal("what is looked at is not changed"))
     }
 
     fn open(&self, file: &FileRef) -> Result<PathBuf, PortError> {

@@ -11,7 +11,23 @@ wit_bindgen::generate!({
     generate_all,
 });
 
+pub use inspections::exports::gristmill::operator::inspection;
 pub use migrations::exports::gristmill::operator::migration;
+
+/// The export of a module that shows its state, as [`migrations`] is that of one that rewrites it.
+pub mod inspections {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "
+            package gristmill:sdk;
+            world inspections { export gristmill:operator/inspection@0.1.0; }
+        ",
+        world: "gristmill:sdk/inspections",
+        pub_export_macro: true,
+        export_macro_name: "export_inspections",
+        default_bindings_module: "gristmill_sdk::bindings::inspections",
+    });
+}
 
 /// The export of a module that rewrites state: a world of its own, as only such a module exports it. The linker makes one
 /// of both.

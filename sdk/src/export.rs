@@ -85,6 +85,42 @@ macro_rules! export_migration {
     };
 }
 
+/// Exports how the states of an operator are shown. `#[operator]` calls it where there are some.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_inspection {
+    ($operator:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::bindings::inspection;
+
+            struct Inspections;
+
+            impl inspection::Guest for Inspections {
+                fn render(
+                    state: ::std::string::String,
+                    version: u32,
+                    entry: inspection::Stored,
+                ) -> Result<inspection::Shown, ::std::string::String> {
+                    <$operator as $crate::inspection::Inspect>::render(&state, version, entry)
+                }
+
+                fn parse(
+                    state: ::std::string::String,
+                    version: u32,
+                    entry: inspection::Shown,
+                ) -> Result<inspection::Stored, ::std::string::String> {
+                    <$operator as $crate::inspection::Inspect>::parse(&state, version, entry)
+                }
+            }
+
+            $crate::bindings::inspections::export_inspections!(
+                Inspections with_types_in $crate::bindings::inspections
+            );
+        };
+    };
+}
+
 /// `guest.open`: makes the operator and keeps it.
 ///
 /// # Errors

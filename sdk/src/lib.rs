@@ -127,6 +127,11 @@
 //! Each version has its own way to the newest: with `version = 3` a state is migrated `from = 1` and `from = 2`, each in one
 //! step. A module exports the contract's `migration` only if it has a `#[migrate]`.
 //!
+//! # State that people look at
+//!
+//! A module exports the contract's `inspection` for all of its states, without a word of its author's: `gristmill state get`
+//! shows what serde makes of a state's type in JSON, and `gristmill state set` takes the same.
+//!
 //! # How an event can go wrong
 //!
 //! | `Err(…)` from `on_event` | what happens |
@@ -172,6 +177,8 @@ mod failure;
 mod event;
 mod codec;
 pub mod map_key;
+#[doc(hidden)]
+pub mod inspection;
 mod host;
 pub mod log;
 #[doc(hidden)]

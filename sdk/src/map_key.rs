@@ -9,6 +9,9 @@
 //! | `String`, `Vec<u8>` | as they are, when last; before another part of a tuple each 0 becomes 0 255, and 0 0 ends it |
 //! | `(A, B)` | A, then B |
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 /// Something that can be written as a key of a map state, or looked up in one.
 pub trait EncodeKey {
     /// Appends the key as the last part: no end is marked.
@@ -19,7 +22,9 @@ pub trait EncodeKey {
 }
 
 /// A key of a map state.
-pub trait MapKey: EncodeKey + Sized {
+///
+/// As JSON, for people, it is what serde makes of it.
+pub trait MapKey: EncodeKey + Serialize + DeserializeOwned {
     /// Reads a key that stands last. `None` if the bytes are not such a key.
     fn decode(bytes: &[u8]) -> Option<Self>;
 

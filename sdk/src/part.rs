@@ -4,6 +4,7 @@
 use crate::bindings::gristmill::operator::types::{Clock, Descriptor, Emission, Rejection};
 use crate::event::Batch;
 use crate::failure::Failure;
+use crate::inspection::{Shown, Stored, no_state};
 
 /// What a field of an operator is called and was told in its attribute.
 #[derive(Debug)]
@@ -75,6 +76,24 @@ pub trait Part: Sized {
     /// # Errors
     /// [`Failure::Fatal`] if `parameters`, JSON text, do not fit.
     fn build(field: &'static Field, index: u32, parameters: &str) -> Result<Self, Failure>;
+
+    /// Of a state: an entry as JSON.
+    ///
+    /// # Errors
+    /// If these bytes are none of this state.
+    fn render(entry: &Stored) -> Result<Shown, String> {
+        let _ = entry;
+        no_state()
+    }
+
+    /// Of a state: the bytes of an entry that is given as JSON.
+    ///
+    /// # Errors
+    /// If this is no entry of this state.
+    fn parse(entry: &Shown) -> Result<Stored, String> {
+        let _ = entry;
+        no_state()
+    }
 
     /// A call begins. Whatever an earlier one left unfinished is forgotten.
     #[inline]

@@ -23,6 +23,7 @@ mod s3_server;
 mod object_storage;
 mod golden;
 mod savepoints;
+mod state;
 mod run;
 mod sources;
 mod sinks;

@@ -17,6 +17,8 @@ mod crashes;
 mod job;
 mod audit;
 mod operator;
+mod state_words;
+mod state;
 
 use std::process::ExitCode;
 
@@ -72,6 +74,9 @@ enum Command {
     /// Changes operators of running jobs.
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
+    /// Looks at the state of running operators, and mends it.
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// Takes savepoints and looks after them.
     #[command(subcommand)]
     Savepoint(savepoint::SavepointCommand),
@@ -102,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Module(_)
         | Command::Job(_)
         | Command::Operator(_)
+        | Command::State(_)
         | Command::Savepoint(_)
         | Command::Checkpoint(_)
         | Command::Replay(_)
@@ -142,6 +148,7 @@ async fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Module(command) => module::perform(command, &api()?, &out).await,
         Command::Job(command) => job::perform(command, &api()?, &out).await,
         Command::Operator(command) => operator::perform(command, &api()?, &out).await,
+        Command::State(command) => state::perform(command, &api()?, &out).await,
         Command::Savepoint(command) => savepoint::perform(command, &api()?, &out).await,
         Command::Checkpoint(command) => checkpoint::perform(&command, &out),
         Command::Replay(options) => replay::perform(options, &out).await,

@@ -67,6 +67,13 @@ fn in_words(operation: &Value) -> String {
             line.push_str(&format!(", {duration_ms} ms, names {whole}, wrote {written}"));
         }
     }
+    let entry = &detail["entry"];
+    if !entry.is_null() {
+        line.push_str(&format!(": {}.{} of {}", field(entry, "operator"), field(entry, "state"), field(entry, "key")));
+        if !entry["name"].is_null() {
+            line.push_str(&format!("[{}]", field(entry, "name")));
+        }
+    }
     if let Some(stage) = detail["stage"].as_str() {
         line.push_str(&format!(": {stage}, module {} in the place of {}", field(detail, "new"), field(detail, "old")));
         if let Some(longest) = detail["pause_max_us"].as_u64() {

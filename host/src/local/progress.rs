@@ -158,6 +158,7 @@ fn in_words(event: JobEvent, log_lines: bool, told: &mut HashSet<(Option<NodeId>
         | JobEventKind::CheckpointFailed { .. }
         | JobEventKind::DeadLetters { .. }
         | JobEventKind::LogDropped { .. }
+        | JobEventKind::StateRewritten { .. }
         | JobEventKind::Swap { .. } => None,
     }
 }

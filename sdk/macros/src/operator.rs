@@ -39,6 +39,7 @@ pub(crate) fn expand(arguments: &TokenStream, mut item: ItemStruct) -> Result<To
     let fields = parts.iter().map(|part| field_static(part, &parts));
     let implementation = implementation(&item.ident, &parts, &locals, per_batch);
     let migration = migration(&item.ident, &parts);
+    let inspection = inspection(&item.ident, &parts);
     let name = &item.ident;
     Ok(quote! {
         #item
@@ -48,6 +49,7 @@ pub(crate) fn expand(arguments: &TokenStream, mut item: ItemStruct) -> Result<To
             #(#fields)*
             #implementation
             #migration
+            #inspection
         };
 
         ::gristmill_sdk::export_operator!(#name);
@@ -255,6 +257,57 @@ fn migration(name: &Ident, parts: &[&Member]) -> Option<TokenStream> {
         }
 
         ::gristmill_sdk::export_migration!(#name);
+    })
+}
+
+/// Parts that are no states, by the names of their types: an operator of these alone has nothing to show.
+const NO_STATES: [&str; 6] = ["Output", "RekeyedOutput", "Input", "Parameters", "Counter", "Histogram"];
+
+/// The implementation of `Inspect` and its export, if some part may be a state.
+fn inspection(name: &Ident, parts: &[&Member]) -> Option<TokenStream> {
+    let may_be_state = |part: &&&Member| match &part.ty {
+        Type::Path(path) => {
+            path.path.segments.last().is_none_or(|last| NO_STATES.iter().all(|name| last.ident != name))
+        }
+        _ => true,
+    };
+    let parts: Vec<_> = parts.iter().filter(may_be_state).collect();
+    if parts.is_empty() {
+        return None;
+    }
+    let (types, statics) = (parts.iter().map(|part| &part.ty), parts.iter().map(|part| static_name(&part.ident)));
+    let part = quote!(::gristmill_sdk::part);
+    // A port may bear the name of a state.
+    let is_meant: Vec<_> = types
+        .clone()
+        .zip(statics)
+        .map(|(ty, constant)| {
+            quote! {
+                <#ty as #part::Part>::ROLE.is(#part::Role::State) && #constant.name == state && #constant.version == version
+            }
+        })
+        .collect();
+    let (types, inspection) = (types.collect::<Vec<_>>(), quote!(::gristmill_sdk::inspection));
+    let result = |of: TokenStream| quote!(::core::result::Result<#inspection::#of, ::std::string::String>);
+    let (shown, stored) = (result(quote!(Shown)), result(quote!(Stored)));
+    Some(quote! {
+        impl #inspection::Inspect for #name {
+            fn render(state: &str, version: u32, entry: #inspection::Stored) -> #shown {
+                #(if #is_meant {
+                    return <#types as #part::Part>::render(&entry);
+                })*
+                ::core::result::Result::Err(#inspection::unknown(state, version))
+            }
+
+            fn parse(state: &str, version: u32, entry: #inspection::Shown) -> #stored {
+                #(if #is_meant {
+                    return <#types as #part::Part>::parse(&entry);
+                })*
+                ::core::result::Result::Err(#inspection::unknown(state, version))
+            }
+        }
+
+        ::gristmill_sdk::export_inspection!(#name);
     })
 }
 

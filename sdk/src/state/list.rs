@@ -13,6 +13,7 @@ use crate::codec;
 use crate::event::{Batch, Event};
 use crate::failure::Failure;
 use crate::host::{self, Page};
+use crate::inspection::{self, Shown, Stored};
 use crate::part::{Done, Field, Part, Role};
 use crate::state::{PAGE_BYTES, declare};
 
@@ -129,6 +130,14 @@ impl<T: Serialize + DeserializeOwned> Part for List<T> {
 
     fn build(field: &'static Field, state: u32, _: &str) -> Result<Self, Failure> {
         Ok(Self { state, name: field.name, waiting: Vec::new(), data: Vec::new(), item: PhantomData })
+    }
+
+    fn render(entry: &Stored) -> Result<Shown, String> {
+        inspection::shown::<T>(entry)
+    }
+
+    fn parse(entry: &Shown) -> Result<Stored, String> {
+        inspection::stored::<T>(entry)
     }
 
     #[inline]

@@ -11,6 +11,7 @@ use crate::codec;
 use crate::event::{Batch, Event};
 use crate::failure::Failure;
 use crate::host::{self, Read};
+use crate::inspection::{self, Shown, Stored};
 use crate::part::{Done, Field, Part, Role};
 use crate::state::{NO_ROW, declare};
 
@@ -180,6 +181,14 @@ impl<T: Serialize + DeserializeOwned + Clone> Part for Value<T> {
             rows: Vec::new(),
             encoded: Column::empty(),
         })
+    }
+
+    fn render(entry: &Stored) -> Result<Shown, String> {
+        inspection::shown::<T>(entry)
+    }
+
+    fn parse(entry: &Shown) -> Result<Stored, String> {
+        inspection::stored::<T>(entry)
     }
 
     #[inline]

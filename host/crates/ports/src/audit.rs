@@ -62,6 +62,9 @@ pub struct AuditOutcome {
     /// Hashes of modules: `module` of one that was pushed or deleted, `old` and `new` of a swap, else by operator.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modules: BTreeMap<String, String>,
+    /// Hashes of an entry of state that was edited: `old` and `new`, where there was and is one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
 }
 
 /// A record as it stands in the log.

@@ -10,6 +10,7 @@ use gristmill_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::inspection::Inspector;
 use crate::migration::Migrator;
 use crate::signal::Signal;
 use crate::state::StateBackend;
@@ -115,6 +116,14 @@ pub trait OperatorFactory: Send + Sync {
     /// # Errors
     /// Why it could not be made.
     fn migrator(&self, _context: OperatorContext) -> Result<Option<Box<dyn Migrator>>, CallFailure> {
+        Ok(None)
+    }
+
+    /// Makes an instance that shows state to people; `None` if the module cannot.
+    ///
+    /// # Errors
+    /// Why it could not be made.
+    fn inspector(&self, _context: OperatorContext) -> Result<Option<Box<dyn Inspector>>, CallFailure> {
         Ok(None)
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::access::is_audited;
 use crate::auth::Caller;
-use crate::control::Control;
+use crate::control::{Control, EDIT};
 use crate::idempotency::key_of;
 use crate::problem::{Code, Refused};
 
@@ -71,18 +71,23 @@ fn intent(parts: &Parts, body: &[u8]) -> AuditRecord {
     }
 }
 
-/// What an answer is about: its job, its operation, its modules. Answers say these in the same fields everywhere.
+/// What an answer is about: its job, its operation, its modules, its entry of state. Answers say these in the same fields everywhere.
 fn about(answer: &Value, job: Option<String>) -> AuditOutcome {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let named = [("module", &answer["hash"]), ("old", &answer["detail"]["old"]), ("new", &answer["detail"]["new"])];
+    let changed = [("old", &answer["detail"]["old"]), ("new", &answer["detail"]["new"])];
+    let (modules, values) =
+        if answer["kind"] == EDIT { (&changed[..0], &changed[..]) } else { (&changed[..], &changed[..0]) };
+    let named = [("module", &answer["hash"])].into_iter().chain(modules.iter().copied());
+    let hashes = |(what, hash): (&str, &Value)| Some((what.to_owned(), text(hash)?));
     let by_operator =
         answer["modules"].as_object().into_iter().flatten().map(|(operator, hash)| (operator.as_str(), hash));
-    let modules = named.into_iter().chain(by_operator);
+    let modules = named.chain(by_operator);
     AuditOutcome {
         job: job.or_else(|| text(&answer["job"])),
         // Operations alone have a kind.
         operation: answer.get("kind").and_then(|_| text(&answer["id"])),
-        modules: modules.filter_map(|(what, hash)| Some((what.to_owned(), text(hash)?))).collect(),
+        modules: modules.filter_map(hashes).collect(),
+        values: values.iter().copied().filter_map(hashes).collect(),
         ..AuditOutcome::default()
     }
 }

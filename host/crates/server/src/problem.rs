@@ -31,6 +31,7 @@ pub(crate) enum Code {
     SwapUnderWay,
     SwapRefused,
     RescaleRefused,
+    StateRefused,
     IdempotencyInFlight,
     TooLarge,
     UnsupportedMediaType,
@@ -77,6 +78,7 @@ impl Code {
             Self::RescaleRefused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "rescale-refused", "the job cannot have these subtasks")
             }
+            Self::StateRefused => (StatusCode::UNPROCESSABLE_ENTITY, "state-refused", "the state cannot be used so"),
             Self::IdempotencyInFlight => {
                 (StatusCode::CONFLICT, "idempotency-in-flight", "the same request is being answered")
             }
@@ -177,6 +179,8 @@ impl From<ControlError> for Refused {
             ControlError::SwapUnderWay(_) => Code::SwapUnderWay,
             ControlError::SwapRefused(_) => Code::SwapRefused,
             ControlError::RescaleRefused(_) => Code::RescaleRefused,
+            ControlError::StateRefused(_) => Code::StateRefused,
+            ControlError::NoAnswer(_) => Code::Busy,
             ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
             ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
@@ -199,7 +203,9 @@ impl From<ControlError> for Refused {
             ControlError::Full { retry_after_ms, .. } | ControlError::LogFull { retry_after_ms, .. } => {
                 problem.retry_after_ms = Some(retry_after_ms);
             }
-            ControlError::NotDurable { .. } | ControlError::Busy(_) => problem.retry_after_ms = Some(1000),
+            ControlError::NotDurable { .. } | ControlError::Busy(_) | ControlError::NoAnswer(_) => {
+                problem.retry_after_ms = Some(1000)
+            }
             ControlError::Store(error) => tracing::error!(%error, "the catalog failed"),
             ControlError::Bug(what) => tracing::error!(what, "bug: a request failed"),
             ControlError::BadName(_)
@@ -216,6 +222,7 @@ impl From<ControlError> for Refused {
             | ControlError::SwapUnderWay(_)
             | ControlError::SwapRefused(_)
             | ControlError::RescaleRefused(_)
+            | ControlError::StateRefused(_)
             | ControlError::EventsTooLarge { .. }
             | ControlError::KeyReused { .. } => {}
         }

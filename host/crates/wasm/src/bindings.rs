@@ -17,6 +17,7 @@ mod generated {
                 export gristmill:operator/processor@0.1.0;
                 export gristmill:operator/event-handler@0.1.0;
                 export gristmill:operator/migration@0.1.0;
+                export gristmill:operator/inspection@0.1.0;
             }
         ",
         world: "gristmill:host/everything",
@@ -25,5 +26,5 @@ mod generated {
     });
 }
 
-pub(crate) use generated::exports::gristmill::operator::{event_handler, guest, migration, processor};
+pub(crate) use generated::exports::gristmill::operator::{event_handler, guest, inspection, migration, processor};
 pub(crate) use generated::gristmill::operator::{event_state, log, metrics, state, types};

@@ -7,7 +7,7 @@ use gristmill_types::CallFailure;
 use wasmtime::component::Instance as Raw;
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::bindings::{event_handler, guest, migration, processor};
+use crate::bindings::{event_handler, guest, inspection, migration, processor};
 use crate::fault::{Stop, failure_of};
 use crate::guest_data::{GuestData, Phase, Provisions};
 use crate::imports::empty_world;
@@ -26,6 +26,7 @@ pub(crate) struct Calls {
     pub(crate) processor: Option<processor::Guest>,
     pub(crate) event_handler: Option<event_handler::Guest>,
     pub(crate) migration: Option<migration::Guest>,
+    pub(crate) inspection: Option<inspection::Guest>,
 }
 
 impl Instance {
@@ -78,12 +79,13 @@ impl Instance {
 
 impl Calls {
     fn of(exports: &Exports, store: &mut Store<GuestData>, raw: &Raw) -> wasmtime::Result<Self> {
-        let Exports { guest, processor, event_handler, migration } = exports;
+        let Exports { guest, processor, event_handler, migration, inspection } = exports;
         Ok(Self {
             guest: guest.as_ref().map(|indices| indices.load(&mut *store, raw)).transpose()?,
             processor: processor.as_ref().map(|indices| indices.load(&mut *store, raw)).transpose()?,
             event_handler: event_handler.as_ref().map(|indices| indices.load(&mut *store, raw)).transpose()?,
             migration: migration.as_ref().map(|indices| indices.load(&mut *store, raw)).transpose()?,
+            inspection: inspection.as_ref().map(|indices| indices.load(&mut *store, raw)).transpose()?,
         })
     }
 }

@@ -35,6 +35,7 @@ mod guest_operator;
 mod event_operator;
 mod migrated;
 mod guest_migrator;
+mod guest_inspector;
 mod registry;
 
 pub use registry::{WasmModules, WasmOptions};

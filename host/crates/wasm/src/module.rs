@@ -6,7 +6,7 @@ use gristmill_ports::module_registry::{CacheUse, ModuleForm, Refusal};
 use gristmill_types::ModuleHash;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::bindings::{event_handler, guest, migration, processor};
+use crate::bindings::{event_handler, guest, inspection, migration, processor};
 use crate::cache::CodeCache;
 use crate::engine::GuestEngine;
 use crate::guest_data::GuestData;
@@ -30,6 +30,7 @@ pub(crate) struct Exports {
     pub(crate) processor: Option<processor::GuestIndices>,
     pub(crate) event_handler: Option<event_handler::GuestIndices>,
     pub(crate) migration: Option<migration::GuestIndices>,
+    pub(crate) inspection: Option<inspection::GuestIndices>,
 }
 
 /// Whether there was anything to compile, and how long that took.
@@ -94,6 +95,7 @@ impl Exports {
             processor: looked_up(surface, "processor", || processor::GuestIndices::new(linked))?,
             event_handler: looked_up(surface, "event-handler", || event_handler::GuestIndices::new(linked))?,
             migration: looked_up(surface, "migration", || migration::GuestIndices::new(linked))?,
+            inspection: looked_up(surface, "inspection", || inspection::GuestIndices::new(linked))?,
         })
     }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use gristmill_ports::Migrator;
 use gristmill_ports::module_registry::{Admission, ModuleRegistry, PrepareOptions, Prepared, Refusal};
 use gristmill_ports::operator::{Operator, OperatorContext, OperatorFactory};
+use gristmill_ports::{Inspector, Migrator};
 use gristmill_types::{CallFailure, Descriptor, ModuleHash};
 use wasmtime::component::Linker;
 
@@ -14,6 +14,7 @@ use crate::cache::CodeCache;
 use crate::engine::GuestEngine;
 use crate::event_operator::EventOperator;
 use crate::guest_data::GuestData;
+use crate::guest_inspector::GuestInspector;
 use crate::guest_migrator::GuestMigrator;
 use crate::guest_operator::GuestOperator;
 use crate::limits::Limits;
@@ -159,5 +160,12 @@ impl OperatorFactory for Factory {
             return Ok(None);
         }
         Ok(Some(Box::new(GuestMigrator::new(self.seat(context)?))))
+    }
+
+    fn inspector(&self, context: OperatorContext) -> Result<Option<Box<dyn Inspector>>, CallFailure> {
+        if self.module.exports.inspection.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(GuestInspector::new(self.seat(context)?))))
     }
 }

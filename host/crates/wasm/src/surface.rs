@@ -19,7 +19,7 @@ const EMPTY_WORLD: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Interfaces of the contract that a module may export and that this host calls.
-const CALLED: [&str; 4] = ["guest", "processor", "event-handler", "migration"];
+const CALLED: [&str; 5] = ["guest", "processor", "event-handler", "migration", "inspection"];
 
 /// The names at a component's surface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -18,6 +18,7 @@ use crate::codec;
 use crate::event::{Batch, Event};
 use crate::failure::Failure;
 use crate::host;
+use crate::inspection::{self, Shown, Stored};
 use crate::map_key::{EncodeKey, MapKey};
 use crate::part::{Done, Field, Part, Role};
 use crate::state::{NO_ROW, declare};
@@ -222,6 +223,14 @@ impl<K: MapKey, V: Serialize + DeserializeOwned + Clone> Part for Map<K, V> {
             undo_sent: false,
             key: PhantomData,
         })
+    }
+
+    fn render(entry: &Stored) -> Result<Shown, String> {
+        inspection::shown_entry::<K, V>(entry)
+    }
+
+    fn parse(entry: &Shown) -> Result<Stored, String> {
+        inspection::stored_entry::<K, V>(entry)
     }
 
     fn begin(&mut self, batch: &Batch) {

@@ -23,3 +23,18 @@ pub mod migrations {
         default_bindings_module: "contract::bindings::migrations",
     });
 }
+
+/// The export of a guest that shows its state, in a world of its own likewise.
+pub mod inspections {
+    wit_bindgen::generate!({
+        path: "../../../wit",
+        inline: "
+            package gristmill:test-guests;
+            world inspections { export gristmill:operator/inspection@0.1.0; }
+        ",
+        world: "gristmill:test-guests/inspections",
+        pub_export_macro: true,
+        export_macro_name: "export_inspection",
+        default_bindings_module: "contract::bindings::inspections",
+    });
+}

@@ -1,7 +1,8 @@
 //! The contract on bare bindings, and a well-behaved operator for the guests of this folder to depart from.
 //!
 //! A guest here implements [`Operator`], overrides what it does differently, and ends with `contract::export!(It);`. One
-//! that rewrites state implements [`Migration`] too, and ends with `contract::export_migration!(It);` as well.
+//! that rewrites state implements [`Migration`] too, and ends with `contract::export_migration!(It);` as well; one that shows
+//! it, [`Inspection`] and `contract::export_inspection!(It);`.
 //! Made from `wit/` alone; knows neither the SDK nor the host.
 
 #![warn(missing_docs)]
@@ -19,6 +20,8 @@ pub use bindings::gristmill::operator::types::{
     Rejection, Rows, StateKind, StateScope, StateSpec,
 };
 pub use bindings::gristmill::operator::{log, metrics, state};
+pub use bindings::inspections::export_inspection;
+pub use bindings::inspections::exports::gristmill::operator::inspection::{self, Shown, Stored};
 pub use bindings::migrations::export_migration;
 pub use bindings::migrations::exports::gristmill::operator::migration::{self, Entries};
 
@@ -50,6 +53,25 @@ pub trait Migration {
 impl<T: Migration> migration::Guest for T {
     fn migrate(_state: String, from: u32, _kind: StateKind, to: u32, page: Entries) -> Result<Entries, Failure> {
         T::migrate(from, to, page)
+    }
+}
+
+/// One that shows its state to people.
+pub trait Inspection {
+    /// An entry as JSON.
+    fn render(entry: Stored) -> Result<Shown, String>;
+
+    /// The bytes of an entry that is given as JSON.
+    fn parse(entry: Shown) -> Result<Stored, String>;
+}
+
+impl<T: Inspection> inspection::Guest for T {
+    fn render(_state: String, _version: u32, entry: Stored) -> Result<Shown, String> {
+        T::render(entry)
+    }
+
+    fn parse(_state: String, _version: u32, entry: Shown) -> Result<Stored, String> {
+        T::parse(entry)
     }
 }
 

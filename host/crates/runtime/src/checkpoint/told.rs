@@ -8,6 +8,7 @@ use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, NodeId, SubtaskIn
 use tokio::sync::oneshot;
 
 use crate::ending::TaskEnd;
+use crate::state_access::OpenEdit;
 use crate::swap::{PageRewritten, SwapTold};
 
 /// A message to the driver of an attempt.
@@ -46,6 +47,8 @@ pub(crate) enum Told {
     Rewrite { node: NodeId, work: u64, told: RewriteTold },
     /// Somebody wants to know which files the states of an operator are in, by subtask.
     FilesWanted { node: NodeId, tell: mpsc::Sender<Vec<Vec<StateFile>>> },
+    /// Somebody's edit of state took effect, and lasts once a checkpoint behind it is decided.
+    StateEdited(OpenEdit),
     /// The host goes down.
     Suspend,
     /// Somebody wants the attempt to begin anew.

@@ -84,6 +84,7 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
     spec.operators = job.modules().settle(claimed.restored.as_ref().map(|whole| &whole.pages));
     let spec = &*spec;
     let restored_number = claimed.restored.as_ref().map(|whole| whole.manifest.checkpoint);
+    job.edits().settle(restored_number);
     let dead_letters = parts.dead_letters();
     {
         let _alone = job.going_back.lock().unwrap_or_else(PoisonError::into_inner);

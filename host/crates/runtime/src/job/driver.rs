@@ -24,6 +24,7 @@ use crate::event::JobEventKind;
 use crate::job::attempt::Attempt;
 use crate::job::begin::{Begun, now};
 use crate::job::crew::spawn_subtasks;
+use crate::job::edits::OpenEdits;
 use crate::job::helpers::Helpers;
 use crate::job::rewrites::Left;
 use crate::job::rewriting::RewritingsUnderWay;
@@ -45,6 +46,7 @@ struct Driver<'a> {
     savepoints: SavepointsUnderWay,
     swaps: SwapsUnderWay<'a>,
     rewritings: RewritingsUnderWay<'a>,
+    edits: OpenEdits,
     merging: bool,
     running: usize,
     end: Option<AttemptEnd>,
@@ -62,6 +64,7 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
     let chooser = job.parts.state_merger();
     let savepoints = SavepointsUnderWay::default();
     let swaps = SwapsUnderWay::new(job, &attempt);
+    let edits = OpenEdits::default();
     let mut driver = Driver {
         job,
         attempt,
@@ -71,6 +74,7 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
         savepoints,
         swaps,
         rewritings,
+        edits,
         merging: false,
         running,
         end: None,
@@ -107,8 +111,9 @@ impl Driver<'_> {
             self.look_after_rewriting();
             self.obey_signals();
         }
-        let Self { attempt, helpers, end, swaps, .. } = self;
+        let Self { job, attempt, helpers, end, swaps, edits, .. } = self;
         swaps.close();
+        job.edits().hand_over(edits);
         attempt.close();
         helpers.join();
         end.unwrap_or(AttemptEnd::Complete)
@@ -179,6 +184,10 @@ impl Driver<'_> {
             }
             Told::Rewrite { node, work, told } => self.rewritings.hear(&node, work, told),
             Told::FilesWanted { node, tell } => _ = tell.send(self.files_of(&node)),
+            Told::StateEdited(edit) => {
+                self.edits.add(edit);
+                self.tell(Event::Requested(CheckpointKind::Checkpoint));
+            }
             // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
             Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
             Told::Suspend => self.tell(Event::Suspend),
@@ -293,6 +302,8 @@ impl Driver<'_> {
         for (node, moves) in self.rewritings.to_begin_again() {
             self.rewrite(&node, moves);
         }
+        self.edits.decided(checkpoint);
+        self.ask_for_edits();
         self.merge_if_worth_it();
     }
 
@@ -330,6 +341,13 @@ impl Driver<'_> {
         }
     }
 
+    /// Edits that no checkpoint has yet want one.
+    fn ask_for_edits(&mut self) {
+        if self.edits.are_there() {
+            self.tell(Event::Requested(CheckpointKind::Checkpoint));
+        }
+    }
+
     fn forget(&self, oldest: Splits) {
         for (source, splits) in oldest {
             let Some(seat) = self.job.nodes.iter().find(|seat| seat.id == source) else { continue };
@@ -364,6 +382,8 @@ impl Driver<'_> {
                 self.savepoints.failed(checkpoint, &failure);
                 tracing::warn!(job = %self.job.id, %checkpoint, cause, "checkpoint failed");
                 self.job.history.failed(checkpoint, at_ms, cause.clone());
+                // One that was not even begun is forgotten.
+                self.ask_for_edits();
                 JobEventKind::CheckpointFailed { checkpoint, cause }
             }
         };

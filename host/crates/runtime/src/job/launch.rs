@@ -74,6 +74,7 @@ fn shared(spec: &JobSpec, open: Option<OpenSwap>, parts: Arc<dyn Parts>) -> Arc<
         cancelled: Signal::default(),
         suspended: Signal::default(),
         history: History::default(),
+        edits: Mutex::default(),
         newest: watch::Sender::new(spec.newest),
         gone: watch::Sender::new(false),
         started: Instant::now(),

@@ -3,6 +3,7 @@
 pub mod state;
 pub(crate) mod restart;
 pub(crate) mod attempt;
+pub(crate) mod edits;
 pub mod spec;
 pub mod modules;
 pub(crate) mod shared;
@@ -12,6 +13,7 @@ pub mod prepare;
 pub(crate) mod assemble;
 pub mod swap_states;
 pub mod swap_wish;
+pub mod state_wish;
 pub(crate) mod helpers;
 pub(crate) mod rewrites;
 pub(crate) mod rewriting;

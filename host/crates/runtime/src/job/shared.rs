@@ -17,6 +17,7 @@ use crate::checkpoint::history::History;
 use crate::counters::NodeCounters;
 use crate::event::{EventLog, JobEventKind};
 use crate::job::attempt::Attempt;
+use crate::job::edits::OpenEdits;
 use crate::job::modules::Modules;
 use crate::job::state::JobStatus;
 use crate::report::{Counts, JobReport, NodeReport, SubtaskReport};
@@ -47,6 +48,8 @@ pub(crate) struct JobShared {
     /// The host goes down: the job ends here and goes on when the host is back.
     pub(crate) suspended: Signal,
     pub(crate) history: History,
+    /// Edits of state that an attempt has left behind, until it is known whether they happened.
+    pub(crate) edits: Mutex<OpenEdits>,
     /// The newest checkpoint that is known to be decided.
     pub(crate) newest: watch::Sender<Option<Decided>>,
     /// Turns true when nothing of the job runs any more in this host.
@@ -83,6 +86,11 @@ impl JobShared {
     /// Which module runs in each operator.
     pub(crate) fn modules(&self) -> MutexGuard<'_, Modules> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Edits of state that no attempt looks after.
+    pub(crate) fn edits(&self) -> MutexGuard<'_, OpenEdits> {
+        self.edits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says where the job is now, in the log and to listeners.
@@ -161,6 +169,7 @@ impl JobShared {
     pub(crate) fn end(&self, status: JobStatus) {
         let _ = self.took.set(self.started.elapsed());
         self.modules().leave_open();
+        self.edits().close(self.newest.borrow().map(|newest| newest.checkpoint));
         self.change_status(|_| status);
         self.gone.send_replace(true);
     }
@@ -169,6 +178,7 @@ impl JobShared {
     pub(crate) fn sleep(&self) {
         let _ = self.took.set(self.started.elapsed());
         self.modules().leave_open();
+        self.edits().close(self.newest.borrow().map(|newest| newest.checkpoint));
         self.gone.send_replace(true);
     }
 

@@ -15,6 +15,7 @@ use crate::counters::NodeCounters;
 use crate::ending::TaskEnd;
 use crate::exchange::keys::Keying;
 use crate::exchange::writer::ExchangeWriter;
+use crate::state_access::StateControl;
 use crate::swap::SwapControl;
 use crate::tap::Tap;
 use crate::task::draining::Draining;
@@ -190,6 +191,14 @@ impl Chain {
             }
             SwapControl::Rewritten { .. } => operator.states.note_rewritten(),
         }
+    }
+
+    /// Does what somebody asks of the state of a key, between two batches, unless that was given up.
+    pub(crate) fn act_on_state(&mut self, StateControl { node, of, deed }: &StateControl) -> Result<(), TaskEnd> {
+        let Work::Operator(operator) = &mut self.nodes[*node].work else {
+            unreachable!("only operators have state");
+        };
+        deed.take().map_or(Ok(()), |act| operator.act_on_state(of, act, &self.around))
     }
 
     /// The watermark of the chain's input has moved on.

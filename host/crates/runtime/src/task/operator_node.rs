@@ -1,6 +1,7 @@
 //! An operator in a chain: every call is a transaction, failures go by the table of rule 17.
 
 mod handling;
+mod inspecting;
 mod swapping;
 mod crashes;
 

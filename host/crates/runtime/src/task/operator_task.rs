@@ -100,6 +100,7 @@ impl OperatorTask {
                 self.chain.swap(step);
                 Ok(())
             }
+            Control::State(asked) => self.chain.act_on_state(&asked),
             // Meant for sources, or for those who have come to their end.
             Control::Pause
             | Control::Resume

@@ -20,3 +20,4 @@ mod swapping;
 mod migrating;
 mod rescaling;
 mod probation;
+mod inspecting;

@@ -44,6 +44,9 @@ pub struct AuditOutcomeView {
     pub operation: Option<String>,
     /// Hashes of modules: `module` of one that was pushed or deleted, `old` and `new` of a swap, else by operator.
     pub modules: BTreeMap<String, String>,
+    /// Hashes of an entry of state that was edited: `old` and `new`, where there was and is one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
 }
 
 impl From<NumberedRecord> for AuditView {
@@ -63,8 +66,8 @@ impl From<NumberedRecord> for AuditView {
 }
 
 impl From<AuditOutcome> for AuditOutcomeView {
-    fn from(AuditOutcome { intent, status, job, operation, modules }: AuditOutcome) -> Self {
-        Self { intent, status, job, operation, modules }
+    fn from(AuditOutcome { intent, status, job, operation, modules, values }: AuditOutcome) -> Self {
+        Self { intent, status, job, operation, modules, values }
     }
 }
 

@@ -15,6 +15,7 @@ mod operations;
 mod audit;
 mod swaps;
 mod rescale;
+mod state;
 mod bodies;
 
 pub use audit::{AuditList, AuditOutcomeView, AuditView};
@@ -34,6 +35,10 @@ pub use rescale::RescaleRequest;
 pub use savepoints::{
     DiffSample, OperatorDiffView, SavedNode, SavedState, SavepointDiff, SavepointList, SavepointRequest,
     SavepointSummary, SavepointView, StateDiffView, StopRequest,
+};
+pub use state::{
+    EditRequest, KeyEntryView, KeyStateView, StateCountView, StateEntryView, StateList, StatePageView, StateView,
+    StoredView,
 };
 pub use swaps::{ProbationRequest, SwapModeName, SwapRequest};
 

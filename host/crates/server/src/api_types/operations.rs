@@ -11,7 +11,7 @@ use super::time;
 pub struct OperationView {
     /// Its id; `GET /v1/operations/{id}` tells how far it is.
     pub id: String,
-    /// `stop-job`, `cancel-job`, `checkpoint`, `savepoint`, `verify-savepoint`, `swap`, `roll-back-swap`, `rescale`
+    /// `stop-job`, `cancel-job`, `checkpoint`, `savepoint`, `verify-savepoint`, `swap`, `roll-back-swap`, `rescale`, `edit-state`
     /// or `replay-dead-letters`.
     pub kind: String,
     /// The job it is about.

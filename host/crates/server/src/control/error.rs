@@ -26,6 +26,10 @@ pub enum Thing {
     Savepoint,
     /// A crash bundle of a job.
     Crash,
+    /// A checkpoint of a job.
+    Checkpoint,
+    /// A state of an operator.
+    State,
     /// An operation.
     Operation,
 }
@@ -40,6 +44,8 @@ impl std::fmt::Display for Thing {
             Self::HttpSource => "http source",
             Self::Savepoint => "savepoint",
             Self::Crash => "crash bundle",
+            Self::Checkpoint => "checkpoint",
+            Self::State => "state",
             Self::Operation => "operation",
         })
     }
@@ -158,6 +164,12 @@ pub enum ControlError {
     /// A swap cannot be made.
     #[error("{0}")]
     SwapRefused(String),
+    /// State is not there, or of another kind, or not to be written so.
+    #[error("{0}")]
+    StateRefused(String),
+    /// A part of a job does not answer now.
+    #[error("{0}")]
+    NoAnswer(String),
     /// The source's buffer has no room; the job is slower than its input.
     #[error("source `{source_id}` of job `{job}` has no room for these events: the job is slower than its input")]
     Full {
@@ -276,6 +288,9 @@ impl ControlError {
             Self::NotFound { what: Thing::Crash, within: Some(job), known, .. } if known.is_empty() => {
                 format!("none is kept of job `{job}`: no call of it ended in a fault, or the host keeps none")
             }
+            Self::NotFound { what: Thing::Checkpoint, within: Some(job), .. } => {
+                format!("GET /v1/jobs/{job}/checkpoints lists those that are kept")
+            }
             Self::NotFound { within: Some(_), known, .. } if !known.is_empty() => format!("there is {}", listed(known)),
             Self::NotFound { within: Some(job), .. } => format!("GET /v1/jobs/{job} shows the job's parts"),
             Self::NotFound { what, within: None, .. } => return listing_of(*what).map(str::to_owned),
@@ -316,7 +331,7 @@ impl ControlError {
             }
             Self::KeyReused { .. } => "make a new key for each post".to_owned(),
             Self::NotDurable { .. } => "look at the host's disk, then send the same events again".to_owned(),
-            Self::Busy(_) => "try again in a moment".to_owned(),
+            Self::Busy(_) | Self::NoAnswer(_) => "try again in a moment".to_owned(),
             Self::Store(_) => "look at the host's disk and at its log".to_owned(),
             Self::Bug(_) => "please report it, with the host's log".to_owned(),
             Self::SwapUnderWay(_) => {
@@ -325,6 +340,7 @@ impl ControlError {
             Self::BadName(_)
             | Self::SwapRefused(_)
             | Self::RescaleRefused(_)
+            | Self::StateRefused(_)
             | Self::ModuleRefused(_)
             | Self::CannotStart { .. } => return None,
         })
@@ -335,7 +351,7 @@ fn listing_of(what: Thing) -> Option<&'static str> {
     Some(match what {
         Thing::Module => "GET /v1/modules lists the modules that there are; POST /v1/modules uploads one",
         Thing::Job => "GET /v1/jobs lists the jobs that there are",
-        Thing::Node | Thing::Port | Thing::HttpSource | Thing::Crash => return None,
+        Thing::Node | Thing::Port | Thing::HttpSource | Thing::Crash | Thing::Checkpoint | Thing::State => return None,
         Thing::Savepoint => "GET /v1/savepoints lists the savepoints that there are",
         Thing::Operation => "GET /v1/operations lists the newest ones",
     })

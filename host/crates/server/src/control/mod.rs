@@ -18,6 +18,9 @@ mod checkpoints;
 mod savepoints;
 mod saving;
 mod state_diff;
+mod state_codec;
+mod state_query;
+mod state_scan;
 mod streams;
 mod crashes;
 mod letters;
@@ -41,7 +44,7 @@ use gristmill_ports::ingress::Ingress;
 use gristmill_ports::module_registry::ModuleRegistry;
 use gristmill_ports::state::StateReader;
 use gristmill_ports::{CheckpointStore, Clock, CrashStore, FileStore, Parts, PortError};
-use gristmill_types::{JobId, ModuleHash};
+use gristmill_types::{JobId, ModuleHash, RunId};
 use tokio::sync::{Mutex, Semaphore, watch};
 
 pub use assess::{Assessment, OperatorAssessment};
@@ -52,7 +55,11 @@ pub use live::LiveJob;
 pub use modules::{DeletedModule, PushResult, PushedModule};
 pub use names::{ModuleRef, NotAModuleRef};
 pub use savepoints::FoundSavepoint;
+pub use state_codec::{ShownBytes, ShownStateEntry, Written};
 pub use state_diff::{DiffedEntry, EntryDiff, OperatorDiff, StateDiff};
+pub(crate) use state_query::EDIT;
+pub use state_query::{EditWish, KeyLook, KeyState, OperatorStates, StateOf};
+pub use state_scan::{ReadFrom, ScannedEntry, ScannedPage, StateCount};
 pub use submit::Submitted;
 pub use swaps::{SwapMode, SwapWish};
 
@@ -68,6 +75,9 @@ pub type PartsFor = Arc<dyn Fn(&JobRecord) -> Arc<dyn Parts> + Send + Sync>;
 
 /// The files of a savepoint, to be looked at: fetched anew each time, and held against their hashes.
 pub type OpenSavepoint = Arc<dyn Fn(&SavepointFolder) -> Result<Arc<dyn FileStore>, PortError> + Send + Sync>;
+
+/// The files of a run, to be looked at as those of a savepoint are.
+pub type OpenRun = Arc<dyn Fn(&JobId, RunId) -> Result<Arc<dyn FileStore>, PortError> + Send + Sync>;
 
 /// Forgets what a job left.
 pub type ForgetJob = Arc<dyn Fn(&JobId) -> Result<(), PortError> + Send + Sync>;
@@ -93,6 +103,8 @@ pub struct ControlParts {
     pub checkpoints: Arc<dyn CheckpointStore>,
     /// Opens the files of savepoints.
     pub open_savepoint: OpenSavepoint,
+    /// Opens the files of runs.
+    pub open_run: OpenRun,
     /// Reads files of state.
     pub state_reader: Arc<dyn StateReader>,
     /// Forgets what else a job left on this host, such as logs of posted events.

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::jobs::orphans;
 use super::operations::LISTED;
 use super::saving::HOLDS;
+use super::state_query::{EDIT, settled_edit};
 use super::{Control, ControlError};
 
 /// How long jobs that are broken off may take to end: a guest may be in the middle of a call.
@@ -40,9 +41,10 @@ impl Control {
         Ok(())
     }
 
-    /// Fails what was under way. Gives the jobs that such an operation has held still, which are to go on.
+    /// Fails what was under way, but for edits of state that a checkpoint has. Gives the jobs that such an operation has held still, which are to go on.
     async fn settle_operations(&self) -> Result<BTreeSet<JobId>, ControlError> {
         let now_ms = self.now_ms();
+        let checkpoints = Arc::clone(&self.parts.checkpoints);
         self.ask(move |catalog| {
             let mut held = BTreeSet::new();
             // What became of a swap, or of another document, is known once its job goes on.
@@ -55,8 +57,19 @@ impl Control {
             let is_lost = |one: &OperationRecord| one.status == OperationStatus::Running && !open.contains(&one.id);
             for mut operation in operations.filter(is_lost) {
                 held.extend(operation.job.clone().filter(|_| operation.detail[HOLDS] == json!(true)));
-                (operation.status, operation.changed_ms) = (OperationStatus::Failed, now_ms);
-                operation.detail = json!({"message": "the host stopped before it was done"});
+                let lost = || Err(json!({"message": "the host stopped before it was done"}));
+                let outcome = match &operation.job {
+                    Some(job) if operation.kind == EDIT => {
+                        let run = catalog.job(job)?.and_then(|record| record.run);
+                        settled_edit(&*checkpoints, job, run, &operation.detail)
+                    }
+                    Some(_) | None => lost(),
+                };
+                operation.changed_ms = now_ms;
+                (operation.status, operation.detail) = match outcome {
+                    Ok(detail) => (OperationStatus::Succeeded, detail),
+                    Err(detail) => (OperationStatus::Failed, detail),
+                };
                 catalog.put_operation(&operation)?;
             }
             Ok(held)

@@ -82,3 +82,26 @@ pub(super) fn kept(
     }
     Ok(found)
 }
+
+/// The newest decided checkpoint of a run, or the one of this number.
+pub(super) fn newest(
+    store: &dyn CheckpointStore,
+    job: &JobId,
+    run: RunId,
+    wanted: Option<CheckpointId>,
+) -> Result<Option<Manifest>, PortError> {
+    let listed = store.list(&RunFolder::new(job, run).chain())?;
+    let mut slots: Vec<_> =
+        listed.into_iter().filter_map(|stored| Some((RunFolder::slot_of(&stored.path)?, stored.path))).collect();
+    slots.sort_by_key(|(slot, _)| std::cmp::Reverse(*slot));
+    for (_, path) in slots {
+        // Deleted since it was listed.
+        let Some(record) = store.get(&path)? else { continue };
+        if let Ok(ChainEntry::Checkpoint(manifest)) = ChainEntry::decode(&record)
+            && wanted.is_none_or(|wanted| manifest.checkpoint == wanted)
+        {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
+}

@@ -5,6 +5,7 @@ mod jobs;
 mod checkpoints;
 mod swaps;
 mod rescale;
+mod state;
 mod savepoints;
 mod dead_letters;
 mod crashes;
@@ -75,6 +76,9 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(swaps::swap))
         .routes(routes!(swaps::roll_back))
         .routes(routes!(rescale::rescale))
+        .routes(routes!(state::list))
+        .routes(routes!(state::read, state::put, state::delete))
+        .routes(routes!(state::count))
         .routes(routes!(savepoints::list_all))
         .routes(routes!(savepoints::diff))
         .routes(routes!(savepoints::list, savepoints::take))

@@ -25,6 +25,7 @@ use crate::api_types::Problem;
         (name = "modules", description = "Operators, compiled"),
         (name = "jobs", description = "Dataflows, running or over"),
         (name = "checkpoints", description = "Where jobs go on from"),
+        (name = "state", description = "What operators remember, key by key"),
         (name = "savepoints", description = "Cuts of jobs that stand on their own"),
         (name = "events", description = "Events on their way in"),
         (name = "dead letters", description = "Events set aside, with the reason"),

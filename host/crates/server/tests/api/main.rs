@@ -12,6 +12,7 @@ mod checkpoints;
 mod swaps;
 mod rescale;
 mod savepoints;
+mod state;
 mod dead_letters;
 mod events;
 mod description;

@@ -18,5 +18,6 @@ mod life;
 mod migration;
 mod migrated;
 mod versions;
+mod inspection;
 mod wasip1;
 mod events;

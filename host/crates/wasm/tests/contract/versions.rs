@@ -21,8 +21,12 @@ fn built(workspace: &str, name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; `make guests` builds it", path.display()))
 }
 
-fn odd(name: &str) -> Vec<u8> {
+pub(crate) fn odd(name: &str) -> Vec<u8> {
     built("tests/guests", name)
+}
+
+pub(crate) fn example(name: &str) -> Vec<u8> {
+    built("guest-examples", name)
 }
 
 /// From one version of `counts` to another; version 3 is a map.

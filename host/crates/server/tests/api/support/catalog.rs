@@ -5,7 +5,9 @@ use std::sync::Mutex;
 
 use gristmill_ports::PortError;
 use gristmill_ports::audit::{AuditLog, AuditRecord, NumberedRecord};
-use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord, OperationRecord, PutModule, RememberedAnswer};
+use gristmill_ports::catalog::{
+    Catalog, JobRecord, ModuleRecord, OperationRecord, OperationStatus, PutModule, RememberedAnswer,
+};
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_ports::module_registry::Admission;
 use gristmill_types::{CheckpointId, DeadLetter, JobId, ModuleHash, ModuleName, RunId};
@@ -53,6 +55,20 @@ impl MemoryCatalog {
     /// Has a letter of every job gone, as when the job goes back.
     pub(crate) fn forget_letter(&self, number: usize) {
         self.0.lock().unwrap().letters.values_mut().for_each(|letters| letters[number] = None);
+    }
+
+    /// Leaves an operation as a host that dies leaves it.
+    pub(crate) fn leave_running(&self, id: &str, kind: &str, job: &str, detail: serde_json::Value) {
+        let operation = OperationRecord {
+            id: id.to_owned(),
+            kind: kind.to_owned(),
+            job: Some(job.parse().unwrap()),
+            status: OperationStatus::Running,
+            detail,
+            created_ms: 0,
+            changed_ms: 0,
+        };
+        self.0.lock().unwrap().operations.insert(id.to_owned(), operation);
     }
 
     /// Has it say from now on that it cannot be written, or that it can.

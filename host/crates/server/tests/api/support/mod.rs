@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 pub(crate) use catalog::MemoryCatalog;
 pub(crate) use parts::MemoryParts;
-pub(crate) use registry::{FakeRegistry, WASM, wasm};
+pub(crate) use registry::{FakeRegistry, KEEPS, WASM, wasm};
 
 /// A job with one `http` source, one operator and one sink.
 pub(crate) const JOB: &str = "
@@ -35,6 +35,21 @@ operators:
     inputs: {in: {from: in}}
 sinks:
   out: {inputs: [pass], to: {blackhole: {}}}
+";
+
+/// A job whose operator keeps what it sees: the last value, all values, and how they are called.
+pub(crate) const KEEPING: &str = "
+version: 1
+job: keeping
+sources:
+  in: {from: {http: {}}}
+operators:
+  keep:
+    module: keep@1
+    parallelism: 2
+    inputs: {in: {from: in, key_by: $.k}}
+sinks:
+  out: {inputs: [keep], to: {blackhole: {}}}
 ";
 
 /// A host.
@@ -72,7 +87,7 @@ impl Host {
     ) -> Self {
         let registry = Arc::new(FakeRegistry::default());
         let parts = Arc::new(parts);
-        let (for_jobs, for_people) = (Arc::clone(&parts), Arc::clone(&parts));
+        let (for_jobs, for_people, for_runs) = (Arc::clone(&parts), Arc::clone(&parts), Arc::clone(&parts));
         let control = Control::new(ControlParts {
             catalog: Arc::clone(&catalog) as _,
             registry: Arc::clone(&registry) as _,
@@ -82,6 +97,7 @@ impl Host {
             ingress: Arc::clone(&parts) as _,
             checkpoints: Arc::clone(&parts.checkpoints) as _,
             open_savepoint: Arc::new(move |folder| for_people.look_at(folder)),
+            open_run: Arc::new(move |job, run| for_runs.look_at_run(job, run)),
             state_reader: Arc::new(EntryReader),
             forget_job: Arc::new(|_| Ok(())),
             clock,
@@ -106,6 +122,18 @@ impl Host {
         let host = Self::with_module().await;
         host.post("/v1/jobs", JOB).await.expect(StatusCode::CREATED);
         host
+    }
+
+    /// A host on which the job `keeping` runs.
+    pub(crate) async fn that_keeps() -> Self {
+        let host = Self::new().await;
+        host.post("/v1/modules?name=keep@1", KEEPS).await.expect(StatusCode::CREATED);
+        host.post("/v1/jobs", KEEPING).await.expect(StatusCode::CREATED);
+        host
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.ask(Method::PUT, path, &[], body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -1,0 +1,151 @@
+//! State of one key, looked at and changed from outside, between two calls. Both stand under the rules of a call: what is
+//! seen is what calls committed, and a change is a transaction of its own.
+
+use gristmill_ports::state::{StateError, StateTime};
+use gristmill_types::descriptor::StateKind;
+use gristmill_types::{Column, EventBatch};
+
+use crate::checkpoint::told::Told;
+use crate::ending::TaskEnd;
+use crate::state_access::{Act, FoundEntry, OpenEdit, StateEdit, StateFound, StateKey, StateLook};
+use crate::task::operator_node::OperatorNode;
+use crate::task::surroundings::Surroundings;
+
+/// Bytes of entries that one look gives, but for the last entry: the stream waits meanwhile.
+const MOST_BYTES: usize = 1 << 20;
+/// Entries that are looked through before all that a key has is changed.
+const MOST_BEFORE: usize = 1000;
+/// The only row of the batch that stands for the key.
+const ROW: u32 = 0;
+
+impl OperatorNode {
+    /// Does what somebody asks of a key's state.
+    ///
+    /// # Errors
+    /// If the state is lost.
+    pub(crate) fn act_on_state(&mut self, of: &StateKey, act: Act, around: &Surroundings) -> Result<(), TaskEnd> {
+        let now_ms = around.clock.now_ms();
+        let mut batch = EventBatch::default();
+        batch.push(now_ms, Some(&of.key), None);
+        let time = StateTime { processing_ms: now_ms, event_ms: self.watermark.0 };
+        let batch = batch.hashed();
+        // What the key has in the schema of another version is looked at and edited in this one's.
+        if let Err(failure) = self.states.rewrite(&batch, time) {
+            act.refuse(StateError::Backend(failure.to_string()));
+            return Ok(());
+        }
+        self.states.backend.begin(&batch, time);
+        match act {
+            Act::Look { look, answer } => {
+                let found = self.look(of, look);
+                self.states.backend.roll_back();
+                // Whoever asked may have left.
+                let _ = answer.send(found);
+                Ok(())
+            }
+            Act::Edit { edit, answer, decided } => {
+                let edited = self.before(of, &edit).and_then(|before| self.change(of, edit).map(|()| before));
+                let before = match edited {
+                    Ok(before) => before,
+                    Err(error) => {
+                        self.states.backend.roll_back();
+                        let _ = answer.send(Err(error));
+                        return Ok(());
+                    }
+                };
+                self.states.backend.commit().map_err(|error| self.job_failure(&error.to_string(), false))?;
+                self.state_generation += 1;
+                self.counters.note_state(self.states.backend.size());
+                let after = around.passed;
+                // Before the answer, and before any barrier that follows: no checkpoint that has it is decided unheard.
+                let _ = around.desk.supervisor.send(Told::StateEdited(OpenEdit { after, tell: decided }));
+                let _ = answer.send(Ok((before, after)));
+                Ok(())
+            }
+        }
+    }
+
+    fn look(&mut self, of: &StateKey, look: StateLook) -> Result<StateFound, StateError> {
+        match look {
+            StateLook::Entry(name) => self.entry(of, name),
+            StateLook::Page { after, limit } => match of.kind {
+                StateKind::Value | StateKind::Accumulator => self.value(of),
+                StateKind::AppendList | StateKind::OrderedMap => self.page(of, after, limit),
+            },
+        }
+    }
+
+    fn value(&mut self, of: &StateKey) -> Result<StateFound, StateError> {
+        let read = self.states.backend.get(of.state, &[ROW])?;
+        let value = read.slots.first().and_then(|slot| read.values.get(*slot as usize));
+        let entries = value.map(|value| FoundEntry { name: None, value: value.to_vec() });
+        Ok(StateFound { entries: entries.into_iter().collect(), next: None })
+    }
+
+    fn entry(&mut self, of: &StateKey, name: Vec<u8>) -> Result<StateFound, StateError> {
+        let names: Column = [Some(name.as_slice())].into_iter().collect();
+        let values = self.states.backend.map_get(of.state, &[ROW], &names)?;
+        let entries = values.get(0).map(|value| FoundEntry { name: Some(name), value: value.to_vec() });
+        Ok(StateFound { entries: entries.into_iter().collect(), next: None })
+    }
+
+    /// One entry at a time: where each ends is where the next page may begin.
+    fn page(&mut self, of: &StateKey, mut after: Option<Vec<u8>>, limit: usize) -> Result<StateFound, StateError> {
+        let mut found = StateFound::default();
+        let mut bytes = 0;
+        loop {
+            let page = match of.kind {
+                StateKind::OrderedMap => self.states.backend.map_scan(of.state, ROW, &[], after.as_deref(), 1)?,
+                StateKind::AppendList | StateKind::Value | StateKind::Accumulator => {
+                    self.states.backend.list_scan(of.state, ROW, after.as_deref(), 1)?
+                }
+            };
+            for (row, value) in page.values.iter().enumerate() {
+                // Items of a list have no names.
+                let is_named = row < page.keys.len();
+                let name = is_named.then(|| page.keys.bytes_of(row).to_vec());
+                let value = value.unwrap_or_default().to_vec();
+                bytes += value.len() + name.as_ref().map_or(0, Vec::len);
+                found.entries.push(FoundEntry { name, value });
+            }
+            if page.next.is_none() || found.entries.len() >= limit || bytes >= MOST_BYTES {
+                found.next = page.next;
+                return Ok(found);
+            }
+            after = page.next;
+        }
+    }
+
+    /// What an edit will change.
+    fn before(&mut self, of: &StateKey, edit: &StateEdit) -> Result<StateFound, StateError> {
+        match edit {
+            StateEdit::PutEntry { name, .. } | StateEdit::DeleteEntry(name) => self.entry(of, name.clone()),
+            StateEdit::PutValue(_) | StateEdit::SetItems(_) | StateEdit::Clear => {
+                self.look(of, StateLook::Page { after: None, limit: MOST_BEFORE })
+            }
+        }
+    }
+
+    fn change(&mut self, of: &StateKey, edit: StateEdit) -> Result<(), StateError> {
+        let state = of.state;
+        let one = |bytes: Option<&[u8]>| -> Column { [bytes].into_iter().collect() };
+        match edit {
+            StateEdit::PutValue(value) => self.states.backend.put(state, &[ROW], &one(Some(&value))),
+            StateEdit::PutEntry { name, value } => {
+                self.states.backend.map_put(state, &[ROW], &one(Some(&name)), &one(Some(&value)))
+            }
+            StateEdit::DeleteEntry(name) => self.states.backend.map_put(state, &[ROW], &one(Some(&name)), &one(None)),
+            StateEdit::SetItems(items) => {
+                self.states.backend.list_clear(state, &[ROW])?;
+                let rows = vec![ROW; items.len()];
+                let items: Column = items.iter().map(|item| Some(item.as_slice())).collect();
+                self.states.backend.list_append(state, &rows, &items)
+            }
+            StateEdit::Clear => match of.kind {
+                StateKind::Value | StateKind::Accumulator => self.states.backend.put(state, &[ROW], &one(None)),
+                StateKind::AppendList => self.states.backend.list_clear(state, &[ROW]),
+                StateKind::OrderedMap => self.states.backend.map_clear(state, &[ROW]),
+            },
+        }
+    }
+}
