@@ -46,6 +46,11 @@ pub trait Operator: Send {
         events: &EventBatch,
         state: &mut Box<dyn StateBackend>,
     ) -> Result<Outcome, CallFailure>;
+
+    /// Bytes of memory that an instance has taken at most so far; `None` if nobody counts them.
+    fn peak_memory(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Makes the instances of one operator of one job: a module, prepared.

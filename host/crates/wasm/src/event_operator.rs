@@ -63,6 +63,10 @@ impl Operator for EventOperator {
             Err(End::OverLimit) => Err(CallFailure::Fault(over_output_limit(&self.0.limits))),
         }
     }
+
+    fn peak_memory(&self) -> Option<u64> {
+        Some(self.0.peak_memory())
+    }
 }
 
 /// Why a batch is not gone through to its end.

@@ -53,6 +53,10 @@ impl Operator for GuestOperator {
         self.0.give_back(instance);
         Ok(outcome)
     }
+
+    fn peak_memory(&self) -> Option<u64> {
+        Some(self.0.peak_memory())
+    }
 }
 
 fn call_process(
