@@ -96,6 +96,13 @@ pub enum JobEventKind {
         /// In words: which module comes, which goes, and why.
         message: String,
     },
+    /// A shadow of the operator begins to follow, or is over.
+    Shadow {
+        /// How far it is.
+        stage: crate::shadow::ShadowStage,
+        /// In words: which module, and why.
+        message: String,
+    },
     /// A source or a sink meets an error that may pass, and tries again.
     Retrying {
         /// The error.

@@ -6,6 +6,7 @@ use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, NodeId, SubtaskIn
 use tokio::sync::oneshot;
 
 use crate::ending::TaskEnd;
+use crate::shadow::ShadowTold;
 use crate::swap::SwapTold;
 
 /// A message to the driver of an attempt.
@@ -40,6 +41,8 @@ pub(crate) enum Told {
     Sealed { checkpoint: CheckpointId, sealed: Result<Savepoint, String> },
     /// A word about a swap.
     Swap(SwapTold),
+    /// A word about a shadow.
+    Shadow(ShadowTold),
     /// The host goes down.
     Suspend,
     /// Somebody wants the attempt to begin anew.

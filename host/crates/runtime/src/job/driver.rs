@@ -25,6 +25,7 @@ use crate::job::begin::{Begun, now};
 use crate::job::crew::spawn_subtasks;
 use crate::job::helpers::Helpers;
 use crate::job::savepoints::SavepointsUnderWay;
+use crate::job::shadows::ShadowsUnderWay;
 use crate::job::shared::JobShared;
 use crate::job::state::AttemptEnd;
 use crate::job::swaps::SwapsUnderWay;
@@ -40,6 +41,7 @@ struct Driver<'a> {
     chooser: Arc<dyn StateMerger>,
     savepoints: SavepointsUnderWay,
     swaps: SwapsUnderWay<'a>,
+    shadows: ShadowsUnderWay<'a>,
     merging: bool,
     running: usize,
     end: Option<AttemptEnd>,
@@ -56,10 +58,14 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
     let chooser = job.parts.state_merger();
     let savepoints = SavepointsUnderWay::default();
     let swaps = SwapsUnderWay::new(job, &attempt);
+    let shadows = ShadowsUnderWay::new(job, &attempt, &files);
+    let (merging, end) = (false, None);
     let driver =
-        Driver { job, attempt, coordinator, helpers, chooser, savepoints, swaps, merging: false, running, end: None };
+        Driver { job, attempt, coordinator, helpers, chooser, savepoints, swaps, shadows, merging, running, end };
     let end = driver.run(&told);
     *job.current() = None;
+    // One that was wanted too late to be heard of.
+    job.end_shadow_of_attempt();
     end
 }
 
@@ -86,9 +92,10 @@ impl Driver<'_> {
             self.tell_all(swapped);
             self.obey_signals();
         }
-        let Self { attempt, helpers, end, swaps, .. } = self;
+        let Self { attempt, helpers, end, swaps, shadows, .. } = self;
         swaps.close();
         attempt.close();
+        shadows.close();
         helpers.join();
         end.unwrap_or(AttemptEnd::Complete)
     }
@@ -156,6 +163,10 @@ impl Driver<'_> {
                 let events = self.swaps.hear(now_ms, told);
                 self.tell_all(events);
             }
+            Told::Shadow(told) => {
+                let events = self.shadows.hear(told);
+                self.tell_all(events);
+            }
             // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
             Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
             Told::Suspend => self.tell(Event::Suspend),
@@ -198,6 +209,7 @@ impl Driver<'_> {
         match action {
             Action::Inject(barrier) => {
                 self.savepoints.injected(&barrier);
+                self.shadows.injecting(barrier.checkpoint);
                 let events = self.swaps.injected(now(&*self.job.parts.clock()).monotonic_ms, &barrier);
                 self.tell_all(events);
                 self.attempt.tell_sources(|| Control::Barrier(barrier));
@@ -205,6 +217,7 @@ impl Driver<'_> {
             Action::Store(to_store) => {
                 let now_ms = now(&*self.job.parts.clock()).monotonic_ms;
                 let events = self.swaps.storing(now_ms, to_store.manifest.checkpoint);
+                self.shadows.storing(&to_store.manifest);
                 self.order(StorerWork::Manifest(to_store));
                 self.tell_all(events);
             }
@@ -264,6 +277,8 @@ impl Driver<'_> {
         let events = self.swaps.decided(now(&*self.job.parts.clock()).monotonic_ms, checkpoint);
         self.tell(Event::Stored(checkpoint));
         self.tell_all(events);
+        let events = self.shadows.decided(checkpoint);
+        self.tell_all(events);
         if self.savepoints.are_wanted() {
             self.tell(Event::Requested(CheckpointKind::Savepoint));
         }
@@ -302,6 +317,7 @@ impl Driver<'_> {
             Report::Failed { checkpoint, failure } => {
                 let cause = failure.to_string();
                 self.savepoints.failed(checkpoint, &failure);
+                self.shadows.failed(checkpoint, &failure);
                 tracing::warn!(job = %self.job.id, %checkpoint, cause, "checkpoint failed");
                 self.job.history.failed(checkpoint, at_ms, cause.clone());
                 JobEventKind::CheckpointFailed { checkpoint, cause }

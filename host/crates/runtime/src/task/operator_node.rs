@@ -2,6 +2,7 @@
 
 mod handling;
 mod swapping;
+mod teeing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use crate::failure::reaction::{FailedCall, Reaction, react};
 use crate::tap::Tap;
 pub(crate) use crate::task::operator_node::handling::Handling;
 pub(crate) use crate::task::operator_node::swapping::Beside;
+pub(crate) use crate::task::operator_node::teeing::Teeing;
 use crate::task::surroundings::{Address, Surroundings, ns_since};
 
 /// One subtask's operator with its state.
@@ -34,6 +36,8 @@ pub(crate) struct OperatorNode {
     pub(crate) operator: Box<dyn Operator>,
     /// What a swap has put beside it.
     pub(crate) beside: Beside,
+    /// Where its calls go for a shadow.
+    pub(crate) teeing: Teeing,
     pub(crate) state: Box<dyn StateBackend>,
     /// What the state is filled with before anything else.
     pub(crate) restore: Option<StateToRestore>,
@@ -140,7 +144,9 @@ impl OperatorNode {
             self.counters.failed_calls.add(1);
         }
         self.counters.calls.add(1);
-        self.counters.busy_ns.add(ns_since(start));
+        let took_ns = ns_since(start);
+        self.counters.busy_ns.add(took_ns);
+        self.teeing.note(&call, took_ns);
         result
     }
 
@@ -167,6 +173,7 @@ impl OperatorNode {
             self.tap.sample(around.subtask, port, &events);
             output.push((port, events));
         }
+        self.teeing.offer(input, batch, &output, &outcome.rejections);
         Ok(output)
     }
 
@@ -313,7 +320,7 @@ impl OperatorNode {
 }
 
 /// The events that an emission stands for.
-fn expanded(batch: &Arc<EventBatch>, rows: Rows) -> Arc<EventBatch> {
+pub(crate) fn expanded(batch: &Arc<EventBatch>, rows: Rows) -> Arc<EventBatch> {
     match rows {
         Rows::All => Arc::clone(batch),
         Rows::Selected(rows) if rows.len() == batch.len() => Arc::clone(batch),

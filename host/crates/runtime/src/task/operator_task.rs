@@ -100,6 +100,10 @@ impl OperatorTask {
                 self.chain.swap(step);
                 Ok(())
             }
+            Control::Shadow(shadow) => {
+                self.chain.shadow(shadow);
+                Ok(())
+            }
             // Meant for sources, or for those who have come to their end.
             Control::Pause
             | Control::Resume

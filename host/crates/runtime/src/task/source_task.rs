@@ -67,6 +67,7 @@ impl SourceTask {
                 Some(Control::Barrier(barrier)) => self.cut(barrier, matches!(ended, Ended::Input))?,
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
                 Some(Control::Swap(step)) => self.chain.swap(step),
+                Some(Control::Shadow(shadow)) => self.chain.shadow(shadow),
                 Some(
                     Control::Pause | Control::Resume | Control::Stop | Control::Replay { .. } | Control::Decode { .. },
                 ) => {}
@@ -154,6 +155,7 @@ impl SourceTask {
                 }
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
                 Some(Control::Swap(step)) => self.chain.swap(step),
+                Some(Control::Shadow(shadow)) => self.chain.shadow(shadow),
                 // Only those who have come to their end are sent away.
                 Some(Control::Leave) => {}
                 Some(replayed @ (Control::Replay { .. } | Control::Decode { .. })) => self.replay(replayed)?,
@@ -190,6 +192,7 @@ impl SourceTask {
             | Control::Barrier(_)
             | Control::Forget(_)
             | Control::Swap(_)
+            | Control::Shadow(_)
             | Control::Leave => Ok(()),
         }
     }

@@ -17,3 +17,4 @@ mod recovery;
 mod transactions;
 mod savepoints;
 mod swapping;
+mod shadowing;

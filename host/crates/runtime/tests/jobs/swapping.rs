@@ -36,12 +36,12 @@ impl ModuleRegistry for Only {
     }
 }
 
-fn node() -> NodeId {
+pub(crate) fn node() -> NodeId {
     "count".parse().unwrap()
 }
 
 /// The job with this module in its operator.
-fn with(native: Native, hash: ModuleHash) -> JobSpec {
+pub(crate) fn with(native: Native, hash: ModuleHash) -> JobSpec {
     let document = JobDocument::parse(&format!("version: 1\njob: test\n{COUNT}")).unwrap();
     let modules = HashMap::from([(node(), ModuleBytes { hash, bytes: Arc::new([]) })]);
     prepare(document, &modules, &Only(native.prepared())).unwrap_or_else(|problems| panic!("{problems:?}"))
@@ -68,7 +68,7 @@ fn trap() -> CallFailure {
 }
 
 /// Writes state, then traps.
-fn trapping() -> Native {
+pub(crate) fn trapping() -> Native {
     let process = || -> Process {
         Box::new(|_, batch, state| {
             counted(batch, state);
@@ -81,13 +81,13 @@ fn trapping() -> Native {
 }
 
 /// Waits until a swap is somewhere.
-fn until(report: &mut watch::Receiver<SwapReport>, reached: impl Fn(&SwapReport) -> bool) -> SwapReport {
+pub(crate) fn until(report: &mut watch::Receiver<SwapReport>, reached: impl Fn(&SwapReport) -> bool) -> SwapReport {
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let waited = waiting.block_on(async { tokio::time::timeout(PATIENCE, report.wait_for(reached)).await });
     waited.map(|found| found.unwrap().clone()).unwrap_or_else(|_| panic!("it stays so: {:?}", report.borrow()))
 }
 
-fn over(report: &mut watch::Receiver<SwapReport>) -> SwapReport {
+pub(crate) fn over(report: &mut watch::Receiver<SwapReport>) -> SwapReport {
     until(report, SwapReport::is_over)
 }
 

@@ -28,7 +28,7 @@ use crate::job::attempt::Attempt;
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::spec::{JobSpec, OperatorParts, StartError};
 use crate::task::chain::{Chain, ChainNode, Work};
-use crate::task::operator_node::{Beside, OperatorNode};
+use crate::task::operator_node::{Beside, OperatorNode, Teeing};
 use crate::task::operator_task::OperatorTask;
 use crate::task::sink_node::SinkNode;
 use crate::task::source_task::SourceTask;
@@ -249,6 +249,7 @@ impl Builder<'_> {
             inputs: seat.inputs.iter().map(|(name, _)| name.clone()).collect(),
             operator: prepared.factory.open(context).map_err(refused)?,
             beside: Beside::default(),
+            teeing: Teeing::default(),
             state: self
                 .parts
                 .state(&part, prepared.factory.descriptor(), &self.spec.document.checkpoint)

@@ -90,6 +90,7 @@ impl Bench {
             inputs: vec!["in".into()],
             operator,
             beside: Beside::default(),
+            teeing: Teeing::default(),
             state: Box::new(NaiveState::default()),
             restore: None,
             policy: FailurePolicy::default(),
