@@ -155,6 +155,7 @@ pub(super) fn event_in_words(event: &Value) -> String {
         JobEventKind::CallFailed { message, reaction } => format!("{message}; {reaction}"),
         JobEventKind::LogDropped { lines } => format!("{} dropped", counted(lines, "log line")),
         JobEventKind::Swap { stage, message } => format!("swap {}: {message}", stage.as_str()),
+        JobEventKind::Shadow { stage, message } => format!("shadow {}: {message}", stage.as_str()),
         JobEventKind::Retrying { message } => format!("retrying {message}"),
         JobEventKind::Checkpoint { checkpoint, duration_ms, uploaded_bytes } => {
             format!("checkpoint {checkpoint} after {duration_ms} ms, {}", ByteSize(uploaded_bytes))

@@ -13,6 +13,7 @@ mod checkpoint;
 mod savepoint;
 mod job;
 mod audit;
+mod shadow;
 mod operator;
 
 use std::process::ExitCode;

@@ -157,7 +157,8 @@ fn in_words(event: JobEvent, log_lines: bool, told: &mut HashSet<(Option<NodeId>
         | JobEventKind::CheckpointFailed { .. }
         | JobEventKind::DeadLetters { .. }
         | JobEventKind::LogDropped { .. }
-        | JobEventKind::Swap { .. } => None,
+        | JobEventKind::Swap { .. }
+        | JobEventKind::Shadow { .. } => None,
     }
 }
 

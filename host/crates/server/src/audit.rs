@@ -74,7 +74,14 @@ fn intent(parts: &Parts, body: &[u8]) -> AuditRecord {
 /// What an answer is about: its job, its operation, its modules. Answers say these in the same fields everywhere.
 fn about(answer: &Value, job: Option<String>) -> AuditOutcome {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let named = [("module", &answer["hash"]), ("old", &answer["detail"]["old"]), ("new", &answer["detail"]["new"])];
+    let detail = &answer["detail"];
+    let named = [
+        ("module", &answer["hash"]),
+        ("old", &detail["old"]),
+        ("new", &detail["new"]),
+        ("primary", &answer["primary"]),
+        ("shadow", &answer["shadow"]),
+    ];
     let by_operator =
         answer["modules"].as_object().into_iter().flatten().map(|(operator, hash)| (operator.as_str(), hash));
     let modules = named.into_iter().chain(by_operator);

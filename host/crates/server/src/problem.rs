@@ -30,6 +30,7 @@ pub(crate) enum Code {
     WrongState,
     SwapUnderWay,
     SwapRefused,
+    ShadowUnderWay,
     IdempotencyInFlight,
     TooLarge,
     UnsupportedMediaType,
@@ -72,6 +73,7 @@ impl Code {
             Self::SavepointInUse => (StatusCode::CONFLICT, "savepoint-in-use", "a job begins from the savepoint"),
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "the job is not in a state for this"),
             Self::SwapUnderWay => (StatusCode::CONFLICT, "swap-under-way", "another swap of the job is not over"),
+            Self::ShadowUnderWay => (StatusCode::CONFLICT, "shadow-under-way", "a shadow of the job is not over"),
             Self::SwapRefused => (StatusCode::UNPROCESSABLE_ENTITY, "swap-refused", "the swap cannot be made"),
             Self::IdempotencyInFlight => {
                 (StatusCode::CONFLICT, "idempotency-in-flight", "the same request is being answered")
@@ -172,6 +174,8 @@ impl From<ControlError> for Refused {
             ControlError::WrongState { .. } => Code::WrongState,
             ControlError::SwapUnderWay(_) => Code::SwapUnderWay,
             ControlError::SwapRefused(_) => Code::SwapRefused,
+            ControlError::ShadowUnderWay(_) => Code::ShadowUnderWay,
+            ControlError::NoShadow { .. } => Code::NotFound,
             ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
             ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
@@ -210,6 +214,8 @@ impl From<ControlError> for Refused {
             | ControlError::WrongState { .. }
             | ControlError::SwapUnderWay(_)
             | ControlError::SwapRefused(_)
+            | ControlError::ShadowUnderWay(_)
+            | ControlError::NoShadow { .. }
             | ControlError::EventsTooLarge { .. }
             | ControlError::KeyReused { .. } => {}
         }

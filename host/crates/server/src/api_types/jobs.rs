@@ -233,6 +233,7 @@ impl LogLine {
             | JobEventKind::DeadLetters { .. }
             | JobEventKind::Retrying { .. }
             | JobEventKind::Swap { .. }
+            | JobEventKind::Shadow { .. }
             | JobEventKind::Checkpoint { .. }
             | JobEventKind::CheckpointFailed { .. } => return None,
         };

@@ -13,6 +13,7 @@ mod dead_letters;
 mod operations;
 mod audit;
 mod swaps;
+mod shadows;
 mod bodies;
 
 pub use audit::{AuditList, AuditOutcomeView, AuditView};
@@ -31,6 +32,7 @@ pub use savepoints::{
     DiffSample, OperatorDiffView, SavedNode, SavedState, SavepointDiff, SavepointList, SavepointRequest,
     SavepointSummary, SavepointView, StateDiffView, StopRequest,
 };
+pub use shadows::{PromoteRequest, ShadowEventView, ShadowFailureView, ShadowRequest, ShadowSampleView, ShadowView};
 pub use swaps::{ProbationRequest, SwapModeName, SwapRequest};
 
 use serde::{Deserialize, Serialize};

@@ -149,6 +149,19 @@ pub enum ControlError {
     /// Another swap of the job is not over.
     #[error("{0}")]
     SwapUnderWay(String),
+    /// A shadow runs beside an operator of the job.
+    #[error("{0}")]
+    ShadowUnderWay(String),
+    /// No shadow runs, or ran, beside the operator.
+    #[error("no shadow {verb} beside operator `{operator}` of job `{job}`")]
+    NoShadow {
+        /// The job.
+        job: JobId,
+        /// The operator.
+        operator: NodeId,
+        /// `runs` or `ran`.
+        verb: &'static str,
+    },
     /// A swap cannot be made.
     #[error("{0}")]
     SwapRefused(String),
@@ -313,6 +326,10 @@ impl ControlError {
             Self::SwapUnderWay(_) => {
                 "wait until its operation has ended, roll it back, or say `\"supersede\": true`".to_owned()
             }
+            Self::ShadowUnderWay(_) => {
+                "`gristmill operator shadow discard` ends it, `… promote` swaps to its module".to_owned()
+            }
+            Self::NoShadow { .. } => "POST to the same path begins one".to_owned(),
             Self::BadName(_) | Self::SwapRefused(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
         })
     }

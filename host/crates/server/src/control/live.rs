@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use gristmill_ports::catalog::{JobRecord, JobState};
 use gristmill_runtime::{JobHandle, JobReport, JobStatus};
 use gristmill_types::JobId;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::secrets::Secrets;
@@ -23,9 +24,20 @@ pub struct LiveJob {
     secrets: Arc<Secrets>,
     told: watch::Sender<JobStatus>,
     replaying: Mutex<()>,
+    /// What the newest shadow was asked for as.
+    shadow: Mutex<Option<ShadowedAs>>,
     changes: mpsc::UnboundedSender<Change>,
     /// Until somebody writes down what becomes of the job.
     changes_heard: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
+}
+
+/// The module of a shadow as it was asked for; whoever promotes it asks for the same.
+#[derive(Debug, Clone)]
+pub(crate) struct ShadowedAs {
+    /// By name or hash.
+    pub(crate) module: String,
+    /// `None`: those of the operator.
+    pub(crate) parameters: Option<Value>,
 }
 
 /// A change of a job's record, made by whoever writes down what becomes of the job.
@@ -39,7 +51,8 @@ impl LiveJob {
     pub(crate) fn new(handle: JobHandle, secrets: Arc<Secrets>) -> Self {
         let told = watch::Sender::new(JobStatus { state: JobState::Starting, cause: None });
         let (changes, heard) = mpsc::unbounded_channel();
-        Self { handle, secrets, told, replaying: Mutex::new(()), changes, changes_heard: Mutex::new(Some(heard)) }
+        let (replaying, shadow, changes_heard) = (Mutex::new(()), Mutex::default(), Mutex::new(Some(heard)));
+        Self { handle, secrets, told, replaying, shadow, changes, changes_heard }
     }
 
     /// The way into the job.
@@ -91,6 +104,16 @@ impl LiveJob {
     /// The right to put letters back, held by one at a time. Blocks.
     pub(crate) fn replaying(&self) -> MutexGuard<'_, ()> {
         self.replaying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what the newest shadow was asked for as.
+    pub(crate) fn note_shadow(&self, wish: ShadowedAs) {
+        *self.shadow.lock().unwrap_or_else(PoisonError::into_inner) = Some(wish);
+    }
+
+    /// What the newest shadow was asked for as.
+    pub(crate) fn shadow(&self) -> Option<ShadowedAs> {
+        self.shadow.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A text of the job with what its placeholders stand for put back.

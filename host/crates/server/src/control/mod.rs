@@ -24,6 +24,7 @@ mod ingest;
 mod answers;
 mod audit;
 mod swaps;
+mod shadows;
 mod restore;
 
 use std::collections::HashMap;
@@ -49,6 +50,7 @@ pub use live::LiveJob;
 pub use modules::{DeletedModule, PushResult, PushedModule};
 pub use names::{ModuleRef, NotAModuleRef};
 pub use savepoints::FoundSavepoint;
+pub use shadows::ShadowWish;
 pub use state_diff::{DiffedEntry, EntryDiff, OperatorDiff, StateDiff};
 pub use submit::Submitted;
 pub use swaps::{SwapMode, SwapWish};

@@ -4,6 +4,7 @@ mod modules;
 mod jobs;
 mod checkpoints;
 mod swaps;
+mod shadows;
 mod savepoints;
 mod dead_letters;
 mod events;
@@ -72,6 +73,8 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(checkpoints::restart))
         .routes(routes!(swaps::swap))
         .routes(routes!(swaps::roll_back))
+        .routes(routes!(shadows::begin, shadows::report, shadows::discard))
+        .routes(routes!(shadows::promote))
         .routes(routes!(savepoints::list_all))
         .routes(routes!(savepoints::diff))
         .routes(routes!(savepoints::list, savepoints::take))

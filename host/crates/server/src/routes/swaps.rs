@@ -11,7 +11,7 @@ use gristmill_dataflow::quantity::Span;
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::api_types::{OperationView, Problem, SwapModeName, SwapRequest};
+use crate::api_types::{OperationView, ProbationRequest, Problem, SwapModeName, SwapRequest};
 use crate::control::{Control, SwapMode, SwapWish};
 use crate::extract::{Path, json};
 use crate::problem::{Code, Refused};
@@ -45,11 +45,7 @@ pub(super) async fn swap(
     body: Bytes,
 ) -> Result<Response, Refused> {
     let SwapRequest { module, parameters, mode, deadline, probation, supersede } = json(&body)?;
-    let policy = SwapPolicy {
-        deadline_ms: millis("deadline", deadline.as_deref(), DEADLINE)?,
-        probation_ms: millis("probation.time", probation.time.as_deref(), PROBATION)?,
-        probation_events: probation.events.unwrap_or(PROBATION_EVENTS),
-    };
+    let policy = policy(deadline.as_deref(), &probation)?;
     let mode = match mode {
         SwapModeName::Barrier => SwapMode::Barrier,
         SwapModeName::Restart => SwapMode::Restart,
@@ -80,6 +76,15 @@ pub(super) async fn roll_back(
     Path((job, operator)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
     Ok(under_way(control.roll_back_swap(&job.parse()?, &operator.parse()?).await?))
+}
+
+/// How long a swap may take, and be taken back.
+pub(super) fn policy(deadline: Option<&str>, probation: &ProbationRequest) -> Result<SwapPolicy, Refused> {
+    Ok(SwapPolicy {
+        deadline_ms: millis("deadline", deadline, DEADLINE)?,
+        probation_ms: millis("probation.time", probation.time.as_deref(), PROBATION)?,
+        probation_events: probation.events.unwrap_or(PROBATION_EVENTS),
+    })
 }
 
 /// A length of time in the words of a job document.
