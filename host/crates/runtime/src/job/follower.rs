@@ -60,8 +60,10 @@ impl Follower {
     /// Follows until nobody wants it any more, or it cannot.
     pub(crate) fn run(self) {
         self.ground.parts.stand_back(Urgency::Whenever);
-        let ground = Arc::clone(&self.ground);
-        if let Err(Some(cause)) = self.follow() {
+        let (ground, room, subtask) = (Arc::clone(&self.ground), Arc::clone(self.queue.room()), self.context.subtask);
+        let followed = self.follow();
+        let cause = if room.is_overrun() { Some(overrun(subtask, room.bounds())) } else { followed.err().flatten() };
+        if let Some(cause) = cause {
             let _ = ground.told.send(Told::Shadow(ShadowTold::Ended(Arc::clone(&ground.shadow), cause)));
         }
     }
@@ -77,7 +79,6 @@ impl Follower {
             match queue.next(LOOK) {
                 Teed::Call(call) => following.call(&call)?,
                 Teed::Quiet => {}
-                Teed::Overrun => return Err(Some(overrun(subtask, queue.room().waiting()))),
                 // The attempt is about to end, and tells so.
                 Teed::End => return Ok(()),
             }
@@ -191,7 +192,7 @@ fn origins_of(rows: &Rows, length: usize) -> Origins {
 
 fn overrun(subtask: SubtaskIndex, (calls, bytes): (usize, usize)) -> String {
     format!(
-        "it could not follow: in subtask {subtask} {calls} calls of the operator, {bytes} bytes, waited for it; nothing was kept \
-         from the stream"
+        "it could not follow: in subtask {subtask} a call of the operator had no room, since at most {calls} calls with {bytes} bytes \
+         wait for it; nothing was kept from the stream"
     )
 }

@@ -80,7 +80,7 @@ impl<'a> ShadowsUnderWay<'a> {
         let seat = self.seat(&shadow);
         let room = shadow.policy.room_bytes / seat.parallelism.get() as usize;
         let queue = |inbox: &Arc<Inbox>| {
-            let (tee, queue) = tee(shadow.policy.room_calls, room);
+            let (tee, queue) = tee((shadow.policy.room_calls, room), &shadow.over);
             inbox.tell(Control::Shadow(ShadowControl { node: seat.place, from, tee }));
             queue
         };

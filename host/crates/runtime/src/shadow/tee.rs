@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use gristmill_ports::Signal;
 use gristmill_types::{EventBatch, InputIndex, PortIndex, Watermark};
 
 /// A call of the operator that took effect.
@@ -39,9 +40,21 @@ pub(crate) struct Room {
     calls: AtomicUsize,
     bytes: AtomicUsize,
     overrun: AtomicBool,
+    /// Raised when a call has no room: whatever the shadow is at, it need not go on.
+    over: Signal,
 }
 
 impl Room {
+    /// Whether a call had no room.
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.overrun.load(Ordering::Acquire)
+    }
+
+    /// Calls that may wait, and their bytes.
+    pub(crate) fn bounds(&self) -> (usize, usize) {
+        (self.most_calls, self.most_bytes)
+    }
+
     /// Calls that wait, and their bytes.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         (self.calls.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
@@ -55,6 +68,7 @@ impl Room {
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
         } else {
             self.overrun.store(true, Ordering::Release);
+            self.over.raise();
         }
         fits
     }
@@ -85,8 +99,6 @@ pub(crate) enum Teed {
     Call(TeedCall),
     /// Nothing for a while.
     Quiet,
-    /// It had no room once: there is a gap from then on.
-    Overrun,
     /// The operator makes no calls any more.
     End,
 }
@@ -100,9 +112,6 @@ pub(crate) struct TeeEnd {
 impl TeeEnd {
     /// What is next.
     pub(crate) fn next(&self, wait: Duration) -> Teed {
-        if self.room.overrun.load(Ordering::Acquire) {
-            return Teed::Overrun;
-        }
         match self.receiver.recv_timeout(wait) {
             Ok((bytes, call)) => {
                 self.room.calls.fetch_sub(1, Ordering::Relaxed);
@@ -110,10 +119,7 @@ impl TeeEnd {
                 Teed::Call(call)
             }
             Err(RecvTimeoutError::Timeout) => Teed::Quiet,
-            Err(RecvTimeoutError::Disconnected) => match self.room.overrun.load(Ordering::Acquire) {
-                true => Teed::Overrun,
-                false => Teed::End,
-            },
+            Err(RecvTimeoutError::Disconnected) => Teed::End,
         }
     }
 
@@ -122,10 +128,12 @@ impl TeeEnd {
     }
 }
 
-/// A queue in which at most so much waits; one call always has room.
-pub(crate) fn tee(most_calls: usize, most_bytes: usize) -> (Tee, TeeEnd) {
+/// A queue in which at most so many calls wait, with so many bytes; one call always has room. `over` is raised when one has
+/// none.
+pub(crate) fn tee((most_calls, most_bytes): (usize, usize), over: &Signal) -> (Tee, TeeEnd) {
     let (calls, bytes, overrun) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-    let room = Arc::new(Room { most_calls: most_calls.max(1), most_bytes, calls, bytes, overrun });
+    let (most_calls, over) = (most_calls.max(1), over.clone());
+    let room = Arc::new(Room { most_calls, most_bytes, calls, bytes, overrun, over });
     let (sender, receiver) = mpsc::channel();
     (Tee { room: Arc::clone(&room), sender }, TeeEnd { room, receiver })
 }
@@ -152,13 +160,13 @@ mod tests {
     fn next(end: &TeeEnd) -> Option<usize> {
         match end.next(Duration::ZERO) {
             Teed::Call(call) => Some(call.events.len()),
-            Teed::Quiet | Teed::Overrun | Teed::End => None,
+            Teed::Quiet | Teed::End => None,
         }
     }
 
     #[test]
     fn calls_come_out_in_their_order_until_the_operator_ends() {
-        let (tee, end) = tee(10, 1000);
+        let (tee, end) = tee((10, 1000), &Signal::default());
         assert!(tee.offer(call(&["a"])) && tee.offer(call(&["b", "c"])));
         assert_eq!(end.room().waiting().0, 2);
         drop(tee);
@@ -170,10 +178,11 @@ mod tests {
     #[test]
     fn a_queue_without_room_takes_nothing_more_and_says_so() {
         for (most_calls, most_bytes) in [(1, 1000), (10, 30)] {
-            let (tee, end) = tee(most_calls, most_bytes);
-            assert!(tee.offer(call(&["a"])), "one always has room");
+            let over = Signal::default();
+            let (tee, end) = tee((most_calls, most_bytes), &over);
+            assert!(tee.offer(call(&["a"])) && !over.is_raised(), "one always has room");
             assert!(!tee.offer(call(&["a long value, too long for the rest"])));
-            assert!(matches!(end.next(Duration::ZERO), Teed::Overrun), "{most_calls} {most_bytes}");
+            assert!(over.is_raised() && end.room().is_overrun(), "{most_calls} {most_bytes}");
         }
     }
 
@@ -185,7 +194,7 @@ mod tests {
 
     #[test]
     fn nobody_is_told_once_nobody_follows() {
-        let (tee, end) = tee(10, 1000);
+        let (tee, end) = tee((10, 1000), &Signal::default());
         drop(end);
         assert!(!tee.offer(call(&["a"])));
     }
