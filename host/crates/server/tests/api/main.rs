@@ -10,6 +10,7 @@ mod modules;
 mod jobs;
 mod checkpoints;
 mod swaps;
+mod shadows;
 mod savepoints;
 mod dead_letters;
 mod events;
