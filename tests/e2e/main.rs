@@ -14,6 +14,7 @@ mod letters;
 mod lifetime;
 mod recovery;
 mod swapping;
+mod shadowing;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
 mod s3_server;
 mod object_storage;
