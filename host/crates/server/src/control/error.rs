@@ -327,7 +327,7 @@ impl ControlError {
                 "wait until its operation has ended, roll it back, or say `\"supersede\": true`".to_owned()
             }
             Self::ShadowUnderWay(_) => {
-                "`gristmill operator shadow discard` ends it, `… promote` swaps to its module".to_owned()
+                "`gristmill operator shadow-discard` ends it, `shadow-promote` swaps to its module".to_owned()
             }
             Self::NoShadow { .. } => "POST to the same path begins one".to_owned(),
             Self::BadName(_) | Self::SwapRefused(_) | Self::ModuleRefused(_) | Self::CannotStart { .. } => return None,
