@@ -59,7 +59,7 @@ fn a_thousand_planted_differences_are_told_as_a_thousand() {
 }
 
 #[test]
-fn a_shadow_goes_on_from_the_state_of_its_operator_and_is_promoted() {
+fn a_shadow_goes_on_from_the_state_of_its_operator() {
     let host = echoing(&["event-count"], true);
     let event = |key: &str| json!({"k": key}).to_string();
     host.feed("job", &[event("a"), event("a"), event("b")].join("\n"));
