@@ -8,9 +8,9 @@
 
 pub mod report;
 mod counters;
+pub mod shadow;
 pub mod event;
 pub mod swap;
-pub mod shadow;
 mod tap;
 mod watermark;
 mod control;
