@@ -13,13 +13,14 @@ mod process;
 mod watched;
 mod checkpoints;
 mod swaps;
+mod shadows;
 
 use anyhow::bail;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "filter",
     "json-filter",
     "keyed-count",
@@ -31,6 +32,7 @@ const ALL: [&str; 11] = [
     "restart",
     "idle-checkpoint",
     "swap",
+    "shadow",
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -52,6 +54,7 @@ fn main() -> anyhow::Result<()> {
             "restart" => checkpoints::restart()?,
             "idle-checkpoint" => checkpoints::idle()?,
             "swap" => swaps::run()?,
+            "shadow" => shadows::run()?,
             _ => bail!("there is no benchmark `{name}`; there are {}", ALL.join(", ")),
         };
         println!("{result}");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gristmill::clock::SystemClock;
 use gristmill::wiring::HostParts;
@@ -88,6 +89,9 @@ impl Parts for Altered {
     }
     fn stand_back(&self, urgency: Urgency) {
         self.host.stand_back(urgency);
+    }
+    fn worked(&self) -> Option<Duration> {
+        self.host.worked()
     }
 }
 

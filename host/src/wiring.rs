@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use gristmill_catalog::{CrashFiles, CrashLimits, FileCatalog};
@@ -23,7 +24,7 @@ use gristmill_ports::{
 use gristmill_runtime::new_run;
 use gristmill_server::control::{OpenRun, OpenSavepoint};
 use gristmill_server::{Control, ControlParts};
-use gristmill_state::{EntryReader, MemoryBackend, Merger, RocksDbBackend, stand_back};
+use gristmill_state::{EntryReader, MemoryBackend, Merger, RocksDbBackend, stand_back, worked};
 use gristmill_types::{AttemptId, Descriptor, JobId, KeyGroupRange, MaxParallelism, RunId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 
@@ -322,5 +323,9 @@ impl Parts for HostParts {
 
     fn stand_back(&self, urgency: Urgency) {
         stand_back(urgency);
+    }
+
+    fn worked(&self) -> Option<Duration> {
+        worked()
     }
 }

@@ -18,6 +18,7 @@ mod swapping;
 mod rescaling;
 mod probation;
 mod crashes;
+mod shadowing;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
 mod s3_server;
 mod object_storage;

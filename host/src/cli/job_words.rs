@@ -161,6 +161,7 @@ pub(super) fn event_in_words(event: &Value) -> String {
             first_failure.as_deref().unwrap_or("unknown")
         ),
         JobEventKind::Swap { stage, message } => format!("swap {}: {message}", stage.as_str()),
+        JobEventKind::Shadow { stage, message } => format!("shadow {}: {message}", stage.as_str()),
         JobEventKind::Retrying { message } => format!("retrying {message}"),
         JobEventKind::Checkpoint { checkpoint, duration_ms, uploaded_bytes } => {
             format!("checkpoint {checkpoint} after {duration_ms} ms, {}", ByteSize(uploaded_bytes))

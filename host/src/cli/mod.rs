@@ -16,6 +16,7 @@ mod rescale;
 mod crashes;
 mod job;
 mod audit;
+mod shadow;
 mod operator;
 mod state_words;
 mod state;

@@ -12,6 +12,7 @@ use super::api::Api;
 use super::job_words::path;
 use super::operation;
 use super::output::Output;
+use super::shadow::{self, ShadowCommand};
 
 /// Changes operators of running jobs.
 #[derive(Subcommand)]
@@ -67,6 +68,8 @@ pub(crate) enum OperatorCommand {
         #[arg(long)]
         wait: bool,
     },
+    #[command(flatten)]
+    Shadow(ShadowCommand),
     /// Lets the old module of a swap that is not over run again.
     Rollback {
         /// The job.
@@ -150,6 +153,7 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             let request = api.request(Method::POST, &path(&job, &format!("/operators/{operator}/swap"))).json(&body);
             operation::report(api.json(request).await?, wait, api, out).await
         }
+        OperatorCommand::Shadow(command) => shadow::perform(command, api, out).await,
         OperatorCommand::Rollback { job, operator, wait } => {
             let begun = api.post(&path(&job, &format!("/operators/{operator}/swap/rollback"))).await?;
             operation::report(begun, wait, api, out).await

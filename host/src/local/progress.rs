@@ -159,7 +159,8 @@ fn in_words(event: JobEvent, log_lines: bool, told: &mut HashSet<(Option<NodeId>
         | JobEventKind::DeadLetters { .. }
         | JobEventKind::LogDropped { .. }
         | JobEventKind::StateRewritten { .. }
-        | JobEventKind::Swap { .. } => None,
+        | JobEventKind::Swap { .. }
+        | JobEventKind::Shadow { .. } => None,
     }
 }
 

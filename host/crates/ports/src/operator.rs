@@ -55,6 +55,11 @@ pub trait Operator: Send {
     fn record(&self) -> Option<InstanceRecord> {
         None
     }
+
+    /// Bytes of memory that an instance has taken at most so far; `None` if nobody counts them.
+    fn peak_memory(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What an instance was opened with, for whoever opens another that behaves as it did.

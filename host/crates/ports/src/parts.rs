@@ -113,4 +113,8 @@ pub trait Parts: Send + Sync {
     fn clock(&self) -> Arc<dyn Clock>;
     /// Called by a thread that works in the background, on itself: it stands back behind those that work on the stream.
     fn stand_back(&self, _urgency: Urgency) {}
+    /// How long the calling thread has worked so far, its waits for a core left out; `None` if nobody counts that.
+    fn worked(&self) -> Option<std::time::Duration> {
+        None
+    }
 }

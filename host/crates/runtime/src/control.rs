@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use gristmill_checkpoint::SplitPosition;
 use gristmill_types::{CheckpointBarrier, CheckpointId, EventBatch, InputIndex};
 
+use crate::shadow::ShadowControl;
 use crate::state_access::StateControl;
 use crate::swap::SwapControl;
 
@@ -27,6 +28,8 @@ pub(crate) enum Control {
     Swap(SwapControl),
     /// Somebody looks at the state of a key, or changes it.
     State(StateControl),
+    /// The calls of a node are to go into a tee as well.
+    Shadow(ShadowControl),
     /// Events that were set aside come back to a node of the chain.
     Replay {
         /// Which node of the chain.
@@ -53,7 +56,7 @@ impl Control {
     /// Whether it concerns a subtask that has come to the end of its input, too.
     pub(crate) fn is_for_those_who_left(&self) -> bool {
         match self {
-            Self::Barrier(_) | Self::Forget(_) | Self::Leave | Self::Swap(_) | Self::State(_) => true,
+            Self::Barrier(_) | Self::Forget(_) | Self::Leave | Self::Swap(_) | Self::State(_) | Self::Shadow(_) => true,
             Self::Pause | Self::Resume | Self::Stop | Self::Replay { .. } | Self::Decode { .. } => false,
         }
     }

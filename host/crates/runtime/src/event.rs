@@ -113,6 +113,13 @@ pub enum JobEventKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         first_failure: Option<String>,
     },
+    /// A shadow of the operator begins to follow, or is over.
+    Shadow {
+        /// How far it is.
+        stage: crate::shadow::ShadowStage,
+        /// In words: which module, and why.
+        message: String,
+    },
     /// A source or a sink meets an error that may pass, and tries again.
     Retrying {
         /// The error.

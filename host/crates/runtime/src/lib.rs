@@ -9,6 +9,7 @@
 pub mod report;
 mod call_times;
 mod counters;
+pub mod shadow;
 pub mod event;
 mod states;
 pub mod swap;
@@ -40,6 +41,7 @@ pub use job::state_wish::StateRefused;
 pub use job::swap_states::MigrationTried;
 pub use job::swap_wish::{SwapRefused, SwapTerms};
 pub use report::JobReport;
+pub use shadow::{ShadowCounts, ShadowEvent, ShadowFailure, ShadowPolicy, ShadowReport, ShadowSample, ShadowStage};
 pub use state_access::{Edited, FoundEntry, StateAddress, StateEdit, StateFound, StateLook};
 pub use swap::{Rewritten, SubtaskPause, SwapReport};
 pub use tap::TapEvent;

@@ -32,6 +32,7 @@ pub(crate) enum Code {
     SwapRefused,
     RescaleRefused,
     StateRefused,
+    ShadowUnderWay,
     IdempotencyInFlight,
     TooLarge,
     UnsupportedMediaType,
@@ -74,6 +75,7 @@ impl Code {
             Self::SavepointInUse => (StatusCode::CONFLICT, "savepoint-in-use", "a job begins from the savepoint"),
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "the job is not in a state for this"),
             Self::SwapUnderWay => (StatusCode::CONFLICT, "swap-under-way", "another swap of the job is not over"),
+            Self::ShadowUnderWay => (StatusCode::CONFLICT, "shadow-under-way", "a shadow of the job is not over"),
             Self::SwapRefused => (StatusCode::UNPROCESSABLE_ENTITY, "swap-refused", "the swap cannot be made"),
             Self::RescaleRefused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "rescale-refused", "the job cannot have these subtasks")
@@ -181,6 +183,8 @@ impl From<ControlError> for Refused {
             ControlError::RescaleRefused(_) => Code::RescaleRefused,
             ControlError::StateRefused(_) => Code::StateRefused,
             ControlError::NoAnswer(_) => Code::Busy,
+            ControlError::ShadowUnderWay(_) => Code::ShadowUnderWay,
+            ControlError::NoShadow { .. } => Code::NotFound,
             ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
             ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
@@ -223,6 +227,8 @@ impl From<ControlError> for Refused {
             | ControlError::SwapRefused(_)
             | ControlError::RescaleRefused(_)
             | ControlError::StateRefused(_)
+            | ControlError::ShadowUnderWay(_)
+            | ControlError::NoShadow { .. }
             | ControlError::EventsTooLarge { .. }
             | ControlError::KeyReused { .. } => {}
         }

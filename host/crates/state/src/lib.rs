@@ -28,5 +28,5 @@ mod conformance;
 pub use cold::Nothing;
 pub use file::{EntryReader, Merger};
 pub use hot::{Backend, MemoryBackend};
-pub use priority::stand_back;
+pub use priority::{stand_back, worked};
 pub use rocksdb::{LocalDatabase, RocksDbBackend};

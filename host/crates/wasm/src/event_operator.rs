@@ -67,6 +67,10 @@ impl Operator for EventOperator {
     fn record(&self) -> Option<InstanceRecord> {
         Some(self.0.record())
     }
+
+    fn peak_memory(&self) -> Option<u64> {
+        Some(self.0.peak_memory())
+    }
 }
 
 /// Why a batch is not gone through to its end.

@@ -57,6 +57,10 @@ impl Operator for GuestOperator {
     fn record(&self) -> Option<InstanceRecord> {
         Some(self.0.record())
     }
+
+    fn peak_memory(&self) -> Option<u64> {
+        Some(self.0.peak_memory())
+    }
 }
 
 fn call_process(

@@ -79,6 +79,11 @@ impl Footprint {
         self.denied
     }
 
+    /// Bytes of linear memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
+    }
+
     /// Whether the instance had better be replaced between calls (rule 11): it holds most of what it may, and a fresh
     /// one would hold less than half of that.
     pub(crate) fn is_oversized(&self) -> bool {

@@ -25,6 +25,8 @@ pub(crate) struct Seat {
     opened_ms: i64,
     /// How often it was taken.
     taken: u64,
+    /// Bytes of memory that one of them has taken at most, as far as they came back.
+    peak: usize,
 }
 
 impl Seat {
@@ -38,7 +40,8 @@ impl Seat {
         context: OperatorContext,
         limits: Limits,
     ) -> Result<Self, CallFailure> {
-        let mut seat = Self { module, descriptor, context, limits, occupant: None, made: 0, opened_ms: 0, taken: 0 };
+        let (occupant, made, opened_ms, taken, peak) = (None, 0, 0, 0, 0);
+        let mut seat = Self { module, descriptor, context, limits, occupant, made, opened_ms, taken, peak };
         seat.occupant = Some(seat.open()?);
         Ok(seat)
     }
@@ -81,11 +84,17 @@ impl Seat {
     /// Takes an instance back after a call that it survived. One that has grown too large is dropped here, between
     /// calls (rule 11).
     pub(crate) fn give_back(&mut self, mut instance: Instance) {
+        self.peak = self.peak.max(instance.data().footprint.memory());
         if instance.data().footprint.is_oversized() {
             tracing::debug!(operator = %self.context.operator, "replacing an instance that has grown too large");
         } else {
             self.occupant = Some(instance);
         }
+    }
+
+    /// Bytes of memory that an instance has taken at most, as far as its calls went well.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.peak as u64
     }
 
     fn open(&mut self) -> Result<Instance, CallFailure> {

@@ -42,6 +42,8 @@ pub(super) struct Ledger {
     /// Files that no list has any more, perhaps without a manifest ever having named them.
     dropped: BTreeSet<FileRef>,
     savepoints: Savepoints,
+    /// Files of checkpoints that somebody reads.
+    held: BTreeMap<CheckpointId, BTreeSet<FileRef>>,
 }
 
 impl Ledger {
@@ -63,6 +65,7 @@ impl Ledger {
             watermarks: BTreeMap::new(),
             dropped: BTreeSet::new(),
             savepoints: Savepoints::default(),
+            held: BTreeMap::new(),
         }
     }
 
@@ -159,6 +162,19 @@ impl Ledger {
     pub(super) fn savepoint_over(&mut self, checkpoint: CheckpointId) {
         let free = self.savepoints.over(checkpoint);
         self.dropped.extend(free);
+    }
+
+    /// Somebody reads the files of a checkpoint; one that is not kept any more has none.
+    pub(super) fn hold(&mut self, checkpoint: CheckpointId) {
+        if let Some(kept) = self.retained.iter().find(|kept| kept.checkpoint == checkpoint) {
+            self.held.insert(checkpoint, kept.files.clone());
+        }
+    }
+
+    /// Nobody reads them any more.
+    pub(super) fn release(&mut self, checkpoint: CheckpointId) {
+        let free = self.held.remove(&checkpoint);
+        self.dropped.extend(free.into_iter().flatten());
     }
 
     /// Savepoints that from now on lack nothing but their record.
@@ -271,7 +287,8 @@ impl Ledger {
         let to_commit = self.uncommitted.iter().flat_map(|one| one.files.iter().copied());
         let pages = self.stored_pages.iter().map(|page| page.file);
         let savepoints = self.savepoints.pinned();
-        let pinned: BTreeSet<_> = in_lists.chain(to_commit).chain(pages).chain(savepoints).collect();
+        let held = self.held.values().flatten().copied();
+        let pinned: BTreeSet<_> = in_lists.chain(to_commit).chain(pages).chain(savepoints).chain(held).collect();
         let mut garbage = retire(&mut self.retained, keep, &pinned);
         let given_up = std::mem::take(&mut self.given_up);
         garbage.slots.extend(given_up.iter().map(|one| one.slot));

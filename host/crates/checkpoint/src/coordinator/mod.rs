@@ -191,6 +191,8 @@ impl Coordinator {
             Event::Merged { node, subtask, replaced, by } => self.ledger.merged(&node, subtask, &replaced, by),
             Event::Carried(checkpoint) => self.ledger.carried(checkpoint),
             Event::SavepointOver(checkpoint) => self.ledger.savepoint_over(checkpoint),
+            Event::Held(checkpoint) => self.ledger.hold(checkpoint),
+            Event::Released(checkpoint) => self.ledger.release(checkpoint),
         }
         actions.extend(self.ledger.savepoints_to_seal().into_iter().map(Action::Seal));
         self.look_at_clock(now, &mut actions);

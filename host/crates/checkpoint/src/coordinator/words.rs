@@ -161,6 +161,10 @@ pub enum Event {
     Carried(CheckpointId),
     /// It is a savepoint now, or will never be one.
     SavepointOver(CheckpointId),
+    /// Somebody reads the files of this checkpoint, which is the newest decided one: they stay.
+    Held(CheckpointId),
+    /// Nobody reads them any more.
+    Released(CheckpointId),
 }
 
 /// One subtask's part of a checkpoint; all that it names is durable. Those of one participant are told in the order of

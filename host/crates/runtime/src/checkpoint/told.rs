@@ -8,6 +8,7 @@ use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, NodeId, SubtaskIn
 use tokio::sync::oneshot;
 
 use crate::ending::TaskEnd;
+use crate::shadow::ShadowTold;
 use crate::state_access::OpenEdit;
 use crate::swap::{PageRewritten, SwapTold};
 
@@ -49,6 +50,8 @@ pub(crate) enum Told {
     FilesWanted { node: NodeId, tell: mpsc::Sender<Vec<Vec<StateFile>>> },
     /// Somebody's edit of state took effect, and lasts once a checkpoint behind it is decided.
     StateEdited(OpenEdit),
+    /// A word about a shadow.
+    Shadow(ShadowTold),
     /// The host goes down.
     Suspend,
     /// Somebody wants the attempt to begin anew.

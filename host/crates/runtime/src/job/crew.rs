@@ -12,7 +12,7 @@ use crate::job::attempt::Attempt;
 use crate::job::shared::JobShared;
 
 /// Stack of a subtask's thread: the guest's stack lies on it too. Only what is used is ever backed by memory.
-const STACK_BYTES: usize = 8 << 20;
+pub(crate) const STACK_BYTES: usize = 8 << 20;
 
 /// Starts a thread for each subtask. One that cannot be started leaves at once, and fails the attempt.
 pub(crate) fn spawn_subtasks(

@@ -29,6 +29,7 @@ use crate::job::helpers::Helpers;
 use crate::job::rewrites::Left;
 use crate::job::rewriting::RewritingsUnderWay;
 use crate::job::savepoints::SavepointsUnderWay;
+use crate::job::shadows::ShadowsUnderWay;
 use crate::job::shared::JobShared;
 use crate::job::state::AttemptEnd;
 use crate::job::swaps::SwapsUnderWay;
@@ -47,6 +48,7 @@ struct Driver<'a> {
     swaps: SwapsUnderWay<'a>,
     rewritings: RewritingsUnderWay<'a>,
     edits: OpenEdits,
+    shadows: ShadowsUnderWay<'a>,
     merging: bool,
     running: usize,
     end: Option<AttemptEnd>,
@@ -65,6 +67,7 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
     let savepoints = SavepointsUnderWay::default();
     let swaps = SwapsUnderWay::new(job, &attempt);
     let edits = OpenEdits::default();
+    let shadows = ShadowsUnderWay::new(job, &attempt, &files);
     let mut driver = Driver {
         job,
         attempt,
@@ -75,6 +78,7 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
         swaps,
         rewritings,
         edits,
+        shadows,
         merging: false,
         running,
         end: None,
@@ -84,6 +88,8 @@ pub(crate) fn drive(job: &Arc<JobShared>, begun: Begun) -> AttemptEnd {
     }
     let end = driver.run(&told);
     *job.current() = None;
+    // One that was wanted too late to be heard of.
+    job.end_shadow_of_attempt();
     end
 }
 
@@ -111,10 +117,11 @@ impl Driver<'_> {
             self.look_after_rewriting();
             self.obey_signals();
         }
-        let Self { job, attempt, helpers, end, swaps, edits, .. } = self;
+        let Self { job, attempt, helpers, end, swaps, edits, shadows, .. } = self;
         swaps.close();
         job.edits().hand_over(edits);
         attempt.close();
+        shadows.close();
         helpers.join();
         end.unwrap_or(AttemptEnd::Complete)
     }
@@ -188,6 +195,10 @@ impl Driver<'_> {
                 self.edits.add(edit);
                 self.tell(Event::Requested(CheckpointKind::Checkpoint));
             }
+            Told::Shadow(told) => {
+                let events = self.shadows.hear(told);
+                self.tell_all(events);
+            }
             // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
             Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
             Told::Suspend => self.tell(Event::Suspend),
@@ -230,6 +241,7 @@ impl Driver<'_> {
         match action {
             Action::Inject(barrier) => {
                 self.savepoints.injected(&barrier);
+                self.shadows.injecting(barrier.checkpoint);
                 let events = self.swaps.injected(now(&*self.job.parts.clock()).monotonic_ms, &barrier);
                 self.tell_all(events);
                 self.attempt.tell_sources(|| Control::Barrier(barrier));
@@ -237,6 +249,7 @@ impl Driver<'_> {
             Action::Store(to_store) => {
                 let now_ms = now(&*self.job.parts.clock()).monotonic_ms;
                 let events = self.swaps.storing(now_ms, to_store.manifest.checkpoint);
+                self.shadows.storing(&to_store.manifest);
                 self.order(StorerWork::Manifest(to_store));
                 self.tell_all(events);
             }
@@ -295,6 +308,8 @@ impl Driver<'_> {
     fn stored(&mut self, checkpoint: CheckpointId) {
         let events = self.swaps.decided(now(&*self.job.parts.clock()).monotonic_ms, checkpoint);
         self.tell(Event::Stored(checkpoint));
+        self.tell_all(events);
+        let events = self.shadows.decided(checkpoint);
         self.tell_all(events);
         if self.savepoints.are_wanted() {
             self.tell(Event::Requested(CheckpointKind::Savepoint));
@@ -380,6 +395,7 @@ impl Driver<'_> {
             Report::Failed { checkpoint, failure } => {
                 let cause = failure.to_string();
                 self.savepoints.failed(checkpoint, &failure);
+                self.shadows.failed(checkpoint, &failure);
                 tracing::warn!(job = %self.job.id, %checkpoint, cause, "checkpoint failed");
                 self.job.history.failed(checkpoint, at_ms, cause.clone());
                 // One that was not even begun is forgotten.

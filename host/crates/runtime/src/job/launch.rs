@@ -64,6 +64,7 @@ fn shared(spec: &JobSpec, open: Option<OpenSwap>, parts: Arc<dyn Parts>) -> Arc<
         nodes: seats(spec),
         plan: spec.plan.clone(),
         modules: Mutex::new(Modules::new(spec.operators.clone(), open)),
+        shadow: Mutex::default(),
         events: Arc::new(EventLog::new(parts.clock())),
         max_parallelism: spec.plan.max_parallelism,
         status: watch::Sender::new(JobStatus { state, cause: None }),

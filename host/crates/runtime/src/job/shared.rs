@@ -21,6 +21,7 @@ use crate::job::edits::OpenEdits;
 use crate::job::modules::Modules;
 use crate::job::state::JobStatus;
 use crate::report::{Counts, JobReport, NodeReport, SubtaskReport};
+use crate::shadow::{Shadow, ShadowStage};
 use crate::tap::Tap;
 
 /// A job, as its threads and handles see it.
@@ -32,6 +33,8 @@ pub(crate) struct JobShared {
     pub(crate) plan: JobPlan,
     /// See [`Self::modules`].
     pub(crate) modules: Mutex<Modules>,
+    /// See [`Self::shadow`].
+    pub(crate) shadow: Mutex<Option<Arc<Shadow>>>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) parts: Arc<dyn Parts>,
     pub(crate) max_parallelism: MaxParallelism,
@@ -91,6 +94,38 @@ impl JobShared {
     /// Edits of state that no attempt looks after.
     pub(crate) fn edits(&self) -> MutexGuard<'_, OpenEdits> {
         self.edits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest shadow, over or not. Whoever holds the lock of the modules too has taken that first.
+    pub(crate) fn shadow(&self) -> MutexGuard<'_, Option<Arc<Shadow>>> {
+        self.shadow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The shadow that runs, if one does.
+    pub(crate) fn running_shadow(&self) -> Option<Arc<Shadow>> {
+        self.shadow().clone().filter(|shadow| !shadow.is_over())
+    }
+
+    /// A shadow begins to follow, or is over.
+    pub(crate) fn say_shadow(&self, shadow: &Shadow, stage: ShadowStage, cause: Option<&str>) {
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        let message = format!("module {} beside {}{cause}", shadow.module, shadow.primary);
+        tracing::info!(job = %self.id, operator = %shadow.operator, stage = stage.as_str(), message, "shadow");
+        self.events.say(Some(&shadow.operator), None, JobEventKind::Shadow { stage, message });
+    }
+
+    /// A shadow is over. The first cause stands.
+    pub(crate) fn end_shadow(&self, shadow: &Shadow, cause: &str) {
+        if shadow.end(cause) {
+            self.say_shadow(shadow, ShadowStage::Over, Some(cause));
+        }
+    }
+
+    /// Whatever shadow there is, it is over with the attempt that it ran beside.
+    pub(crate) fn end_shadow_of_attempt(&self) {
+        if let Some(shadow) = self.running_shadow() {
+            self.end_shadow(&shadow, "the attempt of the job that it ran beside has ended");
+        }
     }
 
     /// Says where the job is now, in the log and to listeners.

@@ -45,6 +45,14 @@ pub enum SwapRefused {
         /// Of which operator.
         operator: NodeId,
     },
+    /// A shadow runs beside an operator of the job.
+    #[error("a shadow with module {module} runs beside operator `{operator}`: promote or discard it first")]
+    Shadowed {
+        /// Which module.
+        module: ModuleHash,
+        /// Beside which operator.
+        operator: NodeId,
+    },
     /// It does not fit into the place of the old one while events flow.
     #[error("{0}")]
     Misfit(String),
@@ -145,6 +153,7 @@ impl JobHandle {
                 let SwapReport { swap, operator, .. } = busy.borrow().clone();
                 return Err(SwapRefused::Busy { swap, operator });
             }
+            self.shadow_makes_way(operator, parts.module)?;
             let begun = modules.begin(operator, parts.clone(), SwapStage::Preparing);
             begun.expect("nothing is under way, and the operator runs")
         };
@@ -367,7 +376,7 @@ fn misfit(operator: &NodeId, old: &OperatorParts, new: &OperatorParts) -> Option
     ports_misfit(operator, old.prepared.factory.descriptor(), new.prepared.factory.descriptor())
 }
 
-fn ports_misfit(operator: &NodeId, before: &Descriptor, after: &Descriptor) -> Option<String> {
+pub(super) fn ports_misfit(operator: &NodeId, before: &Descriptor, after: &Descriptor) -> Option<String> {
     let inputs = |descriptor: &Descriptor| descriptor.inputs.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
     let outputs = |descriptor: &Descriptor| descriptor.outputs.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
     let differ = |what: &str, old: Vec<String>, new: Vec<String>| {

@@ -31,6 +31,7 @@ impl Chain {
         };
         let (nodes, pending) = self.cut_nodes(checkpoint, source)?;
         self.switch(barrier, since);
+        self.tee_from(checkpoint);
         self.around.passed = checkpoint;
         self.send_to_all(&StreamElement::Barrier(barrier))?;
         let by = self.around.desk.by;

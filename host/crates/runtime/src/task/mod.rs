@@ -9,6 +9,7 @@ pub(crate) mod sink_node;
 pub(crate) mod draining;
 pub(crate) mod chain;
 pub(crate) mod cutting;
+mod shadowing;
 pub(crate) mod source_task;
 pub(crate) mod operator_task;
 

@@ -4,6 +4,7 @@ mod handling;
 mod inspecting;
 mod swapping;
 mod crashes;
+mod teeing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use crate::tap::Tap;
 pub(crate) use crate::task::operator_node::crashes::CrashNotes;
 pub(crate) use crate::task::operator_node::handling::Handling;
 pub(crate) use crate::task::operator_node::swapping::Beside;
+pub(crate) use crate::task::operator_node::teeing::Teeing;
 use crate::task::surroundings::{Address, Surroundings, ns_since};
 
 /// One subtask's operator with its state.
@@ -39,6 +41,8 @@ pub(crate) struct OperatorNode {
     /// What a swap has put beside it.
     pub(crate) beside: Beside,
     pub(crate) states: States,
+    /// Where its calls go for a shadow.
+    pub(crate) teeing: Teeing,
     /// What the state is filled with before anything else.
     pub(crate) restore: Option<StateToRestore>,
     pub(crate) policy: FailurePolicy,
@@ -156,6 +160,7 @@ impl OperatorNode {
         self.counters.calls.add(1);
         self.counters.call_times.note(took_ns);
         self.counters.busy_ns.add(took_ns);
+        self.teeing.note(&call, took_ns);
         result
     }
 
@@ -182,6 +187,7 @@ impl OperatorNode {
             self.tap.sample(around.subtask, port, &events);
             output.push((port, events));
         }
+        self.teeing.offer(input, batch, &output, &outcome.rejections);
         Ok(output)
     }
 
@@ -328,7 +334,7 @@ impl OperatorNode {
 }
 
 /// The events that an emission stands for.
-fn expanded(batch: &Arc<EventBatch>, rows: Rows) -> Arc<EventBatch> {
+pub(crate) fn expanded(batch: &Arc<EventBatch>, rows: Rows) -> Arc<EventBatch> {
     match rows {
         Rows::All => Arc::clone(batch),
         Rows::Selected(rows) if rows.len() == batch.len() => Arc::clone(batch),

@@ -101,6 +101,10 @@ impl OperatorTask {
                 Ok(())
             }
             Control::State(asked) => self.chain.act_on_state(&asked),
+            Control::Shadow(shadow) => {
+                self.chain.shadow(shadow);
+                Ok(())
+            }
             // Meant for sources, or for those who have come to their end.
             Control::Pause
             | Control::Resume

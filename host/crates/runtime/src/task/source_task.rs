@@ -68,6 +68,7 @@ impl SourceTask {
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
                 Some(Control::Swap(step)) => self.chain.swap(step),
                 Some(Control::State(asked)) => self.chain.act_on_state(&asked)?,
+                Some(Control::Shadow(shadow)) => self.chain.shadow(shadow),
                 Some(
                     Control::Pause | Control::Resume | Control::Stop | Control::Replay { .. } | Control::Decode { .. },
                 ) => {}
@@ -156,6 +157,7 @@ impl SourceTask {
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
                 Some(Control::Swap(step)) => self.chain.swap(step),
                 Some(Control::State(asked)) => self.chain.act_on_state(&asked)?,
+                Some(Control::Shadow(shadow)) => self.chain.shadow(shadow),
                 // Only those who have come to their end are sent away.
                 Some(Control::Leave) => {}
                 Some(replayed @ (Control::Replay { .. } | Control::Decode { .. })) => self.replay(replayed)?,
@@ -193,6 +195,7 @@ impl SourceTask {
             | Control::Forget(_)
             | Control::Swap(_)
             | Control::State(_)
+            | Control::Shadow(_)
             | Control::Leave => Ok(()),
         }
     }

@@ -21,3 +21,4 @@ mod migrating;
 mod rescaling;
 mod probation;
 mod inspecting;
+mod shadowing;

@@ -69,7 +69,7 @@ pub(crate) fn trap() -> CallFailure {
 }
 
 /// Writes state, then traps.
-fn trapping() -> Native {
+pub(crate) fn trapping() -> Native {
     let process = || -> Process {
         Box::new(|_, batch, state| {
             counted(batch, state);

@@ -235,6 +235,7 @@ impl LogLine {
             | JobEventKind::Retrying { .. }
             | JobEventKind::Swap { .. }
             | JobEventKind::StateRewritten { .. }
+            | JobEventKind::Shadow { .. }
             | JobEventKind::Checkpoint { .. }
             | JobEventKind::CheckpointFailed { .. } => return None,
         };

@@ -16,6 +16,7 @@ mod audit;
 mod swaps;
 mod rescale;
 mod state;
+mod shadows;
 mod bodies;
 
 pub use audit::{AuditList, AuditOutcomeView, AuditView};
@@ -36,6 +37,7 @@ pub use savepoints::{
     DiffSample, OperatorDiffView, SavedNode, SavedState, SavepointDiff, SavepointList, SavepointRequest,
     SavepointSummary, SavepointView, StateDiffView, StopRequest,
 };
+pub use shadows::{PromoteRequest, ShadowEventView, ShadowFailureView, ShadowRequest, ShadowSampleView, ShadowView};
 pub use state::{
     EditRequest, KeyEntryView, KeyStateView, StateCountView, StateEntryView, StateList, StatePageView, StateView,
     StoredView,

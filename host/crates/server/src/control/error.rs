@@ -161,6 +161,19 @@ pub enum ControlError {
     /// The job cannot have these subtasks.
     #[error("{0}")]
     RescaleRefused(String),
+    /// A shadow runs beside an operator of the job.
+    #[error("{0}")]
+    ShadowUnderWay(String),
+    /// No shadow runs, or ran, beside the operator.
+    #[error("no shadow {verb} beside operator `{operator}` of job `{job}`")]
+    NoShadow {
+        /// The job.
+        job: JobId,
+        /// The operator.
+        operator: NodeId,
+        /// `runs` or `ran`.
+        verb: &'static str,
+    },
     /// A swap cannot be made.
     #[error("{0}")]
     SwapRefused(String),
@@ -337,6 +350,10 @@ impl ControlError {
             Self::SwapUnderWay(_) => {
                 "wait until its operation has ended, roll it back, or say `\"supersede\": true`".to_owned()
             }
+            Self::ShadowUnderWay(_) => {
+                "`gristmill operator shadow-discard` ends it, `shadow-promote` swaps to its module".to_owned()
+            }
+            Self::NoShadow { .. } => "POST to the same path begins one".to_owned(),
             Self::BadName(_)
             | Self::SwapRefused(_)
             | Self::RescaleRefused(_)

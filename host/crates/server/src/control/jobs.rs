@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gristmill_dataflow::{JobDocument, JobPlan};
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Catalog, JobRecord, JobState, OperationRecord};
-use gristmill_runtime::{IllegalTransition, JobHandle, JobReport, JobStatus, forget_run};
+use gristmill_runtime::{IllegalTransition, JobHandle, JobReport, JobStatus, ShadowStage, forget_run};
 use gristmill_types::{JobId, ModuleHash, NodeId};
 use serde_json::json;
 
@@ -43,7 +43,9 @@ impl JobView {
     pub fn uses(&self, module: ModuleHash) -> bool {
         let comes = self.record.swap.as_ref().is_some_and(|swap| swap.module == module);
         let comes = comes || self.record.next_document().is_some_and(|next| names(&next.modules, module));
-        comes || names(&self.record.modules, module)
+        let shadow = self.live.as_ref().and_then(|live| live.handle().newest_shadow());
+        let shadows = shadow.is_some_and(|shadow| shadow.stage != ShadowStage::Over && shadow.shadow == module);
+        comes || shadows || names(&self.record.modules, module)
     }
 
     /// What it has counted; of a job that ended in an earlier process, what it had counted at its end.

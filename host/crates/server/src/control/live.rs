@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use gristmill_ports::catalog::{JobRecord, JobState};
 use gristmill_runtime::{JobHandle, JobReport, JobStatus};
 use gristmill_types::JobId;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::secrets::Secrets;
@@ -25,9 +26,20 @@ pub struct LiveJob {
     told: watch::Sender<JobStatus>,
     replaying: Mutex<()>,
     leaving: AtomicBool,
+    /// What the newest shadow was asked for as.
+    shadow: Mutex<Option<ShadowedAs>>,
     changes: mpsc::UnboundedSender<Change>,
     /// Until somebody writes down what becomes of the job.
     changes_heard: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
+}
+
+/// The module of a shadow as it was asked for; whoever promotes it asks for the same.
+#[derive(Debug, Clone)]
+pub(crate) struct ShadowedAs {
+    /// By name or hash.
+    pub(crate) module: String,
+    /// `None`: those of the operator.
+    pub(crate) parameters: Option<Value>,
 }
 
 /// A change of a job's record, made by whoever writes down what becomes of the job.
@@ -47,6 +59,7 @@ impl LiveJob {
             told,
             replaying: Mutex::new(()),
             leaving: AtomicBool::new(false),
+            shadow: Mutex::default(),
             changes,
             changes_heard: Mutex::new(Some(heard)),
         }
@@ -116,6 +129,16 @@ impl LiveJob {
     /// The right to put letters back, held by one at a time. Blocks.
     pub(crate) fn replaying(&self) -> MutexGuard<'_, ()> {
         self.replaying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what the newest shadow was asked for as.
+    pub(crate) fn note_shadow(&self, wish: ShadowedAs) {
+        *self.shadow.lock().unwrap_or_else(PoisonError::into_inner) = Some(wish);
+    }
+
+    /// What the newest shadow was asked for as.
+    pub(crate) fn shadow(&self) -> Option<ShadowedAs> {
+        self.shadow.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A text of the job with what its placeholders stand for put back.

@@ -30,6 +30,7 @@ mod audit;
 mod changeover;
 mod swaps;
 mod rescale;
+mod shadows;
 mod restore;
 
 use std::collections::HashMap;
@@ -55,6 +56,7 @@ pub use live::LiveJob;
 pub use modules::{DeletedModule, PushResult, PushedModule};
 pub use names::{ModuleRef, NotAModuleRef};
 pub use savepoints::FoundSavepoint;
+pub use shadows::ShadowWish;
 pub use state_codec::{ShownBytes, ShownStateEntry, Written};
 pub use state_diff::{DiffedEntry, EntryDiff, OperatorDiff, StateDiff};
 pub(crate) use state_query::EDIT;

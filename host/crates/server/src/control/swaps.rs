@@ -57,6 +57,7 @@ impl From<SwapRefused> for ControlError {
                 Self::Busy(format!("busy with job `{}`, of which nothing runs right now", not.0))
             }
             SwapRefused::Busy { .. } => Self::SwapUnderWay(refused.to_string()),
+            SwapRefused::Shadowed { .. } => Self::ShadowUnderWay(refused.to_string()),
             SwapRefused::NoSuchOperator { .. } | SwapRefused::Misfit(_) | SwapRefused::CannotOpen { .. } => {
                 Self::SwapRefused(refused.to_string())
             }
@@ -79,28 +80,29 @@ impl Control {
         let live = Arc::clone(job.running("swapped")?);
         make_room(&live, wish.supersede).await?;
         let job = self.settled(&live).await?;
-        let read = self.reserve_swap(&job, operator, &wish).await?;
+        let changed = (wish.parameters.clone(), wish.parallelism);
+        let read = self.reserve_swap(&job, operator, &wish.module, changed).await?;
         let outcome = self.begin_swap(live, operator, &wish, read).await;
         self.gate.lock().await.remove(id);
         outcome
     }
 
     /// Reads the job's document with the other module, and sees to it that this stays meanwhile.
-    async fn reserve_swap(
+    pub(super) async fn reserve_swap(
         self: &Arc<Self>,
         job: &JobView,
         operator: &NodeId,
-        wish: &SwapWish,
+        module: &str,
+        changed: (Option<Value>, Option<Parallelism>),
     ) -> Result<ReadJob, ControlError> {
         let mut gate = self.gate.lock().await;
         let id = &job.record.id;
         if gate.contains_key(id) {
             return Err(ControlError::SwapUnderWay(format!("job `{id}` is being started or swapped at this moment")));
         }
-        let (record, operator, wish) = (job.record.clone(), operator.clone(), wish.clone());
-        let changed = (wish.parameters.clone(), wish.parallelism);
+        let (record, operator, module) = (job.record.clone(), operator.clone(), module.to_owned());
         let read = self.ask_control(move |control| {
-            ReadJob::with_module(&record, &operator, &wish.module, changed, &*control.parts.catalog)
+            ReadJob::with_module(&record, &operator, &module, changed, &*control.parts.catalog)
         });
         let read = read.await?;
         gate.insert(id.clone(), read.modules());
@@ -153,7 +155,11 @@ impl Control {
         }
     }
 
-    async fn prepare_swap(self: &Arc<Self>, read: ReadJob, secrets: Arc<Secrets>) -> Result<PreparedJob, ControlError> {
+    pub(super) async fn prepare_swap(
+        self: &Arc<Self>,
+        read: ReadJob,
+        secrets: Arc<Secrets>,
+    ) -> Result<PreparedJob, ControlError> {
         let _permit = self.compiling.acquire().await.expect("the semaphore is never closed");
         self.ask_control(move |control| {
             let parts = &control.parts;

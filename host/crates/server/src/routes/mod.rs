@@ -6,6 +6,7 @@ mod checkpoints;
 mod swaps;
 mod rescale;
 mod state;
+mod shadows;
 mod savepoints;
 mod dead_letters;
 mod crashes;
@@ -79,6 +80,8 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(state::list))
         .routes(routes!(state::read, state::put, state::delete))
         .routes(routes!(state::count))
+        .routes(routes!(shadows::begin, shadows::report, shadows::discard))
+        .routes(routes!(shadows::promote))
         .routes(routes!(savepoints::list_all))
         .routes(routes!(savepoints::diff))
         .routes(routes!(savepoints::list, savepoints::take))

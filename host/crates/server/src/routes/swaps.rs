@@ -49,12 +49,7 @@ pub(super) async fn swap(
 ) -> Result<Response, Refused> {
     let SwapRequest { module, parameters, parallelism, mode, deadline, probation, supersede, drop, without_return } =
         json(&body)?;
-    let policy = SwapPolicy {
-        deadline_ms: millis("deadline", deadline.as_deref(), DEADLINE)?,
-        probation_ms: millis("probation.time", probation.time.as_deref(), PROBATION)?,
-        probation_events: probation.events.unwrap_or(PROBATION_EVENTS),
-        bounds: bounds(&probation)?,
-    };
+    let policy = policy(deadline.as_deref(), &probation)?;
     let mode = match mode {
         SwapModeName::Barrier => SwapMode::Barrier,
         SwapModeName::Restart => SwapMode::Restart,
@@ -110,6 +105,16 @@ fn scaled(field: &str, written: Option<f64>, range: RangeInclusive<f64>, parts: 
     }
     // At most a hundred million, by the ranges above.
     Ok(Some((number * parts).round() as u32))
+}
+
+/// How long a swap may take, and be taken back.
+pub(super) fn policy(deadline: Option<&str>, probation: &ProbationRequest) -> Result<SwapPolicy, Refused> {
+    Ok(SwapPolicy {
+        deadline_ms: millis("deadline", deadline, DEADLINE)?,
+        probation_ms: millis("probation.time", probation.time.as_deref(), PROBATION)?,
+        probation_events: probation.events.unwrap_or(PROBATION_EVENTS),
+        bounds: bounds(probation)?,
+    })
 }
 
 /// A length of time in the words of a job document.

@@ -44,6 +44,8 @@ async fn every_path_is_described() {
         "/v1/jobs/{job}/dead-letters/replay",
         "/v1/jobs/{job}/events",
         "/v1/jobs/{job}/logs",
+        "/v1/jobs/{job}/operators/{operator}/shadow",
+        "/v1/jobs/{job}/operators/{operator}/shadow/promote",
         "/v1/jobs/{job}/operators/{operator}/state/{state}",
         "/v1/jobs/{job}/operators/{operator}/state/{state}/count",
         "/v1/jobs/{job}/operators/{operator}/states",

@@ -11,6 +11,7 @@ mod jobs;
 mod checkpoints;
 mod swaps;
 mod rescale;
+mod shadows;
 mod savepoints;
 mod state;
 mod dead_letters;

@@ -96,3 +96,19 @@ fn one_that_cannot_be_carried_holds_nothing_up() {
     assert_eq!(sealed(&desk.committed(&[0])), []);
     assert!(garbage(&desk.decide_next()).files.contains(&file(1)));
 }
+
+#[test]
+fn the_files_of_a_checkpoint_that_is_held_stay_until_it_is_released() {
+    let mut desk = Desk::new(POLICY);
+    decide(&mut desk, &[1, 2], &[]);
+    desk.tell(Event::SavepointOver(CheckpointId(1)));
+    desk.tell(Event::Held(CheckpointId(1)));
+    merge_all(&mut desk, &[1, 2], 9);
+    for _ in 0..2 {
+        let gone = garbage(&desk.decide_next()).files;
+        assert!(!gone.contains(&file(1)) && !gone.contains(&file(2)), "{gone:?}");
+    }
+    desk.tell(Event::Released(CheckpointId(1)));
+    let gone = garbage(&desk.decide_next()).files;
+    assert!(gone.contains(&file(1)) && gone.contains(&file(2)), "{gone:?}");
+}

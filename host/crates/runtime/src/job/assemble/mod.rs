@@ -31,7 +31,7 @@ use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::spec::{JobSpec, OperatorParts, StartError};
 use crate::states::{Rewriting, States};
 use crate::task::chain::{Chain, ChainNode, Work};
-use crate::task::operator_node::{Beside, CrashNotes, OperatorNode};
+use crate::task::operator_node::{Beside, CrashNotes, OperatorNode, Teeing};
 use crate::task::operator_task::OperatorTask;
 use crate::task::sink_node::SinkNode;
 use crate::task::source_task::SourceTask;
@@ -265,6 +265,7 @@ impl Builder<'_> {
             inputs: seat.inputs.iter().map(|(name, _)| name.clone()).collect(),
             operator: prepared.factory.open(context).map_err(refused)?,
             beside: Beside::default(),
+            teeing: Teeing::default(),
             states: States::seated(backend, seating, rewriting),
             restore: self.frame.restored.state(&node.id, part.key_groups()),
             policy: spec.on_failure,

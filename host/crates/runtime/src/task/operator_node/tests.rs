@@ -91,6 +91,7 @@ impl Bench {
             inputs: vec!["in".into()],
             operator,
             beside: Beside::default(),
+            teeing: Teeing::default(),
             states: States::plain(Box::new(NaiveState::default())),
             restore: None,
             policy: FailurePolicy::default(),

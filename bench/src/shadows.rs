@@ -1,0 +1,157 @@
+//! What a shadow costs the operator that it runs beside: a keyed count at a steady rate, by turns with and without a shadow of
+//! the same logic. Measured is what the operator's own threads have worked, by their own clocks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{anyhow, bail};
+use gristmill_ports::{Call, Operator, OperatorContext, OperatorFactory, Parts, StateBackend};
+use gristmill_runtime::{JobHandle, JobSpec, ShadowPolicy, ShadowReport, ShadowStage, start};
+use gristmill_types::{CallFailure, Descriptor, EventBatch, InputIndex, NodeId, Outcome};
+use serde_json::{Value, json};
+
+use crate::checkpoints::{Counting, wait};
+use crate::parts::host_parts;
+
+const KEYS: u64 = 1_000_000;
+const RATE: u64 = 200_000;
+/// Turns without and with a shadow, each.
+const TURNS: usize = 5;
+/// Events of a turn.
+const TURN: u64 = 5 * RATE;
+/// Events before the first: by then nearly every key has state.
+const WARM_UP: u64 = 3 * KEYS;
+
+/// An operator with a shadow and without.
+pub(crate) fn run() -> anyhow::Result<Value> {
+    let (data, clock_data) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let old = Counting::new()?;
+    let new = old.in_other_bytes();
+    let from = format!("{{generator: {{seed: 7, bytes: 110, keys: {KEYS}, rate: {RATE}}}}}");
+    let operator: NodeId = "op".parse()?;
+    let meters = Meters { clock: Arc::new(host_parts(clock_data.path())?), all: Arc::default() };
+    let mut spec = old.spec(&from, "never")?;
+    let parts = spec.operators.get_mut(&operator).ok_or_else(|| anyhow!("the job lost its operator"))?;
+    let factory = Arc::clone(&parts.prepared.factory);
+    parts.prepared.factory = Arc::new(Metered { factory, meters: meters.clone() });
+    let shadow = new.spec(&from, "never")?;
+
+    let handle = start(spec, Arc::new(host_parts(data.path())?))?;
+    wait("the state was filled", || (meters.read().1 >= WARM_UP).then_some(()))?;
+    let (mut without, mut with, mut last) = (Vec::new(), Vec::new(), None);
+    for _ in 0..TURNS {
+        without.push(meters.turn()?);
+        follow(&handle, &operator, &shadow)?;
+        with.push(meters.turn()?);
+        let report = handle.discard_shadow(&operator, "the turn is over");
+        last = Some(report.ok_or_else(|| anyhow!("the shadow could not follow: {:?}", handle.newest_shadow()))?);
+    }
+    handle.stop()?;
+    wait("the job had stopped", || handle.status().state.is_final().then_some(()))?;
+    let Some(ShadowReport { counts, .. }) = last else { bail!("there was no turn") };
+    let (without, with) = (median(without), median(with));
+    Ok(json!({
+        "bench": "shadow",
+        "keys": KEYS,
+        "rate": RATE,
+        "turns": TURNS,
+        "primary_ns_per_event_without": without,
+        "primary_ns_per_event_with": with,
+        "overhead_percent": (with / without - 1.0) * 100.0,
+        "shadow_ns_per_event": counts.shadow_ns as f64 / counts.events.max(1) as f64,
+        "shadow_events": counts.events,
+        "differing": counts.differing,
+        "missing": counts.missing,
+        "extra": counts.extra,
+        "failed_calls": counts.failed_calls,
+        "restarts": handle.checkpoints().restarts,
+    }))
+}
+
+/// Begins a shadow, and waits until it has caught up.
+fn follow(handle: &JobHandle, operator: &NodeId, spec: &JobSpec) -> anyhow::Result<()> {
+    handle.shadow(operator, spec, ShadowPolicy { room_bytes: 1 << 30, ..ShadowPolicy::default() })?;
+    let caught_up = wait("the shadow had caught up", || {
+        let report = handle.newest_shadow()?;
+        let is_near = report.counts.events > RATE && report.waiting_calls < 50;
+        (is_near || report.stage == ShadowStage::Over).then_some(report)
+    })?;
+    match caught_up.stage {
+        ShadowStage::Over => bail!("the shadow is over: {}", caught_up.cause.unwrap_or_default()),
+        ShadowStage::Waiting | ShadowStage::Following => Ok(()),
+    }
+}
+
+fn median(mut turns: Vec<f64>) -> f64 {
+    turns.sort_by(f64::total_cmp);
+    turns[turns.len() / 2]
+}
+
+/// What the threads of an operator have worked, and on how many events.
+#[derive(Clone)]
+struct Meters {
+    clock: Arc<dyn Parts>,
+    all: Arc<Mutex<Vec<Arc<Meter>>>>,
+}
+
+#[derive(Default)]
+struct Meter {
+    worked_ns: AtomicU64,
+    events: AtomicU64,
+}
+
+impl Meters {
+    fn read(&self) -> (u64, u64) {
+        let all = self.all.lock().expect("nobody panics with it");
+        let sum = |count: fn(&Meter) -> &AtomicU64| all.iter().map(|meter| count(meter).load(Ordering::Relaxed)).sum();
+        (sum(|meter| &meter.worked_ns), sum(|meter| &meter.events))
+    }
+
+    /// Nanoseconds that an event costs, from now on for a turn.
+    fn turn(&self) -> anyhow::Result<f64> {
+        let (worked_ns, events) = self.read();
+        wait("the turn was over", || (self.read().1 >= events + TURN).then_some(()))?;
+        let now = self.read();
+        Ok((now.0 - worked_ns) as f64 / (now.1 - events) as f64)
+    }
+}
+
+/// A factory whose instances note what their thread has worked, all of it: calls, exchanges, what follows in the chain.
+struct Metered {
+    factory: Arc<dyn OperatorFactory>,
+    meters: Meters,
+}
+
+impl OperatorFactory for Metered {
+    fn descriptor(&self) -> &Descriptor {
+        self.factory.descriptor()
+    }
+
+    fn open(&self, context: OperatorContext) -> Result<Box<dyn Operator>, CallFailure> {
+        let (operator, meter) = (self.factory.open(context)?, Arc::<Meter>::default());
+        self.meters.all.lock().expect("nobody panics with it").push(Arc::clone(&meter));
+        Ok(Box::new(MeteredInstance { operator, meter, clock: Arc::clone(&self.meters.clock) }))
+    }
+}
+
+struct MeteredInstance {
+    operator: Box<dyn Operator>,
+    meter: Arc<Meter>,
+    clock: Arc<dyn Parts>,
+}
+
+impl Operator for MeteredInstance {
+    fn process(
+        &mut self,
+        call: &Call,
+        input: InputIndex,
+        events: &EventBatch,
+        state: &mut Box<dyn StateBackend>,
+    ) -> Result<Outcome, CallFailure> {
+        let outcome = self.operator.process(call, input, events, state)?;
+        let worked = self.clock.worked().unwrap_or_default();
+        self.meter.worked_ns.store(u64::try_from(worked.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.meter.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        Ok(outcome)
+    }
+}
