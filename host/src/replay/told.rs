@@ -17,10 +17,11 @@ pub(crate) fn told(replayed: &Replayed) -> Value {
     let entries: usize = states.iter().map(|state| state.entries.len()).sum();
     let at =
         jiff::Timestamp::from_millisecond(bundle.at_ms).map_or_else(|_| bundle.at_ms.to_string(), |at| at.to_string());
+    let before = json!({"kind": fault.kind.as_str(), "message": fault.message, "backtrace": fault.backtrace});
     let log: Vec<Value> = log.iter().map(|(level, line)| json!({"level": level.as_str(), "message": line})).collect();
     json!({
         "bundle": bundle.name().as_str(), "job": job, "operator": operator, "subtask": instance.subtask, "at": at,
-        "module": bundle.module, "replayed_with": module, "fault": fault, "input": bundle.input,
+        "module": bundle.module, "replayed_with": module, "fault": before, "input": bundle.input,
         "watermark_ms": bundle.call.watermark_ms, "processing_time_ms": bundle.call.processing_time_ms,
         "count": events.len(), "events": shown(events), "entries": entries, "notes": notes, "log": log,
         "ending": ended(ending, bundle, ports),
