@@ -209,6 +209,7 @@ impl<'a> ShadowsUnderWay<'a> {
             subtask,
             parallelism: self.seat(shadow).parallelism,
             max_parallelism: self.job.max_parallelism,
+            layer: 0,
             cancelled: shadow.over.clone(),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::swap::SwapStage;
 use gristmill_ports::catalog::JobState;
 use gristmill_runtime::{JobEventKind, ShadowPolicy, ShadowReport, ShadowStage, SwapRefused};
 use gristmill_types::{CallFailure, Column, ModuleHash, Outcome, Rows};
@@ -12,11 +12,9 @@ use gristmill_types::{CallFailure, Column, ModuleHash, Outcome, Rows};
 use crate::fakes::native::{Process, emitted};
 use crate::fakes::{Native, PATIENCE, Running};
 use crate::recovery::{Outside, checkpoint, count, counted};
-use crate::swapping::{node, trapping, with};
+use crate::swapping::{AT_ONCE, ON_PROBATION, node, trapping, with};
 
 const SHADOW: ModuleHash = ModuleHash([9; 32]);
-const AT_ONCE: SwapPolicy = SwapPolicy { deadline_ms: 20_000, probation_ms: 0, probation_events: 0 };
-const ON_PROBATION: SwapPolicy = SwapPolicy { deadline_ms: 20_000, probation_ms: 20_000, probation_events: 0 };
 
 /// What a version does with what comes of an event.
 #[derive(Clone, Copy)]

@@ -26,7 +26,7 @@ pub struct ShadowRequest {
 }
 
 /// How the module of a shadow is to take the operator over.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromoteRequest {
     /// All subtasks have switched after this, such as `30s`, or none does. Default: 30 s.

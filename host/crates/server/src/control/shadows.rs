@@ -96,7 +96,9 @@ impl Control {
         let is_meant = |report: &ShadowReport| report.operator == *operator && report.stage != ShadowStage::Over;
         let runs = live.handle().newest_shadow().filter(is_meant);
         let ShadowedAs { module, parameters } = runs.and_then(|_| live.shadow()).ok_or_else(none)?;
-        let wish = SwapWish { module, parameters, mode: SwapMode::Barrier, policy, supersede: false };
+        let terms = policy.into();
+        let mode = SwapMode::Barrier;
+        let wish = SwapWish { module, parameters, parallelism: None, mode, terms, supersede: false };
         self.swap(id, operator, wish).await
     }
 }

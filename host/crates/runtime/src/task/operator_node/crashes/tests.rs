@@ -18,9 +18,10 @@ use gristmill_types::{
 use super::*;
 use crate::counters::NodeCounters;
 use crate::exchange::inbox::Inbox;
+use crate::states::{NextStates, States};
 use crate::swap::Instance;
 use crate::task::fixture::{NaiveState, surroundings};
-use crate::task::operator_node::Beside;
+use crate::task::operator_node::{Beside, Teeing};
 
 /// Counts the calls of its instance, as a seat does, and the events of each key.
 #[derive(Default)]
@@ -124,7 +125,9 @@ impl Bench {
             inputs: vec!["in".into()],
             operator: Box::new(Moody::default()),
             beside: Beside::default(),
-            state: Box::new(NaiveState::default()),
+            teeing: Teeing::default(),
+            states: States::plain(Box::new(NaiveState::default())),
+            cannot_rewrite: false,
             restore: None,
             policy: FailurePolicy::default(),
             max_call_bytes: usize::MAX,
@@ -234,7 +237,12 @@ fn what_does_not_fit_is_left_out_and_told_or_the_call_is_not_kept() {
 #[test]
 fn the_fault_that_ends_a_probation_is_kept_as_it_was() {
     let mut bench = Bench::new();
-    let instance = Instance { swap: SwapId(1), module: ModuleHash([8; 32]), operator: Box::new(Moody::default()) };
+    let instance = Instance {
+        swap: SwapId(1),
+        module: ModuleHash([8; 32]),
+        operator: Box::new(Moody::default()),
+        states: NextStates { seats: None, layer: None, rewriting: None },
+    };
     bench.node.take_instance(instance, &bench.around);
     bench.node.switch(SwapId(1), std::time::Instant::now(), &bench.around.desk);
     bench.handle(&[("k", "a")]);
