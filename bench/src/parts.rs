@@ -11,7 +11,7 @@ use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch, KeptLetter};
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::parts::{PartContext, Urgency};
-use gristmill_ports::state::StateMerger;
+use gristmill_ports::state::{StateMerger, StateReader};
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
 };
@@ -66,6 +66,10 @@ impl Parts for Altered {
     ) -> Result<Box<dyn StateBackend>, PortError> {
         self.host.state(context, descriptor, spec)
     }
+    fn state_reader(&self) -> Arc<dyn StateReader> {
+        self.host.state_reader()
+    }
+
     fn state_merger(&self) -> Arc<dyn StateMerger> {
         self.host.state_merger()
     }
