@@ -103,7 +103,6 @@ impl RewriteWork {
     fn page(&self, inbox: &Inbox, keys: EventBatch) -> Result<(), Stopped> {
         let (done, receipt) = channel();
         let keys = keys.hashed();
-        fail::fail_point!("state-rewritten");
         inbox.tell(Control::Swap(SwapControl::Rewrite { node: self.place, keys, done }));
         let page = self.wait(&receipt)?;
         self.tell(RewriteTold::Page(page));
