@@ -5,6 +5,9 @@
 //! probation. Until that is over anything may send the operator back to its old module, in all subtasks; if a manifest may
 //! have named the new one by then, the way back is over only when a later one names the old one, and all that was rewritten
 //! is rewritten back.
+//!
+//! A swap that rewinds goes another way: from its barrier on no checkpoint begins until the probation is over, so nothing
+//! that the new module does is committed, and no manifest names it. Its way back is another attempt, from before the switch.
 
 mod bounds;
 
@@ -45,6 +48,8 @@ pub enum SwapStage {
     Switched,
     /// It is decided; the old instances stay warm.
     Probation,
+    /// It is on probation, and nothing is decided until that is over: no checkpoint is taken, so no output is committed.
+    Held,
     /// It is taken back; a manifest that says so is awaited.
     Undoing,
     /// The new module runs, and the old one is gone.
@@ -63,6 +68,7 @@ impl SwapStage {
             Self::Switching => "switching",
             Self::Switched => "switched",
             Self::Probation => "probation",
+            Self::Held => "held",
             Self::Undoing => "undoing",
             Self::Done => "done",
             Self::Undone => "undone",
@@ -113,6 +119,10 @@ pub enum SwapAction {
     /// What the states of the other module hold is to be moved into those of the module that runs, in the background. Said
     /// when a manifest with all that can be there is decided.
     Rewrite,
+    /// The hold is over: manifests from now on name the new module, and one is made now.
+    Name,
+    /// The job goes on from its newest checkpoint, with the module that it names.
+    Rewind,
 }
 
 /// The state machine.
@@ -122,6 +132,8 @@ pub struct Swap {
     began_ms: u64,
     /// The modules have states in different schemas.
     rewrites: bool,
+    /// It is taken back by another attempt.
+    rewinds: bool,
     phase: Phase,
 }
 
@@ -142,6 +154,14 @@ enum Phase {
     },
     Probation {
         since_ms: u64,
+    },
+    /// Of a swap that rewinds: no checkpoint has begun since its barrier.
+    Held {
+        since_ms: u64,
+    },
+    /// The same swap, when the hold is over: the first manifest made since then decides it.
+    Naming {
+        named: Named,
     },
     /// The first manifest made since then decides it.
     Undoing {
@@ -172,13 +192,25 @@ impl Swap {
     #[must_use]
     pub fn new(policy: SwapPolicy, subtasks: BTreeSet<SubtaskIndex>, now_ms: u64) -> Self {
         let phase = Phase::Preparing { waiting: subtasks.clone(), all: subtasks };
-        Self { policy, began_ms: now_ms, rewrites: false, phase }
+        Self { policy, began_ms: now_ms, rewrites: false, rewinds: false, phase }
     }
 
     /// The same between modules that have states in different schemas.
     #[must_use]
     pub fn that_rewrites(self, rewrites: bool) -> Self {
         Self { rewrites, ..self }
+    }
+
+    /// The same, taken back by going on from before the switch: nothing is committed until its probation is over.
+    #[must_use]
+    pub fn that_rewinds(self, rewinds: bool) -> Self {
+        Self { rewinds, ..self }
+    }
+
+    /// Whether it is taken back by another attempt.
+    #[must_use]
+    pub fn rewinds(&self) -> bool {
+        self.rewinds
     }
 
     /// Where it is.
@@ -190,6 +222,8 @@ impl Swap {
             Phase::Switching { waiting, .. } if waiting.is_empty() => SwapStage::Switched,
             Phase::Switching { .. } => SwapStage::Switching,
             Phase::Probation { .. } => SwapStage::Probation,
+            Phase::Held { .. } => SwapStage::Held,
+            Phase::Naming { .. } => SwapStage::Switched,
             Phase::Undoing { .. } | Phase::Returning { .. } => SwapStage::Undoing,
             Phase::Done => SwapStage::Done,
             Phase::Undone { .. } => SwapStage::Undone,
@@ -205,6 +239,8 @@ impl Swap {
             | Phase::Prepared { .. }
             | Phase::Switching { .. }
             | Phase::Probation { .. }
+            | Phase::Held { .. }
+            | Phase::Naming { .. }
             | Phase::Done => None,
         }
     }
@@ -222,13 +258,18 @@ impl Swap {
             Phase::Preparing { .. } | Phase::Prepared { .. } => Some(self.deadline_ms()),
             Phase::Switching { waiting, .. } if !waiting.is_empty() => Some(self.deadline_ms()),
             Phase::Switching { .. }
+            | Phase::Naming { .. }
             | Phase::Undoing { .. }
             | Phase::Returning { .. }
             | Phase::Done
             | Phase::Undone { .. } => None,
             // Whoever asks looks as often as it can.
-            Phase::Probation { since_ms } if self.policy.bounds != ProbationBounds::NONE => Some(*since_ms),
-            Phase::Probation { since_ms } => Some(since_ms.saturating_add(self.policy.probation_ms)),
+            Phase::Probation { since_ms } | Phase::Held { since_ms }
+                if self.policy.bounds != ProbationBounds::NONE =>
+            {
+                Some(*since_ms)
+            }
+            Phase::Probation { since_ms } | Phase::Held { since_ms } => Some(since_ms.saturating_add(self.policy.probation_ms)),
         }
     }
 
@@ -251,12 +292,16 @@ impl Swap {
             }
             SwapEvent::Storing(checkpoint) => {
                 match &mut self.phase {
-                    Phase::Switching { named: named @ Named::Nowhere, .. } => *named = Named::By(checkpoint),
+                    Phase::Switching { .. } if self.rewinds => {}
+                    Phase::Switching { named: named @ Named::Nowhere, .. }
+                    | Phase::Naming { named: named @ Named::Nowhere } => *named = Named::By(checkpoint),
                     Phase::Undoing { by: by @ None, .. } => *by = Some(checkpoint),
                     Phase::Preparing { .. }
                     | Phase::Prepared { .. }
                     | Phase::Switching { .. }
                     | Phase::Probation { .. }
+                    | Phase::Held { .. }
+                    | Phase::Naming { .. }
                     | Phase::Undoing { .. }
                     | Phase::Returning { .. }
                     | Phase::Done
@@ -268,9 +313,11 @@ impl Swap {
             SwapEvent::Withdrawn { cause } => self.withdraw(cause),
             SwapEvent::Promoted => match self.phase {
                 Phase::Probation { .. } => self.let_go(),
+                Phase::Held { .. } => self.name(),
                 Phase::Preparing { .. }
                 | Phase::Prepared { .. }
                 | Phase::Switching { .. }
+                | Phase::Naming { .. }
                 | Phase::Undoing { .. }
                 | Phase::Returning { .. }
                 | Phase::Done
@@ -302,6 +349,11 @@ impl Swap {
     fn decided(&mut self, now_ms: u64, checkpoint: CheckpointId) -> Vec<SwapAction> {
         match &mut self.phase {
             Phase::Switching { named, .. } if *named == Named::By(checkpoint) => *named = Named::Decided,
+            Phase::Naming { named } if *named == Named::By(checkpoint) => {
+                let mut actions = if self.rewrites { vec![SwapAction::Rewrite] } else { Vec::new() };
+                actions.extend(self.let_go());
+                return actions;
+            }
             Phase::Undoing { cause, by } if *by == Some(checkpoint) => {
                 let cause = std::mem::take(cause);
                 if self.rewrites {
@@ -314,6 +366,8 @@ impl Swap {
             | Phase::Prepared { .. }
             | Phase::Switching { .. }
             | Phase::Probation { .. }
+            | Phase::Held { .. }
+            | Phase::Naming { .. }
             | Phase::Undoing { .. }
             | Phase::Returning { .. }
             | Phase::Done
@@ -323,8 +377,15 @@ impl Swap {
     }
 
     fn look_for_decision(&mut self, now_ms: u64) -> Vec<SwapAction> {
-        let Phase::Switching { waiting, named: Named::Decided } = &self.phase else { return Vec::new() };
+        let Phase::Switching { waiting, named } = &self.phase else { return Vec::new() };
         if !waiting.is_empty() {
+            return Vec::new();
+        }
+        if self.rewinds {
+            self.phase = Phase::Held { since_ms: now_ms };
+            return if self.policy.probation_ms == 0 { self.name() } else { Vec::new() };
+        }
+        if *named != Named::Decided {
             return Vec::new();
         }
         let mut actions = if self.rewrites { vec![SwapAction::Rewrite] } else { Vec::new() };
@@ -341,12 +402,23 @@ impl Swap {
         vec![SwapAction::LetGo]
     }
 
+    fn name(&mut self) -> Vec<SwapAction> {
+        self.phase = Phase::Naming { named: Named::Nowhere };
+        vec![SwapAction::Name]
+    }
+
     fn withdraw(&mut self, cause: String) -> Vec<SwapAction> {
         let is_named = match &self.phase {
             Phase::Preparing { .. } | Phase::Prepared { .. } => false,
+            Phase::Switching { .. } | Phase::Held { .. } if self.rewinds => {
+                self.phase = Phase::Undone { cause };
+                return vec![SwapAction::Rewind];
+            }
+            // A manifest that names the new module may stand already: it is asked when the job goes on.
+            Phase::Naming { .. } => return vec![SwapAction::Rewind],
             // Subtasks that have switched may have rewritten something.
             Phase::Switching { named, .. } => self.rewrites || *named != Named::Nowhere,
-            Phase::Probation { .. } => true,
+            Phase::Probation { .. } | Phase::Held { .. } => true,
             Phase::Undoing { .. } | Phase::Returning { .. } | Phase::Done | Phase::Undone { .. } => return Vec::new(),
         };
         self.phase = if is_named { Phase::Undoing { cause, by: None } } else { Phase::Undone { cause } };
@@ -375,18 +447,23 @@ impl Swap {
                     self.policy.deadline_ms
                 ))
             }
-            Phase::Probation { since_ms } => {
+            Phase::Probation { since_ms } | Phase::Held { since_ms } => {
                 if let Some(cause) = self.policy.bounds.broken_by(conduct) {
                     return self.withdraw(cause);
                 }
                 let elapsed_ms = now_ms.saturating_sub(*since_ms);
                 let longest_ms = self.policy.probation_ms.saturating_mul(LONGEST_PROBATION);
                 let is_long_enough = elapsed_ms >= self.policy.probation_ms && events >= self.policy.probation_events;
-                if is_long_enough || elapsed_ms >= longest_ms { self.let_go() } else { Vec::new() }
+                match is_long_enough || elapsed_ms >= longest_ms {
+                    true if self.rewinds => self.name(),
+                    true => self.let_go(),
+                    false => Vec::new(),
+                }
             }
             Phase::Preparing { .. }
             | Phase::Prepared { .. }
             | Phase::Switching { .. }
+            | Phase::Naming { .. }
             | Phase::Undoing { .. }
             | Phase::Returning { .. }
             | Phase::Done

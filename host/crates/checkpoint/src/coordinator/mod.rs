@@ -46,6 +46,8 @@ pub struct Coordinator {
     requested: Option<CheckpointKind>,
     /// What the next barrier switches.
     swap: Option<SwapNotice>,
+    /// Whether that swap, or one that has switched, holds checkpoints back.
+    hold: Hold,
     /// States that the next checkpoint names so.
     renamed: BTreeMap<NodeId, Vec<StateSpec>>,
     suspending: bool,
@@ -68,6 +70,16 @@ enum Phase {
     Storing(Box<ToStore>),
     /// The last one is decided; its commits are awaited.
     Final(End),
+}
+
+/// Whether a swap holds checkpoints back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    None,
+    /// From the barrier on that carries the swap.
+    Ready,
+    /// Now: none begins.
+    Holds,
 }
 
 #[derive(Debug)]
@@ -97,6 +109,7 @@ impl Coordinator {
             retry_at_ms: now.monotonic_ms,
             requested: None,
             swap: None,
+            hold: Hold::None,
             renamed: BTreeMap::new(),
             suspending: false,
             failures_in_a_row: 0,
@@ -157,9 +170,17 @@ impl Coordinator {
         match event {
             Event::Tick => {}
             Event::Requested(kind) => self.request(kind),
-            Event::SwapReady(swap) => self.swap = Some(swap),
+            Event::SwapReady(swap) => (self.swap, self.hold) = (Some(swap), Hold::None),
+            Event::SwapHolds(swap) => (self.swap, self.hold) = (Some(swap), Hold::Ready),
+            Event::HoldOver(SwapNotice { node, module, states, .. }) => {
+                self.hold = Hold::None;
+                self.ledger.name_module(&node, module, states);
+                self.request(CheckpointKind::Checkpoint);
+            }
             Event::SwapUndone(SwapNotice { swap, node, module, states }) => {
-                if self.swap.take_if(|ready| ready.swap == swap).is_none() {
+                if self.swap.take_if(|ready| ready.swap == swap).is_some() {
+                    self.hold = Hold::None;
+                } else {
                     self.ledger.name_module(&node, module, states);
                     self.request(CheckpointKind::Checkpoint);
                 }
@@ -196,6 +217,7 @@ impl Coordinator {
         }
         actions.extend(self.ledger.savepoints_to_seal().into_iter().map(Action::Seal));
         self.look_at_clock(now, &mut actions);
+        self.look_at_hold(&mut actions);
         self.look_for_end(&mut actions);
         actions
     }
@@ -210,6 +232,9 @@ impl Coordinator {
 
     /// When the next one begins, if nothing happens before.
     fn begins_at_ms(&self) -> Option<u64> {
+        if self.hold == Hold::Holds {
+            return None;
+        }
         if self.wants_one_at_once() {
             return Some(self.retry_at_ms);
         }
@@ -286,7 +311,10 @@ impl Coordinator {
             self.ledger.name_states(&node, states);
         }
         let swap = self.swap.take().map(|SwapNotice { swap, node, module, states }| {
-            self.ledger.name_module(&node, module, states);
+            match self.hold {
+                Hold::None => self.ledger.name_module(&node, module, states),
+                Hold::Ready | Hold::Holds => self.hold = Hold::Holds,
+            }
             swap
         });
         actions.push(Action::Inject(CheckpointBarrier { checkpoint: number, kind, swap }));
@@ -381,6 +409,18 @@ impl Coordinator {
         if self.failures_in_a_row > self.policy.tolerated_failures {
             self.over = true;
             actions.push(Action::GiveUp(GiveUp::TooManyFailures { in_a_row: self.failures_in_a_row, last: failure }));
+        }
+    }
+
+    fn look_at_hold(&mut self, actions: &mut Vec<Action>) {
+        if self.over || self.hold != Hold::Holds || !matches!(self.phase, Phase::Idle) {
+            return;
+        }
+        if self.suspending {
+            // The next host goes on from before the switch.
+            self.phase = Phase::Final(End::Suspended);
+        } else if self.all_ended() {
+            actions.push(Action::EndHold);
         }
     }
 

@@ -105,6 +105,11 @@ pub enum Event {
     /// All subtasks have what they need to switch: the next barrier carries the swap, and is sent now. From then on
     /// manifests name the new module, whatever becomes of that checkpoint.
     SwapReady(SwapNotice),
+    /// The same of a swap that rewinds: manifests go on naming the old module, and from the barrier that carries it on no
+    /// checkpoint begins before [`Event::HoldOver`].
+    SwapHolds(SwapNotice),
+    /// Manifests from now on name this module, and one is made now.
+    HoldOver(SwapNotice),
     /// The swap is taken back: manifests from now on name this module, the old one, and one is made now.
     SwapUndone(SwapNotice),
     /// The states of an operator are these from now on: some have lost their names, since all that was in them was moved.
@@ -248,6 +253,8 @@ pub enum Action {
     Finish(End),
     /// The attempt is over.
     GiveUp(GiveUp),
+    /// All have ended while a swap holds checkpoints back. No call comes any more that could fail: the hold is of no use.
+    EndHold,
 }
 
 /// A manifest with what must be stored before it.

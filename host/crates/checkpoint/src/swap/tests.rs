@@ -179,3 +179,85 @@ fn a_manifest_that_is_slow_to_be_stored_is_waited_for() {
     ];
     play(then(prepared(), steps));
 }
+
+/// Plays events to a swap that rewinds.
+fn play_rewinding(rewrites: bool, script: Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)>) -> Swap {
+    let swap = Swap::new(POLICY, [SubtaskIndex(0), SubtaskIndex(1)].into(), 0);
+    let mut swap = swap.that_rewrites(rewrites).that_rewinds(true);
+    for (number, (at_ms, event, stage, actions)) in script.into_iter().enumerate() {
+        let said = swap.handle(at_ms, event.clone());
+        assert_eq!((swap.stage(), said), (stage, actions), "step {number}: {event:?}");
+    }
+    swap
+}
+
+/// A swap that rewinds, up to its probation: whatever becomes of the checkpoint of its barrier.
+fn held() -> Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)> {
+    then(
+        prepared(),
+        [
+            (6, switched(1), SwapStage::Switching, vec![]),
+            (7, storing(2), SwapStage::Switching, vec![]),
+            (8, switched(0), SwapStage::Held, vec![]),
+            (9, decided(2), SwapStage::Held, vec![]),
+        ],
+    )
+}
+
+#[test]
+fn a_swap_that_rewinds_is_decided_by_a_checkpoint_after_its_probation() {
+    let swap = play_rewinding(
+        true,
+        then(
+            held(),
+            [
+                (50, tick(20), SwapStage::Held, vec![]),
+                (108, tick(20), SwapStage::Switched, vec![SwapAction::Name]),
+                (109, SwapEvent::Promoted, SwapStage::Switched, vec![]),
+                (110, storing(3), SwapStage::Switched, vec![]),
+                (111, decided(3), SwapStage::Done, vec![SwapAction::Rewrite, SwapAction::LetGo]),
+            ],
+        ),
+    );
+    assert!(swap.is_over() && swap.cause().is_none());
+}
+
+#[test]
+fn what_is_held_is_undone_by_another_attempt() {
+    let swap = play_rewinding(
+        true,
+        then(
+            held(),
+            [
+                (50, withdrawn(), SwapStage::Undone, vec![SwapAction::Rewind]),
+                (51, withdrawn(), SwapStage::Undone, vec![]),
+            ],
+        ),
+    );
+    assert_eq!(swap.cause(), Some("it trapped"));
+    // A subtask that has switched has made calls that nothing but another attempt undoes.
+    let half = then(
+        prepared(),
+        [
+            (6, switched(1), SwapStage::Switching, vec![]),
+            (7, withdrawn(), SwapStage::Undone, vec![SwapAction::Rewind]),
+        ],
+    );
+    play_rewinding(false, half);
+    play_rewinding(false, vec![(1, withdrawn(), SwapStage::Undone, vec![SwapAction::Recall])]);
+}
+
+#[test]
+fn a_failure_after_the_hold_leaves_it_to_the_manifest_that_stands() {
+    play_rewinding(
+        false,
+        then(
+            held(),
+            [
+                (10, SwapEvent::Promoted, SwapStage::Switched, vec![SwapAction::Name]),
+                (11, storing(3), SwapStage::Switched, vec![]),
+                (12, withdrawn(), SwapStage::Switched, vec![SwapAction::Rewind]),
+            ],
+        ),
+    );
+}

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use gristmill_checkpoint::coordinator::{
-    Action, Coordinator, End, Event, Failure, GiveUp, NodeSetup, Now, Policy, Report, Setup,
+    Action, Coordinator, End, Event, Failure, GiveUp, NodeSetup, Now, Policy, Report, Setup, SwapNotice,
 };
 use gristmill_checkpoint::{Committable, CommittableId, Slot};
-use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, MaxParallelism, NodeId, RunId};
+use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, MaxParallelism, ModuleHash, NodeId, RunId, SwapId};
 
 use crate::merger::Merging;
 use crate::obvious::Obvious;
@@ -226,6 +226,10 @@ impl Running {
                     self.told.push_front(Event::Committed(ids));
                 }
             }
+            Action::EndHold => {
+                world.meet(Met::HoldEnded);
+                self.told.push_back(Event::HoldOver(some_swap()));
+            }
             // Its sources can be read from the beginning.
             Action::Forget(_) => {}
             Action::Carry(manifest) => self.told.push_back(Event::Carried(manifest.checkpoint)),
@@ -247,11 +251,17 @@ impl Running {
 
 /// What people ask for, at random.
 pub(crate) fn some_request(world: &mut World) -> Event {
-    match world.dice.below(3) {
+    match world.dice.below(5) {
         0 => Event::Suspend,
         1 => Event::Requested(CheckpointKind::Checkpoint),
+        2 => Event::SwapHolds(some_swap()),
+        3 => Event::HoldOver(some_swap()),
         _ => Event::Requested(CheckpointKind::Savepoint),
     }
+}
+
+fn some_swap() -> SwapNotice {
+    SwapNotice { swap: SwapId(1), node: node("count"), module: ModuleHash([1; 32]), states: Vec::new() }
 }
 
 pub(crate) fn node(name: &str) -> NodeId {

@@ -31,12 +31,14 @@ pub(crate) enum Met {
     ClaimDidNotHold,
     Refused,
     Suspended,
+    /// A swap held checkpoints back until the input was over.
+    HoldEnded,
     /// By another attempt, or after an error.
     CommittedAgain,
 }
 
 impl Met {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Decided,
         Self::Declined,
         Self::TimedOut,
@@ -49,6 +51,7 @@ impl Met {
         Self::ClaimDidNotHold,
         Self::Refused,
         Self::Suspended,
+        Self::HoldEnded,
         Self::CommittedAgain,
     ];
 }

@@ -68,3 +68,47 @@ fn one_that_is_taken_back_later_has_the_next_manifest_name_the_old_module_at_onc
     assert_eq!(barrier(&desk.stored(1)), Some((2, None)));
     assert_eq!(module_of(&desk.ack_all(2)), Some(OLD));
 }
+
+#[test]
+fn a_swap_that_holds_lets_no_checkpoint_begin_behind_its_barrier_until_the_hold_is_over() {
+    let mut desk = Desk::new(POLICY);
+    assert_eq!(barrier(&desk.tell(Event::SwapHolds(notice(NEW)))), Some((1, Some(SwapId(5)))));
+    assert_eq!(module_of(&desk.ack_all(1)), None, "it is the state from before the switch");
+    assert_eq!(barrier(&desk.stored(1)), None);
+    assert_eq!(barrier(&desk.after(10_000)), None, "nothing of the new module is decided");
+    assert_eq!(barrier(&desk.tell(Event::Requested(CheckpointKind::Savepoint))), None);
+    assert_eq!(barrier(&desk.tell(Event::HoldOver(notice(NEW)))), Some((2, None)));
+    assert_eq!(module_of(&desk.ack_all(2)), Some(NEW));
+}
+
+#[test]
+fn a_hold_does_not_begin_again_a_checkpoint_that_failed_with_the_switch() {
+    let mut desk = Desk::new(POLICY);
+    desk.tell(Event::Requested(CheckpointKind::Checkpoint));
+    desk.ack_all(1);
+    desk.tell(Event::SwapHolds(notice(NEW)));
+    desk.stored(1);
+    desk.tell(Event::Declined { checkpoint: CheckpointId(2), by: participant(1), why: "busy".to_owned() });
+    assert_eq!(barrier(&desk.after(10_000)), None);
+}
+
+#[test]
+fn a_host_that_goes_down_during_a_hold_takes_no_last_checkpoint() {
+    let mut desk = Desk::new(POLICY);
+    desk.tell(Event::SwapHolds(notice(NEW)));
+    desk.ack_all(1);
+    desk.stored(1);
+    let actions = desk.tell(Event::Suspend);
+    assert!(matches!(actions[..], [Action::Finish(End::Suspended)]), "{actions:?}");
+}
+
+#[test]
+fn a_hold_ends_when_the_input_does() {
+    let mut desk = Desk::new(POLICY);
+    desk.tell(Event::SwapHolds(notice(NEW)));
+    desk.ack_all(1);
+    desk.stored(1);
+    let actions = [0, 1].map(|one| desk.tell(Event::Ended(participant(one))));
+    assert!(matches!((&actions[0][..], &actions[1][..]), ([], [Action::EndHold])), "{actions:?}");
+    assert_eq!(barrier(&desk.tell(Event::HoldOver(notice(NEW)))), Some((2, None)));
+}
