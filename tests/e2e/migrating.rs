@@ -116,3 +116,55 @@ fn a_job_begins_from_a_savepoint_in_another_schema() {
     host.feed("fork", "{\"word\":\"to\"}\n{\"word\":\"or\"}");
     counts(&host, "fork.out", &["to 3", "or 1"]);
 }
+
+/// What a module does while it may be rewound is seen by nobody, and a host that comes back knows nothing of it.
+#[test]
+fn a_swap_that_may_be_rewound_commits_nothing_before_its_probation_is_over() {
+    let host = counting("rocksdb");
+    feed(&host, &["to", "be"]);
+    counts(&host, "job.out", &["to 1", "be 1"]);
+    let swap = |host: &Host| -> Value {
+        let body = json!({"module": "word-count-v2@1", "way_back": "rewind", "probation": {"time": "10m"}});
+        let operation: Value = host.post("/v1/jobs/job/operators/it/swap").json(&body).send().unwrap().json().unwrap();
+        let id = operation["id"].as_str().unwrap();
+        eventually("output is held back", || {
+            (host.json(&format!("/v1/operations/{id}"))["detail"]["stage"] == "held").then_some(())
+        });
+        feed(host, &["to", "or"]);
+        eventually("events flow through both instances", || {
+            let seen = host.json(&format!("/v1/operations/{id}"));
+            seen["detail"]["pauses"].as_array().unwrap().iter().any(|one| one["pause_us"].is_u64()).then_some(())
+        });
+        operation
+    };
+    let operation = swap(&host);
+    assert_eq!(host.lines("job.out").len(), 2, "nothing of the new version is committed");
+    let host = host.kill_and_restart();
+    host.wait_for("job", "RUNNING");
+    let lines = counts(&host, "job.out", &["to 1", "be 1", "to 2", "or 1"]);
+    assert!(lines.iter().all(|line| !line.contains("after")), "the old version has made all of it: {lines:?}");
+    let seen = done(&host, &operation);
+    assert_eq!((&seen["status"], &seen["detail"]["stage"]), (&json!("FAILED"), &json!("undone")), "{seen}");
+    let operation = swap(&host);
+    let words = host.cli_ok(&["operator", "rollback", "job", "it", "--wait"]);
+    assert!(words.contains("SUCCEEDED"), "{words}");
+    assert_eq!(done(&host, &operation)["detail"]["stage"], "undone");
+    counts(&host, "job.out", &["to 1", "be 1", "to 2", "or 1", "to 3", "or 2"]);
+    host.cli_ok(&[
+        "operator",
+        "swap",
+        "job",
+        "it",
+        "word-count-v2@1",
+        "--way-back",
+        "rewind",
+        "--probation",
+        "1s",
+        "--probation-events",
+        "0",
+        "--wait",
+    ]);
+    feed(&host, &["to"]);
+    let lines = counts(&host, "job.out", &["to 1", "be 1", "to 2", "or 1", "to 3", "or 2", "to 4"]);
+    assert!(lines.iter().any(|line| line.starts_with("to 4 after ")), "{lines:?}");
+}

@@ -61,9 +61,9 @@ pub(crate) enum OperatorCommand {
         /// A state that the module does not declare any more and whose entries may go, as `operator.state`.
         #[arg(long, value_name = "STATE")]
         drop: Vec<String>,
-        /// Swaps though the module cannot rewrite back what it rewrites; then there is no probation.
-        #[arg(long)]
-        without_return: bool,
+        /// How the swap is taken back if the new module fails on probation.
+        #[arg(long, value_enum, default_value_t = WayBack::Migrate)]
+        way_back: WayBack,
         /// Waits until it is known which module runs.
         #[arg(long)]
         wait: bool,
@@ -103,6 +103,27 @@ impl Mode {
     }
 }
 
+/// How a swap is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WayBack {
+    /// What was rewritten is rewritten back; refused if the new module cannot do that.
+    Migrate,
+    /// The job goes on from before the switch; nothing is committed until the probation is over.
+    Rewind,
+    /// If the module cannot rewrite back what it rewrites, there is no probation.
+    None,
+}
+
+impl WayBack {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Migrate => "migrate",
+            Self::Rewind => "rewind",
+            Self::None => "none",
+        }
+    }
+}
+
 pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
     match command {
         OperatorCommand::Swap {
@@ -121,13 +142,13 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             max_slowdown,
             supersede,
             drop,
-            without_return,
+            way_back,
             wait,
         } => {
             let mut body = json!({
                 "module": module, "mode": mode.as_str(), "deadline": deadline, "supersede": supersede,
                 "probation": {"time": probation, "events": probation_events},
-                "drop": drop, "without_return": without_return,
+                "drop": drop, "way_back": way_back.as_str(),
             });
             let bounds = [
                 ("max_failure_rate", max_failure_rate.map(Value::from)),

@@ -264,12 +264,12 @@ impl Swap {
             | Phase::Done
             | Phase::Undone { .. } => None,
             // Whoever asks looks as often as it can.
-            Phase::Probation { since_ms } | Phase::Held { since_ms }
-                if self.policy.bounds != ProbationBounds::NONE =>
-            {
+            Phase::Probation { since_ms } | Phase::Held { since_ms } if self.policy.bounds != ProbationBounds::NONE => {
                 Some(*since_ms)
             }
-            Phase::Probation { since_ms } | Phase::Held { since_ms } => Some(since_ms.saturating_add(self.policy.probation_ms)),
+            Phase::Probation { since_ms } | Phase::Held { since_ms } => {
+                Some(since_ms.saturating_add(self.policy.probation_ms))
+            }
         }
     }
 

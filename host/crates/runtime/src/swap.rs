@@ -30,6 +30,10 @@ pub struct SwapReport {
     /// Why it is taken back, or was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Events that failed since all subtasks had switched: rejected by the new module, or given up. Told once the swap is done
+    /// or is taken back.
+    #[serde(default)]
+    pub failed: u64,
     /// Of each subtask that has switched.
     pub pauses: Vec<SubtaskPause>,
     /// Microseconds of wall clock from the last event through the old module, of the subtask that stopped first, to the
@@ -85,6 +89,8 @@ pub(crate) struct Instance {
     pub(crate) operator: Box<dyn Operator>,
     /// How its states stand among those of the subtask.
     pub(crate) states: NextStates,
+    /// If it fails, the attempt is over.
+    pub(crate) rewinds: bool,
 }
 
 impl fmt::Debug for Instance {
@@ -171,6 +177,8 @@ pub(crate) struct SwapWanted {
     pub(crate) module: ModuleHash,
     pub(crate) old: ModuleHash,
     pub(crate) policy: SwapPolicy,
+    /// It is taken back by another attempt, from before the switch.
+    pub(crate) rewinds: bool,
     /// One for each subtask.
     pub(crate) instances: Vec<(Box<dyn Operator>, NextStates)>,
     /// All states of the operator once it has switched, and what is to be moved among them.

@@ -238,10 +238,7 @@ fn what_is_held_is_undone_by_another_attempt() {
     // A subtask that has switched has made calls that nothing but another attempt undoes.
     let half = then(
         prepared(),
-        [
-            (6, switched(1), SwapStage::Switching, vec![]),
-            (7, withdrawn(), SwapStage::Undone, vec![SwapAction::Rewind]),
-        ],
+        [(6, switched(1), SwapStage::Switching, vec![]), (7, withdrawn(), SwapStage::Undone, vec![SwapAction::Rewind])],
     );
     play_rewinding(false, half);
     play_rewinding(false, vec![(1, withdrawn(), SwapStage::Undone, vec![SwapAction::Recall])]);

@@ -73,6 +73,14 @@ pub(crate) struct Wanted {
     pub(crate) tell: oneshot::Sender<Result<Savepoint, String>>,
 }
 
+impl Wanted {
+    /// It cannot be taken.
+    pub(crate) fn refuse(self, why: String) {
+        // Nobody has to wait for it.
+        let _ = self.tell.send(Err(why));
+    }
+}
+
 /// A savepoint that lacks nothing but its record.
 #[derive(Debug, Clone)]
 pub(crate) struct Carried {

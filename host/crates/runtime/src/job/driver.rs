@@ -114,6 +114,9 @@ impl Driver<'_> {
             }
             let swapped = self.swaps.tick(now(&*clock).monotonic_ms);
             self.tell_all(swapped);
+            if let Some(why) = self.swaps.take_rewound() {
+                self.finish(AttemptEnd::Restarted { why });
+            }
             self.look_after_rewriting();
             self.obey_signals();
         }
@@ -172,10 +175,13 @@ impl Driver<'_> {
                 }
             }
             Told::Requested(kind) => self.tell(Event::Requested(kind)),
-            Told::SavepointWanted(wanted) => {
-                self.savepoints.want(wanted);
-                self.tell(Event::Requested(CheckpointKind::Savepoint));
-            }
+            Told::SavepointWanted(wanted) => match self.swaps.holding() {
+                Some(why) => wanted.refuse(why),
+                None => {
+                    self.savepoints.want(wanted);
+                    self.tell(Event::Requested(CheckpointKind::Savepoint));
+                }
+            },
             Told::Carried { checkpoint, carried } => match self.savepoints.carried(checkpoint, carried) {
                 true => self.tell(Event::Carried(checkpoint)),
                 false => self.tell(Event::SavepointOver(checkpoint)),
@@ -202,7 +208,7 @@ impl Driver<'_> {
             // What was done since the checkpoint is done again: nothing is worth waiting for until the state is filled.
             Told::Suspend if self.job.is_restoring() => self.finish(AttemptEnd::Suspended),
             Told::Suspend => self.tell(Event::Suspend),
-            Told::Restart => self.finish(AttemptEnd::Restarted),
+            Told::Restart => self.finish(AttemptEnd::Restarted { why: "somebody asked for it".to_owned() }),
             Told::Failed(end) => self.failed(end),
             Told::Left(result) => {
                 self.running -= 1;
@@ -265,6 +271,10 @@ impl Driver<'_> {
                 }
             }
             Action::Forget(oldest) => self.forget(oldest),
+            Action::EndHold => {
+                let events = self.swaps.ended(now(&*self.job.parts.clock()).monotonic_ms);
+                self.tell_all(events);
+            }
             Action::Report(report) => self.report(report),
             Action::Finish(End::Input) => self.attempt.tell_all(|| Control::Leave),
             Action::Finish(End::Suspended) => self.finish(AttemptEnd::Suspended),

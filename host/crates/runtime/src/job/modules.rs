@@ -84,6 +84,7 @@ impl Modules {
             new: new.module,
             stage,
             cause: None,
+            failed: 0,
             pauses: Vec::new(),
             gap_us: None,
             rewriting: None,

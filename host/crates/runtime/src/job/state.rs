@@ -80,8 +80,11 @@ pub(crate) enum AttemptEnd {
     Suspended,
     /// By somebody's wish.
     Cancelled,
-    /// Somebody wants it to begin anew.
-    Restarted,
+    /// It is to begin anew, and nothing has failed by itself.
+    Restarted {
+        /// Why.
+        why: String,
+    },
     /// By an error.
     Failed(Failure),
 }
@@ -93,10 +96,15 @@ pub(crate) enum Next {
     Over(JobStatus),
     /// The job goes on when the host is back; its status stays.
     Sleep,
-    /// Another attempt, at once if nothing failed, else if the strategy allows it.
+    /// Another attempt, at once.
+    AtOnce {
+        /// Why.
+        why: String,
+    },
+    /// Another attempt, if the strategy allows it.
     Again {
         /// What failed.
-        cause: Option<String>,
+        cause: String,
     },
 }
 
@@ -108,9 +116,9 @@ pub(crate) fn next(state: JobState, end: AttemptEnd) -> Next {
         (AttemptEnd::Complete, _) => over(JobState::Finished, None),
         (AttemptEnd::Cancelled, _) => over(JobState::Cancelled, None),
         (AttemptEnd::Suspended, _) => Next::Sleep,
-        (AttemptEnd::Restarted, _) => Next::Again { cause: None },
+        (AttemptEnd::Restarted { why }, _) => Next::AtOnce { why },
         (AttemptEnd::Failed(Failure { cause, lasts: true }), _) => over(JobState::Failed, Some(cause)),
-        (AttemptEnd::Failed(Failure { cause, lasts: false }), _) => Next::Again { cause: Some(cause) },
+        (AttemptEnd::Failed(Failure { cause, lasts: false }), _) => Next::Again { cause },
     }
 }
 
@@ -143,10 +151,10 @@ mod tests {
             (JobState::Running, AttemptEnd::Complete, over(JobState::Finished, None)),
             (JobState::Stopping, AttemptEnd::Complete, over(JobState::Stopped, None)),
             (JobState::Stopping, failed(true), over(JobState::Failed, Some("disk full"))),
-            (JobState::Running, failed(false), Next::Again { cause: Some("disk full".into()) }),
+            (JobState::Running, failed(false), Next::Again { cause: "disk full".into() }),
             (JobState::Paused, AttemptEnd::Cancelled, over(JobState::Cancelled, None)),
             (JobState::Running, AttemptEnd::Suspended, Next::Sleep),
-            (JobState::Running, AttemptEnd::Restarted, Next::Again { cause: None }),
+            (JobState::Running, AttemptEnd::Restarted { why: "so".into() }, Next::AtOnce { why: "so".into() }),
         ] {
             assert_eq!(next(state, end), follows);
         }

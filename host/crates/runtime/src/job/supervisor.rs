@@ -30,11 +30,11 @@ pub(crate) fn supervise(job: &Arc<JobShared>, mut spec: JobSpec, first: Option<B
         let wait = match next(state, end) {
             Next::Sleep => return job.sleep(),
             Next::Over(status) => return job.end(status),
-            Next::Again { cause: None } => {
-                job.starts_again("somebody asked for it");
+            Next::AtOnce { why } => {
+                job.starts_again(&why);
                 Duration::ZERO
             }
-            Next::Again { cause: Some(cause) } => {
+            Next::Again { cause } => {
                 let chance = (unheard_of() >> 11) as f64 / (1u64 << 53) as f64;
                 match restarts.failed(&spec.document.restart, job.parts.clock().monotonic(), chance) {
                     AfterFailure::Fail => return job.end(JobStatus { state: JobState::Failed, cause: Some(cause) }),

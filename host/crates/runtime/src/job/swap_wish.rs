@@ -75,8 +75,20 @@ pub struct SwapTerms {
     pub policy: SwapPolicy,
     /// States that the new module does not declare and that may go, as `operator.state`.
     pub dropped: BTreeSet<String>,
-    /// It is made though what the new module rewrites cannot be rewritten back: then there is no probation.
-    pub without_return: bool,
+    /// How it is taken back.
+    pub way_back: WayBack,
+}
+
+/// How a swap is taken back once the new module has been called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WayBack {
+    /// The old module takes its seat again, and what was rewritten is rewritten back. Refused if the new module cannot.
+    #[default]
+    Migrate,
+    /// The job goes on from before the switch. Nothing is committed during the probation.
+    Rewind,
+    /// Not at all if what the new module rewrites cannot be rewritten back: then there is no probation.
+    None,
 }
 
 impl From<SwapPolicy> for SwapTerms {
@@ -142,7 +154,7 @@ impl JobHandle {
     ) -> Result<watch::Receiver<SwapReport>, SwapRefused> {
         let mut terms = terms.into();
         let fitting = self.fitting(operator, spec, &terms)?;
-        if fitting.has_no_way_back() {
+        if fitting.has_no_way_back() && terms.way_back == WayBack::None {
             terms.policy.probation_ms = 0;
         }
         let policy = terms.policy;
@@ -166,6 +178,7 @@ impl JobHandle {
                 module: parts.module,
                 old,
                 policy,
+                rewinds: terms.way_back == WayBack::Rewind,
                 instances: opened.into_iter().zip(states).collect(),
                 states: fitting.seating.states.clone(),
                 moves: fitting.seating.moves.clone(),
@@ -248,11 +261,12 @@ impl JobHandle {
         if !fitting.seating.moves.is_empty() {
             fitting.tried = Some(self.try_migration(&fitting, spec)?);
         }
-        if fitting.has_no_way_back() && !terms.without_return {
+        if fitting.has_no_way_back() && terms.way_back == WayBack::Migrate {
             let why = fitting.tried.and_then(|tried| tried.no_way_back).unwrap_or_default();
             return Err(SwapRefused::Misfit(format!(
                 "what module {} rewrites cannot be rewritten back, so the swap could not be taken back: {why}; teach its \
-                 `migrate` the way back, or say `without_return: true`, which leaves no probation",
+                 `migrate` the way back, or say `way_back: rewind`, which commits nothing before the probation is over, or \
+                 `way_back: none`, which leaves no probation",
                 new.module
             )));
         }

@@ -28,6 +28,8 @@ pub(crate) struct SwapsUnderWay<'a> {
     current: Option<UnderWay>,
     /// An operator that goes back to its old module: what is being rewritten for the new one is of no use any more.
     recalled: Option<NodeId>,
+    /// Why the job is to go on from before a switch.
+    rewound: Option<String>,
 }
 
 struct UnderWay {
@@ -54,7 +56,7 @@ struct UnderWay {
 
 impl<'a> SwapsUnderWay<'a> {
     pub(crate) fn new(job: &'a JobShared, attempt: &Arc<Attempt>) -> Self {
-        Self { job, attempt: Arc::clone(attempt), current: None, recalled: None }
+        Self { job, attempt: Arc::clone(attempt), current: None, recalled: None, rewound: None }
     }
 
     /// When [`Self::tick`] is wanted at the latest.
@@ -121,13 +123,14 @@ impl<'a> SwapsUnderWay<'a> {
             | SwapStage::Prepared
             | SwapStage::Switching
             | SwapStage::Switched
+            | SwapStage::Held
             | SwapStage::Done
             | SwapStage::Undone => {}
         }
     }
 
     fn begin(&mut self, now_ms: u64, wanted: SwapWanted) {
-        let SwapWanted { swap, node, module, policy, instances, states, moves, report, old } = wanted;
+        let SwapWanted { swap, node, module, policy, rewinds, instances, states, moves, report, old } = wanted;
         // The attempt that it was meant for has ended meanwhile.
         if report.borrow().is_over() {
             return;
@@ -135,10 +138,10 @@ impl<'a> SwapsUnderWay<'a> {
         let seat = self.seat(&node);
         let subtasks = seat.parallelism.subtasks().collect();
         for (inbox, (operator, states)) in self.attempt.inboxes[seat.task].iter().zip(instances) {
-            let instance = Box::new(Instance { swap, module, operator, states });
+            let instance = Box::new(Instance { swap, module, operator, states, rewinds });
             inbox.tell(Control::Swap(SwapControl::Take { node: seat.place, instance }));
         }
-        let machine = Swap::new(policy, subtasks, now_ms).that_rewrites(!moves.is_empty());
+        let machine = Swap::new(policy, subtasks, now_ms).that_rewrites(!moves.is_empty()).that_rewinds(rewinds);
         let comparison = Comparison::begin(seat);
         self.current = Some(UnderWay {
             swap,
@@ -211,6 +214,26 @@ impl<'a> SwapsUnderWay<'a> {
         self.recalled.take()
     }
 
+    /// Why the job is to go on from before a switch.
+    pub(crate) fn take_rewound(&mut self) -> Option<String> {
+        self.rewound.take()
+    }
+
+    /// No call comes any more: a hold is of no use.
+    pub(crate) fn ended(&mut self, now_ms: u64) -> Vec<Event> {
+        self.tell(now_ms, SwapEvent::Promoted)
+    }
+
+    /// Why no savepoint can be taken now, if it cannot.
+    pub(crate) fn holding(&self) -> Option<String> {
+        let current = self.current.as_ref().filter(|current| current.machine.stage() == SwapStage::Held)?;
+        Some(format!(
+            "nothing is decided while swap {} of operator `{}` is on probation, since it would be rewound: wait until it is \
+             over, or roll it back",
+            current.swap, current.node
+        ))
+    }
+
     /// What is to be moved in the background from now on, and where.
     pub(crate) fn take_rewrite(&mut self) -> Option<(NodeId, Vec<Move>)> {
         let current = self.current.as_mut()?;
@@ -228,6 +251,7 @@ impl<'a> SwapsUnderWay<'a> {
             | SwapStage::Prepared
             | SwapStage::Switching
             | SwapStage::Switched
+            | SwapStage::Held
             | SwapStage::Probation => true,
             SwapStage::Undoing | SwapStage::Done | SwapStage::Undone => false,
         })
@@ -247,7 +271,8 @@ impl<'a> SwapsUnderWay<'a> {
     /// Says how far it is, to all who want to know.
     fn moved(&mut self, before: SwapStage, stage: SwapStage) {
         let Some(current) = &self.current else { return };
-        let (node, cause) = (current.node.clone(), current.machine.cause().map(str::to_owned));
+        let (node, mut cause) = (current.node.clone(), current.machine.cause().map(str::to_owned));
+        let failed = current.comparison.conduct(self.seat(&node)).failed;
         match stage {
             SwapStage::Probation | SwapStage::Done if before != SwapStage::Probation => {
                 self.job.modules().decided();
@@ -258,16 +283,23 @@ impl<'a> SwapsUnderWay<'a> {
             SwapStage::Preparing
             | SwapStage::Prepared
             | SwapStage::Switched
+            | SwapStage::Held
             | SwapStage::Probation
             | SwapStage::Done => {}
         }
         let (events, seen) = (self.events_in(&node), Seen::now(self.seat(&node)));
         let Some(current) = &mut self.current else { return };
-        if matches!(stage, SwapStage::Switched | SwapStage::Probation) {
+        if matches!(stage, SwapStage::Switched | SwapStage::Probation | SwapStage::Held) && before != SwapStage::Held {
             current.comparison.switched(seen);
         }
-        if stage == SwapStage::Probation {
+        if matches!(stage, SwapStage::Probation | SwapStage::Held) {
             current.events_before = events;
+        }
+        // What is rewound takes its letters with it.
+        if let Some(cause) = cause.as_mut().filter(|_| failed > 0 && !current.machine.rewinds()) {
+            cause.push_str(&format!(
+                "; the dead letters of {failed} events that it failed at can be replayed to the module that runs now"
+            ));
         }
         let mut message = format!("module {} in the place of {}", current.new, current.old);
         if let Some(cause) = &cause {
@@ -277,7 +309,7 @@ impl<'a> SwapsUnderWay<'a> {
             tracing::info!(job = %self.job.id, operator = %node, ?stage, new = %current.new, "swap");
         }
         self.job.events.say(Some(&node), None, JobEventKind::Swap { stage, message });
-        current.report.send_modify(|report| (report.stage, report.cause) = (stage, cause));
+        current.report.send_modify(|report| (report.stage, report.cause, report.failed) = (stage, cause, failed));
     }
 
     fn act(&mut self, action: &SwapAction) -> Option<Event> {
@@ -289,7 +321,14 @@ impl<'a> SwapsUnderWay<'a> {
             self.attempt.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(Control::Swap(control())));
         };
         match action {
+            SwapAction::Switch if self.current.as_ref()?.machine.rewinds() => Some(Event::SwapHolds(notice(*new))),
             SwapAction::Switch => Some(Event::SwapReady(notice(*new))),
+            SwapAction::Name => Some(Event::HoldOver(notice(*new))),
+            SwapAction::Rewind => {
+                let why = self.current.as_ref()?.machine.cause().unwrap_or("the new module failed after its probation");
+                self.rewound = Some(format!("operator `{node}` goes on from before its swap: {why}"));
+                None
+            }
             SwapAction::Recall => {
                 tell(&|| SwapControl::Recall { node: at, swap });
                 let undone = Event::SwapUndone(notice(*old));

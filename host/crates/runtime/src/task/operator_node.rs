@@ -27,6 +27,7 @@ use crate::states::States;
 use crate::tap::Tap;
 pub(crate) use crate::task::operator_node::crashes::CrashNotes;
 pub(crate) use crate::task::operator_node::handling::Handling;
+use crate::task::operator_node::swapping::AfterFault;
 pub(crate) use crate::task::operator_node::swapping::Beside;
 pub(crate) use crate::task::operator_node::teeing::Teeing;
 use crate::task::surroundings::{Address, Surroundings, ns_since};
@@ -120,10 +121,11 @@ impl OperatorNode {
                     // A job that is over ends its calls; that says nothing about the operator.
                     around.rest(Duration::ZERO)?;
                     self.note_crash(handling, &events, &failure, around);
-                    if self.goes_back(&failure, around) {
-                        handling.pending.again(part);
-                    } else {
-                        self.recover(handling, part, &events, &failure, around)?;
+                    match self.goes_back(&failure, around) {
+                        AfterFault::OldInstance => handling.pending.again(part),
+                        // Whoever was told ends the attempt.
+                        AfterFault::Rewound => return Err(TaskEnd::Closed),
+                        AfterFault::Policy => self.recover(handling, part, &events, &failure, around)?,
                     }
                 }
             }

@@ -19,6 +19,7 @@ mod savepoints;
 mod swapping;
 mod migrating;
 mod rescaling;
+mod rewinding;
 mod probation;
 mod inspecting;
 mod shadowing;

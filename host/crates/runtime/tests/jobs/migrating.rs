@@ -8,7 +8,7 @@ use gristmill_checkpoint::swap::SwapStage;
 use gristmill_ports::StateBackend;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::migration::{Entries, Migration};
-use gristmill_runtime::{JobEventKind, OpenSwap, SwapTerms};
+use gristmill_runtime::{JobEventKind, OpenSwap, SwapTerms, WayBack};
 use gristmill_types::{CallFailure, Column, EventBatch, ModuleHash, Outcome, Rows, StateIndex};
 use proptest::prelude::*;
 
@@ -21,21 +21,21 @@ use crate::swapping::{AT_ONCE, NEW, OLD, ON_PROBATION, node, over, trap, until, 
 const MARK: &[u8] = b"v2:";
 
 /// The version after `count`: keeps counts as text behind a mark, and rewrites those of either version into the other's.
-fn count_v2() -> Native {
+pub(crate) fn count_v2() -> Native {
     let process = |_: &_| -> Result<crate::fakes::native::Process, CallFailure> {
         Ok(Box::new(|_, batch, state| Ok(counted_v2(batch, state))))
     };
     second(Native::new(&["in"], &["out"], process))
 }
 
-fn second(mut native: Native) -> Native {
+pub(crate) fn second(mut native: Native) -> Native {
     native.descriptor = count().descriptor;
     native.descriptor.states[0].version = 2;
     native.rewrite = Some(Arc::new(|migration, page| rewritten(migration, page)));
     native
 }
 
-fn counted_v2(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
+pub(crate) fn counted_v2(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
     let mut results = Column::default();
     for row in 0..events.len() as u32 {
         let read = state.get(StateIndex(0), &[row]).unwrap();
@@ -55,7 +55,7 @@ fn text(count: u64) -> Vec<u8> {
     [MARK, count.to_string().as_bytes()].concat()
 }
 
-fn rewritten(migration: Migration<'_>, page: &Entries) -> Result<Entries, CallFailure> {
+pub(crate) fn rewritten(migration: Migration<'_>, page: &Entries) -> Result<Entries, CallFailure> {
     let rewrite = |value: Option<&[u8]>| match (migration.from_version, migration.to_version) {
         (1, 2) => text(u64::from_le_bytes(value.unwrap().try_into().expect("of the first version"))),
         (2, 1) => {
@@ -69,7 +69,7 @@ fn rewritten(migration: Migration<'_>, page: &Entries) -> Result<Entries, CallFa
     Ok(Entries { values, ..page.clone() })
 }
 
-fn has_rewritten(job: &Running, keys: u64) {
+pub(crate) fn has_rewritten(job: &Running, keys: u64) {
     job.hears(|kind| matches!(kind, JobEventKind::StateRewritten { keys: all, failed: 0, .. } if *all == keys));
 }
 
@@ -198,11 +198,11 @@ fn what_cannot_be_rewritten_is_found_before_anything_is_touched() {
         _ => rewritten(migration, page),
     };
     let said = refused(one_way, ON_PROBATION.into());
-    assert!(said.contains("there is no way back") && said.contains("without_return"), "{said}");
+    assert!(said.contains("there is no way back") && said.contains("way_back: none"), "{said}");
     assert_eq!(job.handle.modules()[&node()], OLD);
     let mut native = count_v2();
     native.rewrite = Some(Arc::new(one_way));
-    let terms = SwapTerms { without_return: true, ..ON_PROBATION.into() };
+    let terms = SwapTerms { way_back: WayBack::None, ..ON_PROBATION.into() };
     let tried = job.handle.check_swap(&node(), &with(count_v2(), NEW), &terms).unwrap().unwrap();
     assert_eq!((tried.keys, tried.entries, tried.no_way_back), (5, 5, None));
     let mut report = job.handle.swap(&node(), &with(native, NEW), terms).unwrap();

@@ -77,8 +77,9 @@ fn a_version_that_fails_too_often_is_taken_back_with_the_cause() {
     let bounds = ProbationBounds { failures_per_million: Some(500_000), ..ProbationBounds::NONE };
     let report = ends(&outside, rejecting, bounds);
     assert_eq!(report.stage, SwapStage::Undone);
-    let cause = report.cause.unwrap();
+    let cause = report.cause.clone().unwrap();
     assert!(cause.contains("events failed, which is more than the bound of 0.5"), "{cause}");
+    assert!(report.failed > 0 && cause.contains("can be replayed to the module that runs now"), "{report:?}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub use state::{
     EditRequest, KeyEntryView, KeyStateView, StateCountView, StateEntryView, StateList, StatePageView, StateView,
     StoredView,
 };
-pub use swaps::{ProbationRequest, SwapModeName, SwapRequest};
+pub use swaps::{ProbationRequest, SwapModeName, SwapRequest, WayBackName};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -35,9 +35,22 @@ pub struct SwapRequest {
     /// States that the module does not declare any more and whose entries may go, as `operator.state`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub drop: BTreeSet<String>,
-    /// The swap is made though the module cannot rewrite back what it rewrites: then there is no probation.
+    /// How it is taken back.
     #[serde(default)]
-    pub without_return: bool,
+    pub way_back: WayBackName,
+}
+
+/// How a swap is taken back once the module has been called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WayBackName {
+    /// The old module takes over again, and what was rewritten is rewritten back; refused if the module cannot do that.
+    #[default]
+    Migrate,
+    /// The job goes on from before the switch. Until the probation is over no checkpoint is taken and no output is committed.
+    Rewind,
+    /// If the module cannot rewrite back what it rewrites, there is no probation.
+    None,
 }
 
 /// How a swap is made.

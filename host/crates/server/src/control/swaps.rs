@@ -247,6 +247,7 @@ impl Control {
             | SwapStage::Prepared
             | SwapStage::Switching
             | SwapStage::Switched
+            | SwapStage::Held
             | SwapStage::Probation
             | SwapStage::Undoing
             | SwapStage::Undone => {
@@ -343,7 +344,7 @@ async fn make_room(live: &LiveJob, supersede: bool) -> Result<(), ControlError> 
         return Err(refused(""));
     }
     let told = match stage {
-        SwapStage::Probation => live.handle().promote_swap(),
+        SwapStage::Probation | SwapStage::Held => live.handle().promote_swap(),
         SwapStage::Preparing
         | SwapStage::Prepared
         | SwapStage::Switching

@@ -9,12 +9,12 @@ use axum::extract::State;
 use axum::response::Response;
 use gristmill_checkpoint::swap::{ProbationBounds, SwapPolicy};
 use gristmill_dataflow::quantity::Span;
-use gristmill_runtime::SwapTerms;
+use gristmill_runtime::{SwapTerms, WayBack};
 use gristmill_types::Parallelism;
 use serde::Deserialize;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::api_types::{OperationView, ProbationRequest, Problem, SwapModeName, SwapRequest};
+use crate::api_types::{OperationView, ProbationRequest, Problem, SwapModeName, SwapRequest, WayBackName};
 use crate::control::{Control, SwapMode, SwapWish};
 use crate::extract::{Path, json};
 use crate::problem::{Code, Refused};
@@ -47,7 +47,7 @@ pub(super) async fn swap(
     Path((job, operator)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Response, Refused> {
-    let SwapRequest { module, parameters, parallelism, mode, deadline, probation, supersede, drop, without_return } =
+    let SwapRequest { module, parameters, parallelism, mode, deadline, probation, supersede, drop, way_back } =
         json(&body)?;
     let policy = policy(deadline.as_deref(), &probation)?;
     let mode = match mode {
@@ -55,7 +55,12 @@ pub(super) async fn swap(
         SwapModeName::Restart => SwapMode::Restart,
         SwapModeName::DryRun => SwapMode::DryRun,
     };
-    let terms = SwapTerms { policy, dropped: drop, without_return };
+    let way_back = match way_back {
+        WayBackName::Migrate => WayBack::Migrate,
+        WayBackName::Rewind => WayBack::Rewind,
+        WayBackName::None => WayBack::None,
+    };
+    let terms = SwapTerms { policy, dropped: drop, way_back };
     let parallelism = parallelism.map(Parallelism);
     let wish = SwapWish { module, parameters, parallelism, mode, terms, supersede };
     Ok(under_way(control.swap(&job.parse()?, &operator.parse()?, wish).await?))

@@ -37,6 +37,18 @@ struct Previous {
     states: FormerStates,
     /// A call of the new one has taken effect.
     flows: bool,
+    /// It does not come back: if the new one fails, the attempt is over.
+    rewinds: bool,
+}
+
+/// What becomes of events whose call failed.
+pub(super) enum AfterFault {
+    /// The old instance has its seat again, and gets them.
+    OldInstance,
+    /// Another attempt gets them.
+    Rewound,
+    /// As without a swap.
+    Policy,
 }
 
 fn tell(desk: &Desk, told: SwapTold) {
@@ -61,7 +73,8 @@ impl OperatorNode {
 
     /// The barrier of a swap passes, all before it is in the cut: the new instance takes the seat. Cannot fail.
     pub(crate) fn switch(&mut self, swap: SwapId, since: Instant, desk: &Desk) {
-        let Some(Instance { module, operator, states, .. }) = self.beside.prepared.take_if(|one| one.swap == swap)
+        let Some(Instance { module, operator, states, rewinds, .. }) =
+            self.beside.prepared.take_if(|one| one.swap == swap)
         else {
             return;
         };
@@ -71,6 +84,7 @@ impl OperatorNode {
             operator: std::mem::replace(&mut self.operator, operator),
             states: self.states.hand_over(states),
             flows: false,
+            rewinds,
         };
         self.beside.previous = Some(old);
         self.state_generation += 1;
@@ -88,20 +102,22 @@ impl OperatorNode {
         }
     }
 
-    /// A call failed, and nothing of it remains. On probation the old instance gets the same events, and the new one no
-    /// others: then true.
-    pub(super) fn goes_back(&mut self, failure: &CallFailure, around: &Surroundings) -> bool {
+    /// A call failed, and nothing of it remains. On probation the old instance gets the same events, here or in another
+    /// attempt, and the new one no others.
+    pub(super) fn goes_back(&mut self, failure: &CallFailure, around: &Surroundings) -> AfterFault {
         let is_bad = match failure {
             CallFailure::Fault(_) | CallFailure::Fatal(_) => true,
             // Of an event, not of an entry that the version before has written.
             CallFailure::BadRecord(_) => self.cannot_rewrite,
             CallFailure::Transient(_) | CallFailure::Host(_) => false,
         };
-        let Some(previous) = self.beside.previous.take_if(|_| is_bad) else { return false };
-        let swap = previous.swap;
-        self.seat_again(previous, &around.desk);
+        let Some(previous) = self.beside.previous.take_if(|_| is_bad) else { return AfterFault::Policy };
+        let (swap, rewinds) = (previous.swap, previous.rewinds);
+        if !rewinds {
+            self.seat_again(previous, &around.desk);
+        }
         tell_step(&around.desk, swap, SubtaskStep::Faulted(failure.to_string()));
-        true
+        if rewinds { AfterFault::Rewound } else { AfterFault::OldInstance }
     }
 
     /// Undoes a swap, as far as it has come here.
