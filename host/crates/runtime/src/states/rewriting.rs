@@ -105,7 +105,9 @@ fn move_keys(
     };
     let moved = read.and_then(|all| {
         pages(all).iter().try_for_each(|page| move_page(migrator, one, events, page, state))?;
-        state.commit().map_err(host)
+        state.commit().map_err(host)?;
+        fail::fail_point!("state-moved");
+        Ok(())
     });
     // An open call is rolled back by the next one, too.
     moved.inspect_err(|_| state.roll_back())

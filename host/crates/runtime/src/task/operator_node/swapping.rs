@@ -74,6 +74,7 @@ impl OperatorNode {
         };
         self.beside.previous = Some(old);
         self.state_generation += 1;
+        fail::fail_point!("swap-subtask-switched");
         let inline_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         tell_step(desk, swap, SubtaskStep::Switched { last: self.beside.last.take(), inline_us });
     }
@@ -117,6 +118,7 @@ impl OperatorNode {
     fn seat_again(&mut self, previous: Previous, desk: &Desk) {
         self.module = previous.module;
         self.states.take_back(previous.states);
+        fail::fail_point!("swap-subtask-back");
         self.state_generation += 1;
         tell(desk, SwapTold::Given(std::mem::replace(&mut self.operator, previous.operator)));
     }
@@ -136,6 +138,7 @@ impl OperatorNode {
         }
         page.keys = keys.len() as u64 - page.failed;
         self.counters.note_state(self.states.backend.size());
+        fail::fail_point!("state-page-rewritten");
         page
     }
 
