@@ -58,7 +58,7 @@ impl World {
             match status {
                 202 => drop(self.ended(&begun)?),
                 // It runs so already, or the job is between two attempts.
-                409 | 422 => {}
+                409 | 422 | 503 => {}
                 _ => bail!("a rescale was answered {status}: {begun}"),
             }
             self.in_time(&format!("{subtasks} subtasks: {begun}"))?;
@@ -97,7 +97,8 @@ impl World {
         let says = |what: &str| begun["detail"].as_str().is_some_and(|detail| detail.contains(what));
         match status {
             202 => Ok(Some(begun)),
-            409 => Ok(None),
+            // Between two attempts, or as busy with the end of the swap before.
+            409 | 503 => Ok(None),
             422 if says("runs module") || says("is still being rewritten") || says("starts again") => Ok(None),
             _ => bail!("a swap was answered {status}: {begun}"),
         }

@@ -130,7 +130,13 @@ impl OperatorNode {
         if self.states.rewrite(keys, time).is_err() {
             // Again one by one: those that can be moved are, and the others are found.
             for row in 0..keys.len() {
-                if let Err(failure) = self.states.rewrite(&keys.slice(row..row + 1), time) {
+                let key = keys.slice(row..row + 1);
+                let moved = match self.states.rewrite(&key, time) {
+                    // As of a call: the next try has a new instance, and it may have been the old one's fault, not the key's.
+                    Err(CallFailure::Fault(_)) => self.states.rewrite(&key, time),
+                    moved => moved,
+                };
+                if let Err(failure) = moved {
                     page.failed += 1;
                     page.first_failure.get_or_insert_with(|| failure.to_string());
                 }
