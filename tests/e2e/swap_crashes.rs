@@ -139,7 +139,9 @@ fn a_swap_that_cannot_go_back_makes_room_for_a_restart_that_frees_the_job() {
     feed(&host, 10);
     let (status, first) = ask(&host, &json!({"module": TALLIES[1], "deadline": "500ms"}));
     assert_eq!(status, 202, "{first}");
-    eventually("it waits for its way back", || (looked_at(&host, &first).0["detail"]["stage"] == "undoing").then_some(()));
+    eventually("it waits for its way back", || {
+        (looked_at(&host, &first).0["detail"]["stage"] == "undoing").then_some(())
+    });
     let restart = json!({"module": "echo@1", "mode": "restart"});
     let answer = host.post(&SWAP.replace("/it/", "/gate/")).json(&restart).send().unwrap();
     assert_eq!(answer.status(), 202, "{}", answer.text().unwrap());

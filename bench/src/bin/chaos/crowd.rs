@@ -19,11 +19,7 @@ impl Crowd {
     ///
     /// # Errors
     /// What was done, or what one of them saw go wrong.
-    pub(crate) fn around<T>(
-        &mut self,
-        folder: &Path,
-        act: impl FnOnce() -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+    pub(crate) fn around<T>(&mut self, folder: &Path, act: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let is_over = AtomicBool::new(false);
         let Self { feeder, swapper } = self;
         std::thread::scope(|scope| {

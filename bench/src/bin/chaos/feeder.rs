@@ -14,7 +14,7 @@ use crate::host::JOB;
 
 /// Events of a post.
 const EVENTS: u64 = 2_000;
-const KEYS: u64 = 50_000;
+const KEYS: u64 = 10_000;
 /// From the beginning of a post to that of the next.
 const EVERY: Duration = Duration::from_millis(50);
 /// A host that is full, or not open yet, is asked again after this.

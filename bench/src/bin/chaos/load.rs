@@ -69,7 +69,11 @@ impl Load {
         let mut source = self.source();
         source["rate"] = RATE.into();
         let events = json!({"from": {"generator": source}});
-        self.submit_with(host, &events, &json!({"module": "count@1", "inputs": {"in": {"from": "events", "key_by": "key"}}}))
+        self.submit_with(
+            host,
+            &events,
+            &json!({"module": "count@1", "inputs": {"in": {"from": "events", "key_by": "key"}}}),
+        )
     }
 
     /// Submits the same job with events that are posted, and uploads the modules that may count them.
@@ -85,7 +89,11 @@ impl Load {
             host.post(&format!("/v1/modules?name={name}"), "application/wasm", bytes)?;
         }
         let events = json!({"from": {"http": {}}, "decode": "json"});
-        self.submit_with(host, &events, &json!({"module": tally, "inputs": {"in": {"from": "events", "key_by": "$.key"}}}))
+        self.submit_with(
+            host,
+            &events,
+            &json!({"module": tally, "inputs": {"in": {"from": "events", "key_by": "$.key"}}}),
+        )
     }
 
     fn submit_with(&self, host: &Host, events: &Value, operator: &Value) -> anyhow::Result<()> {
