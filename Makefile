@@ -54,8 +54,8 @@ test-guests: ## Tests of operators and the SDK, without Wasm
 hostile: build guests ## Run every hostile guest against a real host; a line each
 	@scripts/hostile.sh
 
-chaos: ## Kill a host under load, 100 times or as said, and count its output: make chaos KILLS=20
-	@scripts/chaos.sh $(KILLS)
+chaos: ## Kill a host under load, 100 times or as said, also while modules are swapped: make chaos KILLS=20 SWAPS=1
+	@scripts/chaos.sh "$(KILLS)" $(if $(SWAPS),--swaps)
 
 crashpoints: setup ## Crash a host at every fail point of its sources, and compare what it commits
 	@scripts/crashpoints.sh $(POINTS)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Kills a real host with -9 again and again while it works, and counts from outside what it has committed in the end.
-#   scripts/chaos.sh [KILLS]    100 if nothing is said; ends in one line of JSON
+#   scripts/chaos.sh [KILLS] [--swaps]    100 if nothing is said; ends in one line of JSON
+# With --swaps its module is swapped meanwhile, as fast as operations allow.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kills=${1:-100}
@@ -14,4 +15,4 @@ programs=$(scripts/postgres.sh)
 database=$(mktemp -d)
 trap 'scripts/postgres.sh stop "$database" >/dev/null 2>&1; rm -rf "$database"' EXIT
 connection=$(scripts/postgres.sh start "$database")
-"$CARGO_TARGET_DIR/release/chaos" "$kills" "$CARGO_TARGET_DIR/release/gristmill" "$programs/psql" "$connection"
+"$CARGO_TARGET_DIR/release/chaos" ${2:+"$2"} "$kills" "$CARGO_TARGET_DIR/release/gristmill" "$programs/psql" "$connection"

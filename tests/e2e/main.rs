@@ -17,6 +17,8 @@ mod migrating;
 mod swapping;
 mod rescaling;
 mod probation;
+mod swap_crashes;
+mod faulty_versions;
 mod crashes;
 mod shadowing;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]

@@ -1,6 +1,7 @@
 //! When to kill: at moments that are seen from outside, and a little later by chance.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,8 @@ pub(crate) enum Aim {
     Recovery,
 }
 
-/// A life lets this much time pass while its job runs, before it aims: it gets something done.
-const WORK_MS: std::ops::Range<u64> = 300..900;
 /// From what was seen to the kill.
-const LATER_US: std::ops::Range<u64> = 0..5_000;
+const LATER_US: Range<u64> = 0..5_000;
 /// How often storage is looked at.
 const LOOK: Duration = Duration::from_micros(300);
 /// Checkpoints come far more often.
@@ -35,18 +34,19 @@ impl Aim {
     /// One after the other.
     pub(crate) const ALL: [Self; 4] = [Self::Anything, Self::Commit, Self::Recovery, Self::Checkpoint];
 
-    /// Waits for the moment. `recovery` is how long the job took to run, the last time it was waited for.
+    /// Waits for the moment, once the job has got something done for so many milliseconds. `recovery` is how long it took to
+    /// run, the last time that was waited for.
     ///
     /// # Errors
     /// If the job does not run, or makes no checkpoint.
-    pub(crate) fn wait(self, host: &mut Host, recovery: &mut Duration) -> anyhow::Result<()> {
+    pub(crate) fn wait(self, host: &Host, work_ms: Range<u64>, recovery: &mut Duration) -> anyhow::Result<()> {
         if let Self::Recovery = self {
             std::thread::sleep(recovery.mul_f64(fastrand::f64()));
             return Ok(());
         }
         host.until("RUNNING", LONGEST_RECOVERY)?;
         *recovery = host.started.elapsed();
-        std::thread::sleep(Duration::from_millis(fastrand::u64(WORK_MS)));
+        std::thread::sleep(Duration::from_millis(fastrand::u64(work_ms)));
         match self {
             Self::Anything | Self::Recovery => return Ok(()),
             Self::Checkpoint => until_new(|| entries_below(host, "files"), phases::is_of_checkpoint)?,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::checker::{Checker, Expected, Verdict};
 use crate::host::{Host, JOB};
+use crate::swapper::{MODULES, OPERATOR};
 use crate::table::Table;
 
 /// Events a second: so many that all of the host is at work, so few that two cores bear the database beside it.
@@ -19,6 +20,9 @@ const EVENTS_FOR_A_KILL: u64 = 105_000;
 const KEYS: u32 = 100_000;
 /// Counts by key, in decimals, under the same key.
 const GUEST: &str = "tests/guests/target/modules/event-count.wasm";
+
+/// A custom section, which means nothing: its id, its length, the length of its name, its name.
+const NOTE: &[u8] = b"\0\x06\x05again";
 
 /// A keyed count whose rows go to one file, to many files, and to a table.
 pub(crate) struct Load {
@@ -61,23 +65,49 @@ impl Load {
 
     /// Submits the job.
     pub(crate) fn submit(&self, host: &Host) -> anyhow::Result<()> {
-        let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(GUEST);
-        let bytes =
-            std::fs::read(&guest).with_context(|| format!("reading {}; `make guests` builds it", guest.display()))?;
-        host.post("/v1/modules?name=count@1", "application/wasm", bytes)?;
+        host.post("/v1/modules?name=count@1", "application/wasm", built(GUEST)?)?;
         let mut source = self.source();
         source["rate"] = RATE.into();
+        let events = json!({"from": {"generator": source}});
+        self.submit_with(
+            host,
+            &events,
+            &json!({"module": "count@1", "inputs": {"in": {"from": "events", "key_by": "key"}}}),
+        )
+    }
+
+    /// Submits the same job with events that are posted, and uploads the modules that may count them.
+    pub(crate) fn submit_swapped(&self, host: &Host) -> anyhow::Result<()> {
+        let [tally, again, timed] = MODULES;
+        let bytes = built("tests/guests/target/modules/tally.wasm")?;
+        for (name, bytes) in [
+            // The same program under another hash.
+            (again, [&bytes[..], NOTE].concat()),
+            (tally, bytes),
+            (timed, built("tests/guests/target/modules/tally-timed.wasm")?),
+        ] {
+            host.post(&format!("/v1/modules?name={name}"), "application/wasm", bytes)?;
+        }
+        let events = json!({"from": {"http": {}}, "decode": "json"});
+        self.submit_with(
+            host,
+            &events,
+            &json!({"module": tally, "inputs": {"in": {"from": "events", "key_by": "$.key"}}}),
+        )
+    }
+
+    fn submit_with(&self, host: &Host, events: &Value, operator: &Value) -> anyhow::Result<()> {
         let columns = json!({"key": "$key", "n": "$"});
         let file = |path| json!({"file": {"path": path, "encode": {"csv": {"columns": columns}}}});
         let table = json!({"url": self.table.url, "table": Table::NAME, "columns": columns});
         let document = json!({
             "version": 1, "job": JOB, "parallelism": 2,
-            "sources": {"events": {"from": {"generator": source}}},
-            "operators": {"count": {"module": "count@1", "inputs": {"in": {"from": "events", "key_by": "key"}}}},
+            "sources": {"events": events},
+            "operators": {OPERATOR: operator},
             "sinks": {
-                "file": {"inputs": ["count"], "parallelism": 2, "to": file("output/rows.csv")},
-                "files": {"inputs": ["count"], "parallelism": 2, "to": file("output/parts/rows-{part}.csv")},
-                "table": {"inputs": ["count"], "to": {"postgres": table}},
+                "file": {"inputs": [OPERATOR], "parallelism": 2, "to": file("output/rows.csv")},
+                "files": {"inputs": [OPERATOR], "parallelism": 2, "to": file("output/parts/rows-{part}.csv")},
+                "table": {"inputs": [OPERATOR], "to": {"postgres": table}},
             },
             // Less memory than the state needs, so that the backend has to use its disk.
             "checkpoint": {"every": "300ms", "backend": "rocksdb", "memory": "1MiB"},
@@ -104,6 +134,12 @@ impl Load {
             ("table", table.verdict()),
         ])
     }
+}
+
+/// A guest that `make guests` has built.
+fn built(path: &str) -> anyhow::Result<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    std::fs::read(&path).with_context(|| format!("reading {}; `make guests` builds it", path.display()))
 }
 
 /// Judges the files of a folder, in the order of their names.

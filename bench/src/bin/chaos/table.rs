@@ -37,6 +37,11 @@ impl Table {
         Ok(names.lines().map(str::to_owned).collect())
     }
 
+    /// How many rows there are.
+    pub(crate) fn rows(&self) -> anyhow::Result<u64> {
+        Ok(self.ask(&format!("select count(*) from {}", Self::NAME))?.trim().parse()?)
+    }
+
     /// Hands the rows to `read`, in the order in which they were written, as `KEY,N` on each line.
     pub(crate) fn read(&self, read: impl FnOnce(BufReader<&mut dyn Read>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let statement = format!("copy (select key, n from {} order by place) to stdout (format csv)", Self::NAME);

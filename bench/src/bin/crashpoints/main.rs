@@ -7,6 +7,9 @@ mod world;
 mod client;
 mod outcome;
 mod postgres;
+mod course;
+mod swaps;
+mod swapped;
 mod scenario;
 mod walk;
 

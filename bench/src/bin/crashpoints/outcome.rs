@@ -71,7 +71,7 @@ impl Outcome {
 fn key_of(line: &str) -> String {
     let json = serde_json::from_str::<Value>(line).ok();
     let key = json.as_ref().and_then(|value| value["key"].as_str());
-    key.or_else(|| line.split(' ').next()).unwrap_or_default().to_owned()
+    key.or_else(|| line.split([' ', ',']).next()).unwrap_or_default().to_owned()
 }
 
 /// What is wrong with the lines of some keys.

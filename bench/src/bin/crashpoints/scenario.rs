@@ -1,12 +1,11 @@
 //! The jobs that are run, and what is done to them meanwhile.
 
-use std::path::Path;
+use serde_json::json;
 
-use anyhow::Context;
-use serde_json::{Value, json};
-
+use crate::course::{Course, guest, restart};
 use crate::outcome::Outcome;
 use crate::postgres::{Postgres, Schema};
+use crate::swapped::swapped;
 use crate::world::World;
 
 /// A job, from its submission to its end.
@@ -16,16 +15,11 @@ pub(crate) enum Scenario {
     Counted,
     /// Posted events, some of which are refused, counted by key in memory, into two files; a savepoint is taken beside.
     Posted,
+    /// Posted events, counted by a module that is swapped and rescaled meanwhile, into a file.
+    Swapped,
 }
 
-pub(crate) const ALL: [Scenario; 2] = [Scenario::Counted, Scenario::Posted];
-
-/// Whether hosts are killed and letters put back in the middle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Course {
-    Smooth,
-    Rough,
-}
+pub(crate) const ALL: [Scenario; 3] = [Scenario::Counted, Scenario::Posted, Scenario::Swapped];
 
 /// So many made-up events of so many keys that their counts do not fit into memory.
 const OF_MANY_KEYS: u64 = 40_000;
@@ -43,16 +37,12 @@ const LINES: u64 = 25;
 const POISON_EVERY: u64 = 40;
 const TORN_EVERY: u64 = 60;
 
-/// The restart of a job that was not the host's end comes at once.
-fn restart() -> Value {
-    json!({"fixed": {"delay": "50ms", "attempts": 20}})
-}
-
 impl Scenario {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Counted => "counted",
             Self::Posted => "posted",
+            Self::Swapped => "swapped",
         }
     }
 
@@ -64,15 +54,9 @@ impl Scenario {
         match self {
             Self::Counted => counted(world, course, &server.schema()?),
             Self::Posted => posted(world, course),
+            Self::Swapped => swapped(world, course),
         }
     }
-}
-
-/// The bytes of a guest, built by `make guests`.
-fn guest(path: &str) -> anyhow::Result<Vec<u8>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository's root");
-    let path = root.join(path);
-    std::fs::read(&path).with_context(|| format!("reading {}; `make guests` builds it", path.display()))
 }
 
 const WORD_COUNT: &str = "guest-examples/target/modules/word-count.wasm";

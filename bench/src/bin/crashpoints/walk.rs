@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context;
 
+use crate::course::Course;
 use crate::outcome::Outcome;
 use crate::points::Points;
 use crate::postgres::Postgres;
-use crate::scenario::{ALL, Course, Scenario};
+use crate::scenario::{ALL, Scenario};
 use crate::world::{CrashAt, World};
 
 /// Trials at a time: most of their time they wait.

@@ -430,8 +430,8 @@ impl Swap {
             Phase::Preparing { waiting, .. } if self.deadline_ms() <= now_ms => {
                 let who = in_words(waiting);
                 self.withdraw(format!(
-                    "{who} did not take its new instance within {} ms: it is busy with a batch; `mode: restart` does not \
-                     wait for it",
+                    "{who} did not take the new instance within {} ms, busy with a batch or still filling its state; \
+                     `mode: restart` does not wait for it",
                     self.policy.deadline_ms
                 ))
             }

@@ -171,7 +171,7 @@ impl From<ControlError> for Refused {
             ControlError::Ambiguous { .. } => Code::Ambiguous,
             ControlError::ModuleRefused(_) => Code::ModuleRefused,
             ControlError::NameTaken { .. } => Code::NameTaken,
-            ControlError::ModuleInUse { .. } => Code::ModuleInUse,
+            ControlError::ModuleInUse { .. } | ControlError::ModuleKept { .. } => Code::ModuleInUse,
             ControlError::BadDocument(_) => Code::BadDocument,
             ControlError::JobExists { .. } => Code::JobExists,
             ControlError::CannotStart { .. } => Code::CannotStart,
@@ -218,6 +218,7 @@ impl From<ControlError> for Refused {
             | ControlError::NothingLeaves { .. }
             | ControlError::NameTaken { .. }
             | ControlError::ModuleInUse { .. }
+            | ControlError::ModuleKept { .. }
             | ControlError::JobExists { .. }
             | ControlError::CannotStart { .. }
             | ControlError::SavepointExists { .. }

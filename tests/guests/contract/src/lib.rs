@@ -13,6 +13,8 @@ pub mod column;
 
 pub mod count;
 
+pub mod tally;
+
 pub use bindings::export;
 pub use bindings::exports::gristmill::operator::{guest, processor};
 pub use bindings::gristmill::operator::types::{

@@ -358,6 +358,7 @@ impl Driver<'_> {
             for inbox in &self.attempt.inboxes[seat.task] {
                 inbox.tell(Control::Swap(SwapControl::Rewritten { node: place }));
             }
+            fail::fail_point!("state-all-rewritten");
             let states = Seating::moved(self.job.modules().states(&node), &moves);
             self.job.modules().states_are(&node, states.clone());
             self.tell(Event::StatesAre { node: node.clone(), states });

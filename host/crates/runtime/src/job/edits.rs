@@ -25,6 +25,7 @@ impl OpenEdits {
     /// A checkpoint of the attempt that made them is decided.
     pub(crate) fn decided(&mut self, checkpoint: CheckpointId) {
         for edit in self.0.extract_if(.., |edit| edit.after < checkpoint) {
+            fail::fail_point!("state-edit-decided");
             edit.say(Ok(checkpoint));
         }
     }

@@ -24,6 +24,7 @@ pub(crate) mod begin;
 pub(crate) mod crew;
 pub(crate) mod savepoints;
 pub(crate) mod conduct;
+mod swap_points;
 pub(crate) mod swaps;
 pub(crate) mod shadows;
 pub(crate) mod driver;

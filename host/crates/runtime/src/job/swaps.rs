@@ -16,6 +16,7 @@ use crate::event::JobEventKind;
 use crate::job::attempt::Attempt;
 use crate::job::conduct::{Comparison, Seen};
 use crate::job::shared::{JobShared, NodeSeat};
+use crate::job::swap_points::crash_at;
 use crate::swap::{Instance, SubtaskPause, SubtaskStep, SwapControl, SwapReport, SwapTold, SwapWanted, SwapWish};
 
 /// So often it is looked at the clock and at the events of a probation.
@@ -310,6 +311,7 @@ impl<'a> SwapsUnderWay<'a> {
         }
         self.job.events.say(Some(&node), None, JobEventKind::Swap { stage, message });
         current.report.send_modify(|report| (report.stage, report.cause, report.failed) = (stage, cause, failed));
+        crash_at(stage);
     }
 
     fn act(&mut self, action: &SwapAction) -> Option<Event> {

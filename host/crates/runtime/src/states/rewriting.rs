@@ -101,11 +101,13 @@ fn move_keys(
             move_keys(migrator, one, (events, some), state, time)?;
             return move_keys(migrator, one, (events, others), state, time);
         }
-        read => read.map_err(host),
+        read => read.map_err(|error| host(&error)),
     };
     let moved = read.and_then(|all| {
         pages(all).iter().try_for_each(|page| move_page(migrator, one, events, page, state))?;
-        state.commit().map_err(host)
+        state.commit().map_err(|error| host(&error))?;
+        fail::fail_point!("state-moved");
+        Ok(())
     });
     // An open call is rolled back by the next one, too.
     moved.inspect_err(|_| state.roll_back())
@@ -194,7 +196,7 @@ fn move_page(
     let rewritten = migrator.migrate(migration(one), &given)?;
     let owners: Vec<u32> = rewritten.owners.iter().map(|&owner| page[owner as usize].row).collect();
     let keys: Vec<u32> = page.iter().map(|owned| owned.row).collect();
-    write(one, &owners, &rewritten, state).and_then(|()| clear(one, &keys, state)).map_err(host)
+    write(one, &owners, &rewritten, state).and_then(|()| clear(one, &keys, state)).map_err(|error| host(&error))
 }
 
 fn write(one: &Move, rows: &[u32], entries: &Entries, state: &mut dyn StateBackend) -> Result<(), StateError> {
@@ -218,6 +220,6 @@ fn clear(one: &Move, rows: &[u32], state: &mut dyn StateBackend) -> Result<(), S
     }
 }
 
-fn host(error: StateError) -> CallFailure {
+fn host(error: &StateError) -> CallFailure {
     CallFailure::Host(error.to_string())
 }

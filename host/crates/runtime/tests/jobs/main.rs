@@ -17,6 +17,7 @@ mod recovery;
 mod transactions;
 mod savepoints;
 mod swapping;
+mod swap_waits;
 mod migrating;
 mod rescaling;
 mod rewinding;

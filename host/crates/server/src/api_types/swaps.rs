@@ -60,7 +60,8 @@ pub enum SwapModeName {
     /// At the barrier of a checkpoint, while events flow.
     #[default]
     Barrier,
-    /// The job starts again from its newest decided checkpoint; for one whose operator is stuck.
+    /// The job starts again from its newest decided checkpoint; for one whose operator is stuck. Takes the place of a swap that
+    /// is being taken back.
     Restart,
     /// Not at all: it is only said whether it could be.
     DryRun,

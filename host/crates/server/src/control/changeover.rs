@@ -58,6 +58,7 @@ impl Control {
             self.end(operation, Err(json!({"message": refused.to_string()}))).await;
             return Err(refused);
         }
+        fail::fail_point!("document-noted");
         tokio::spawn(Arc::clone(self).leave_and_go_on(Arc::clone(live), exit, operation.clone()));
         Ok(operation)
     }
@@ -83,6 +84,7 @@ impl Control {
             // The next host finds the document.
             return;
         }
+        fail::fail_point!("document-left");
         let id = live.handle().id().clone();
         let again = match self.job(&id).await {
             Ok(job) => self.relaunch_either(job.record).await.map(drop),
@@ -157,7 +159,9 @@ impl Control {
         let adopted = pending.clone();
         // Whoever wrote down its end has adopted it too.
         live.change(move |record| record.adopt(&adopted)).await;
+        fail::fail_point!("document-adopted");
         self.told(&live, &pending).await;
+        fail::fail_point!("document-told");
         live.change(move |record| {
             record.pending.take_if(|other| other.operation == pending.operation);
         })

@@ -4,7 +4,7 @@ use gristmill_dataflow::{Problem as DocumentProblem, nearest};
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::Refusal;
-use gristmill_types::{JobId, ModuleHash, ModuleName, NodeId};
+use gristmill_types::{CheckpointId, JobId, ModuleHash, ModuleName, NodeId};
 
 /// Names that a sentence lists at most.
 const LISTED: usize = 10;
@@ -99,6 +99,16 @@ pub enum ControlError {
         name: ModuleName,
         /// What it stands for.
         hash: ModuleHash,
+    },
+    /// A checkpoint that a job may have to go on from names it.
+    #[error("module {module} is named by checkpoint {checkpoint} of job `{job}`, which is kept")]
+    ModuleKept {
+        /// The module, as the asker named it.
+        module: String,
+        /// The job.
+        job: JobId,
+        /// The newest of its checkpoints that name it.
+        checkpoint: CheckpointId,
     },
     /// A job needs it.
     #[error("module {module} is used by job `{job}`, which is {state}")]
@@ -319,6 +329,9 @@ impl ControlError {
                 )
             }
             Self::ModuleInUse { job, .. } => format!("stop or cancel job `{job}` first"),
+            Self::ModuleKept { job, .. } => {
+                format!("it can go once newer checkpoints have taken the place of that one, or job `{job}` is over")
+            }
             Self::BadDocument(problems) => match problems.as_slice() {
                 [DocumentProblem { hint: Some(hint), .. }] => hint.clone(),
                 [_] => return None,

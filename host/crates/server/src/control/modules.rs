@@ -8,7 +8,8 @@ use gristmill_ports::catalog::{Catalog, JobState, ModuleRecord, PutModule};
 use gristmill_ports::module_registry::Admission;
 use gristmill_types::{JobId, ModuleHash, ModuleName};
 
-use super::{Control, ControlError, ModuleRef, Thing, blocking};
+use super::storage::newest_with;
+use super::{Control, ControlError, JobView, ModuleRef, Thing, blocking};
 
 /// What became of an upload.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,7 +130,7 @@ impl Control {
     /// Forgets a name, and the module with the last of its names; or, by hash, a module and all its names.
     ///
     /// # Errors
-    /// If there is none of that name or hash, or the module would go and a job that is not over uses it.
+    /// If there is none of that name or hash, or the module would go and a job that is not over uses it, or has a checkpoint that names it.
     pub async fn delete_module(&self, module: &ModuleRef) -> Result<DeletedModule, ControlError> {
         let gate = self.gate.lock().await;
         let ModuleRecord { names, admission, .. } = self.module(module).await?;
@@ -158,7 +159,8 @@ impl Control {
         Ok(DeletedModule { hash, forgotten, kept, gone })
     }
 
-    /// Refuses if a job that is not over, or is about to start, runs the module. (A job holds on to bytes, not to names.)
+    /// Refuses if a job that is not over, or is about to start, runs the module or keeps a checkpoint of when it did. (A job
+    /// holds on to bytes, not to names.)
     async fn refuse_if_used(
         &self,
         module: &ModuleRef,
@@ -169,11 +171,20 @@ impl Control {
         if let Some((job, _)) = starting.iter().find(|(_, modules)| modules.contains(&hash)) {
             return Err(in_use(job.clone(), JobState::Starting));
         }
-        let user = self.jobs().await?.into_iter().find(|job| job.is_active() && job.uses(hash));
-        match user {
-            Some(job) => Err(in_use(job.record.id.clone(), job.status().state)),
-            None => Ok(()),
+        let mut active = self.jobs().await?;
+        active.retain(JobView::is_active);
+        if let Some(job) = active.iter().find(|job| job.uses(hash)) {
+            return Err(in_use(job.record.id.clone(), job.status().state));
         }
+        for job in active {
+            let (id, run) = (job.record.id, job.record.run);
+            let (store, of) = (Arc::clone(&self.parts.checkpoints), id.clone());
+            let named = blocking(move || run.map_or(Ok(None), |run| newest_with(&*store, &of, run, hash))).await??;
+            if let Some(checkpoint) = named {
+                return Err(ControlError::ModuleKept { module: module.to_string(), job: id, checkpoint });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use gristmill_checkpoint::recovery::Fact;
 use gristmill_checkpoint::{ChainEntry, FileHash, FileRef, Manifest, NodeSnapshot, RunFolder, Slot};
 use gristmill_ports::{CheckpointStore, PortError};
-use gristmill_types::{CheckpointId, JobId, RunId};
+use gristmill_types::{CheckpointId, JobId, ModuleHash, RunId};
 
 /// Why a job cannot go on from a checkpoint. Lengths of files are compared; their content is, when it is read.
 pub(super) fn lack_of(
@@ -81,6 +81,27 @@ pub(super) fn kept(
         }
     }
     Ok(found)
+}
+
+/// The newest checkpoint of a run, of those that are kept, in which an operator runs this module.
+pub(super) fn newest_with(
+    store: &dyn CheckpointStore,
+    job: &JobId,
+    run: RunId,
+    module: ModuleHash,
+) -> Result<Option<CheckpointId>, PortError> {
+    let folder = RunFolder::new(job, run);
+    for (_, fact) in kept(store, job, run, usize::MAX)? {
+        let Fact::Checkpoint(manifest) = fact else { continue };
+        for page in &manifest.pages {
+            // Deleted meanwhile, or damaged: then nothing goes on from it.
+            let page = store.get(&folder.file(&page.file))?.and_then(|bytes| NodeSnapshot::decode(&bytes).ok());
+            if page.is_some_and(|page| page.module == Some(module)) {
+                return Ok(Some(manifest.checkpoint));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The newest decided checkpoint of a run, or the one of this number.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gristmill_checkpoint::swap::SwapStage;
 use gristmill_dataflow::canonical_json;
 use gristmill_ports::catalog::{JobRecord, OperationRecord, OperationStatus, PendingDocument, PendingSwap};
-use gristmill_runtime::{JobSpec, OpenSwap, SwapRefused, SwapReport, SwapTerms};
+use gristmill_runtime::{JobSpec, JobStatus, NotRunning, OpenSwap, SwapRefused, SwapReport, SwapTerms};
 use gristmill_types::{JobId, NodeId, Parallelism};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use super::assess::{PreparedJob, ReadJob};
 use super::changeover::Exit;
 use super::error::wrong_state;
 use super::live::LiveJob;
+use super::recording::has_begun;
 use super::secrets::Secrets;
 use super::{Control, ControlError, JobView, blocking};
 
@@ -78,7 +79,7 @@ impl Control {
     ) -> Result<OperationRecord, ControlError> {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("swapped")?);
-        make_room(&live, wish.supersede).await?;
+        make_room(&live, &wish).await?;
         let job = self.settled(&live).await?;
         let changed = (wish.parameters.clone(), wish.parallelism);
         let read = self.reserve_swap(&job, operator, &wish.module, changed).await?;
@@ -179,6 +180,7 @@ impl Control {
     ) -> Result<(), ControlError> {
         let noted = pending.clone();
         let is_written = live.change(move |record| record.swap = Some(noted)).await;
+        fail::fail_point!("swap-noted");
         let begun = if is_written {
             let (live, node) = (Arc::clone(live), pending.operator.clone());
             blocking(move || live.handle().swap(&node, &spec, terms)).await?.map_err(ControlError::from)
@@ -215,7 +217,9 @@ impl Control {
             }
             operation.changed_ms = self.now_ms();
             let written = operation.clone();
-            if let Err(error) = self.ask(move |catalog| catalog.put_operation(&written)).await {
+            if operation.status == OperationStatus::Running
+                && let Err(error) = self.ask(move |catalog| catalog.put_operation(&written)).await
+            {
                 tracing::warn!(operation = %operation.id, %error, "the stage of a swap cannot be written down");
             }
             if report.changed().await.is_err() {
@@ -231,17 +235,20 @@ impl Control {
         report: &SwapReport,
         mut operation: OperationRecord,
     ) {
-        let detail = std::mem::take(&mut operation.detail);
-        let outcome = match report.stage {
-            // What is left open is settled when the job goes on.
+        let mut detail = std::mem::take(&mut operation.detail);
+        let settled = pending.operation.clone();
+        match report.stage {
+            // A host that goes down leaves the operation as it is: the next one ends it.
+            _ if report.left_open && !live.has_ended() => return,
             _ if report.left_open => {
-                let mut detail = detail;
                 detail["message"] = json!("the job ended before a checkpoint decided the swap");
-                Err(detail)
+                return self.end_unless_ended(operation, Err(detail)).await;
             }
             SwapStage::Done => {
-                live.change(move |record| take_over(record, pending)).await;
-                Ok(detail)
+                // Whoever hears of it finds it in the job's document.
+                live.change(move |record| take_over(record, &pending)).await;
+                fail::fail_point!("swap-recorded");
+                self.end_unless_ended(operation, Ok(detail)).await;
             }
             SwapStage::Preparing
             | SwapStage::Prepared
@@ -250,13 +257,16 @@ impl Control {
             | SwapStage::Held
             | SwapStage::Probation
             | SwapStage::Undoing
-            | SwapStage::Undone => {
-                live.change(|record| record.swap = None).await;
-                Err(detail)
-            }
-        };
-        // A host that goes down leaves the operation as it is: the next one ends it.
-        if !report.left_open || live.has_ended() {
+            | SwapStage::Undone => self.end_unless_ended(operation, Err(detail)).await,
+        }
+        fail::fail_point!("swap-told");
+        // Last: a host that dies before leaves it to the next one to say what became of the swap.
+        live.change(move |record| _ = record.swap.take_if(|open| open.operation == settled)).await;
+    }
+
+    /// The host before may have come to the end of an operation, and no further.
+    async fn end_unless_ended(&self, operation: OperationRecord, outcome: Result<Value, Value>) {
+        if operation.status == OperationStatus::Running {
             self.end(operation, outcome).await;
         }
     }
@@ -270,7 +280,7 @@ impl Control {
     ) -> Result<OpenSwap, ControlError> {
         let operator = pending.operator.clone();
         let mut with = record.clone();
-        take_over(&mut with, pending);
+        take_over(&mut with, &pending);
         let prepared = self.ask_control(move |control| {
             let read = ReadJob::of_record(&with, &*control.parts.catalog)?;
             let parts = &control.parts;
@@ -331,8 +341,9 @@ impl Control {
     }
 }
 
-/// A swap that is not over makes room, if it is to.
-async fn make_room(live: &LiveJob, supersede: bool) -> Result<(), ControlError> {
+/// A swap that is not over makes room, if it is to. One that is being taken back does so for a restart: it may wait for a
+/// barrier that never comes through the operator that is stuck.
+async fn make_room(live: &LiveJob, wish: &SwapWish) -> Result<(), ControlError> {
     let Some(mut report) = live.handle().newest_swap() else { return Ok(()) };
     let SwapReport { swap, operator, stage, .. } = report.borrow().clone();
     if report.borrow().is_over() {
@@ -340,10 +351,10 @@ async fn make_room(live: &LiveJob, supersede: bool) -> Result<(), ControlError> 
     }
     let refused =
         |why: &str| ControlError::SwapUnderWay(format!("swap {swap} of operator `{operator}` is under way{why}"));
-    if !supersede {
-        return Err(refused(""));
-    }
+    let restarts = wish.mode == SwapMode::Restart;
     let told = match stage {
+        SwapStage::Undoing if restarts => Ok(()),
+        _ if !wish.supersede => return Err(refused("")),
         SwapStage::Probation | SwapStage::Held => live.handle().promote_swap(),
         SwapStage::Preparing
         | SwapStage::Prepared
@@ -354,19 +365,32 @@ async fn make_room(live: &LiveJob, supersede: bool) -> Result<(), ControlError> 
         | SwapStage::Undone => live.handle().withdraw_swap("another swap takes its place"),
     };
     told.map_err(SwapRefused::from)?;
-    let ended = tokio::time::timeout(MAKES_ROOM, report.wait_for(SwapReport::is_over)).await;
-    ended.map(drop).map_err(|_| refused(", and has not made room in time"))
+    let ends = async {
+        let is_heard = |report: &SwapReport| report.is_over() || restarts && report.stage == SwapStage::Undoing;
+        // Its sender lives in the job.
+        let is_over = report.wait_for(is_heard).await.is_ok_and(|report| report.is_over());
+        if is_over {
+            return Ok(());
+        }
+        // The checkpoint that another attempt goes on from says what became of it.
+        live.handle().restart()?;
+        _ = report.wait_for(SwapReport::is_over).await;
+        let runs = |status: &JobStatus| status.state.is_final() || has_begun(status.state);
+        _ = live.handle().watch().wait_for(runs).await;
+        Ok(())
+    };
+    let ended = tokio::time::timeout(MAKES_ROOM, ends).await.map_err(|_| refused(", and has not made room in time"))?;
+    ended.map_err(|not: NotRunning| SwapRefused::from(not).into())
 }
 
 /// The record of a job whose swap was made.
-fn take_over(record: &mut JobRecord, pending: PendingSwap) {
-    let PendingSwap { operator, module, document, operation: _ } = pending;
+fn take_over(record: &mut JobRecord, pending: &PendingSwap) {
     for (name, runs) in &mut record.modules {
-        if *name == operator.as_str() {
-            *runs = module;
+        if *name == pending.operator.as_str() {
+            *runs = pending.module;
         }
     }
-    (record.document, record.swap) = (document, None);
+    record.document = pending.document.clone();
 }
 
 /// How far a swap is, without secrets.

@@ -126,7 +126,7 @@ pub(super) async fn inspect(State(control): State<Arc<Control>>, Path(module): P
     responses(
         (status = 200, body = ForgottenModule, description = "what is forgotten"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such module"),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "a job uses it"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "a job uses it, or keeps a checkpoint that names it"),
     )
 )]
 pub(super) async fn delete(

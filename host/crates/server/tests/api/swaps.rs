@@ -106,3 +106,17 @@ async fn a_swap_by_restart_goes_on_from_the_newest_checkpoint_with_other_paramet
     let job = host.until("/v1/jobs/orders", |job| job["state"] == "RUNNING").await;
     assert_eq!(job["document"]["operators"]["pass"]["parameters"], json!({"some": 1}));
 }
+
+#[tokio::test]
+async fn a_module_that_a_kept_checkpoint_names_stays_until_newer_ones_have_taken_its_place() {
+    let host = host().await;
+    host.finished(host.post("/v1/jobs/orders/checkpoints", "").await).await;
+    let operation = host.finished(host.post(SWAP, to("pass@2", &json!({}))).await).await;
+    assert_eq!(operation["status"], "SUCCEEDED", "{operation:#}");
+    let problem = host.delete("/v1/modules/pass@1").await.problem(409, "module-in-use");
+    assert!(problem["detail"].as_str().unwrap().contains("named by checkpoint 1 of job `orders`"), "{problem:#}");
+    for _ in 0..10 {
+        host.finished(host.post("/v1/jobs/orders/checkpoints", "").await).await;
+    }
+    host.delete("/v1/modules/pass@1").await.expect(StatusCode::OK);
+}

@@ -56,6 +56,7 @@ impl OperatorNode {
                 self.states.backend.commit().map_err(|error| self.job_failure(&error.to_string(), false))?;
                 self.state_generation += 1;
                 self.counters.note_state(self.states.backend.size());
+                fail::fail_point!("state-edited");
                 let after = around.passed;
                 // Before the answer, and before any barrier that follows: no checkpoint that has it is decided unheard.
                 let _ = around.desk.supervisor.send(Told::StateEdited(OpenEdit { after, tell: decided }));

@@ -88,6 +88,7 @@ impl OperatorNode {
         };
         self.beside.previous = Some(old);
         self.state_generation += 1;
+        fail::fail_point!("swap-subtask-switched");
         let inline_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         tell_step(desk, swap, SubtaskStep::Switched { last: self.beside.last.take(), inline_us });
     }
@@ -133,6 +134,7 @@ impl OperatorNode {
     fn seat_again(&mut self, previous: Previous, desk: &Desk) {
         self.module = previous.module;
         self.states.take_back(previous.states);
+        fail::fail_point!("swap-subtask-back");
         self.state_generation += 1;
         tell(desk, SwapTold::Given(std::mem::replace(&mut self.operator, previous.operator)));
     }
@@ -144,7 +146,13 @@ impl OperatorNode {
         if self.states.rewrite(keys, time).is_err() {
             // Again one by one: those that can be moved are, and the others are found.
             for row in 0..keys.len() {
-                if let Err(failure) = self.states.rewrite(&keys.slice(row..row + 1), time) {
+                let key = keys.slice(row..row + 1);
+                let moved = match self.states.rewrite(&key, time) {
+                    // As of a call: the next try has a new instance, and it may have been the old one's fault, not the key's.
+                    Err(CallFailure::Fault(_)) => self.states.rewrite(&key, time),
+                    moved => moved,
+                };
+                if let Err(failure) = moved {
                     page.failed += 1;
                     page.first_failure.get_or_insert_with(|| failure.to_string());
                 }
@@ -152,6 +160,7 @@ impl OperatorNode {
         }
         page.keys = keys.len() as u64 - page.failed;
         self.counters.note_state(self.states.backend.size());
+        fail::fail_point!("state-page-rewritten");
         page
     }
 
