@@ -12,7 +12,7 @@ endif
 BIN := $(CARGO_TARGET_DIR)/release/gristmill
 CARGO_QUIET := $(if $(CI),,--quiet)
 
-.PHONY: help setup build guests guests-c demo demo-kill test test-host test-guests hostile chaos crashpoints check bench clean
+.PHONY: help setup build guests guests-c demo demo-kill tour test test-host test-guests hostile chaos crashpoints check bench clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -36,6 +36,9 @@ demo: ## Stream 336 776 flights through Wasm operators and print the answer
 
 demo-kill: ## The same, with the host killed in the middle of the year: the answer is the same
 	@scripts/demo.sh --kill
+
+tour: build guests ## Savepoint, fork, swap, migration, rollback, shadow, rescale, repair, replay: on a host of its own
+	@"$(dir $(BIN))tour"
 
 test: ## Run every test
 	@scripts/say.sh "make test: installs guest compilers (about 1 GB, once), builds host, guests and tests" \

@@ -12,7 +12,10 @@ mod latency;
 mod process;
 mod watched;
 mod checkpoints;
+mod load;
+mod order;
 mod swaps;
+mod savepoints;
 mod shadows;
 
 use anyhow::bail;
@@ -20,7 +23,7 @@ use anyhow::bail;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ALL: [&str; 12] = [
+const ALL: [&str; 14] = [
     "filter",
     "json-filter",
     "keyed-count",
@@ -32,6 +35,8 @@ const ALL: [&str; 12] = [
     "restart",
     "idle-checkpoint",
     "swap",
+    "swap-10m",
+    "savepoint",
     "shadow",
 ];
 
@@ -53,7 +58,9 @@ fn main() -> anyhow::Result<()> {
             "checkpoint-pause" => checkpoints::pause()?,
             "restart" => checkpoints::restart()?,
             "idle-checkpoint" => checkpoints::idle()?,
-            "swap" => swaps::run()?,
+            "swap" => swaps::run("swap", swaps::MILLION)?,
+            "swap-10m" => swaps::run("swap-10m", swaps::TEN_MILLION)?,
+            "savepoint" => savepoints::run()?,
             "shadow" => shadows::run()?,
             _ => bail!("there is no benchmark `{name}`; there are {}", ALL.join(", ")),
         };

@@ -11,23 +11,21 @@ use gristmill_types::{CallFailure, Descriptor, EventBatch, InputIndex, NodeId, O
 use serde_json::{Value, json};
 
 use crate::checkpoints::{Counting, wait};
+use crate::load::Load;
 use crate::parts::host_parts;
 
-const KEYS: u64 = 1_000_000;
-const RATE: u64 = 200_000;
-/// Turns without and with a shadow, each.
-const TURNS: usize = 5;
-/// Events of a turn.
-const TURN: u64 = 5 * RATE;
-/// Events before the first: by then nearly every key has state.
-const WARM_UP: u64 = 3 * KEYS;
+/// `times`: turns without and with a shadow, each.
+const LOAD: Load = Load { keys: 1_000_000, rate: 200_000, times: 5 };
+/// Seconds of a turn, by what the source gives.
+const TURN_S: u64 = 5;
 
 /// An operator with a shadow and without.
 pub(crate) fn run() -> anyhow::Result<Value> {
+    let load = LOAD.or_as_said("TURNS")?;
     let (data, clock_data) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let old = Counting::new()?;
     let new = old.in_other_bytes();
-    let from = format!("{{generator: {{seed: 7, bytes: 110, keys: {KEYS}, rate: {RATE}}}}}");
+    let from = load.source();
     let operator: NodeId = "op".parse()?;
     let meters = Meters { clock: Arc::new(host_parts(clock_data.path())?), all: Arc::default() };
     let mut spec = old.spec(&from, "never")?;
@@ -37,12 +35,12 @@ pub(crate) fn run() -> anyhow::Result<Value> {
     let shadow = new.spec(&from, "never")?;
 
     let handle = start(spec, Arc::new(host_parts(data.path())?))?;
-    wait("the state was filled", || (meters.read().1 >= WARM_UP).then_some(()))?;
+    wait("the state was filled", || (meters.read().1 >= load.fill()).then_some(()))?;
     let (mut without, mut with, mut last) = (Vec::new(), Vec::new(), None);
-    for _ in 0..TURNS {
-        without.push(meters.turn()?);
-        follow(&handle, &operator, &shadow)?;
-        with.push(meters.turn()?);
+    for _ in 0..load.times {
+        without.push(meters.turn(load)?);
+        follow(&handle, &operator, &shadow, load)?;
+        with.push(meters.turn(load)?);
         let report = handle.discard_shadow(&operator, "the turn is over");
         last = Some(report.ok_or_else(|| anyhow!("the shadow could not follow: {:?}", handle.newest_shadow()))?);
     }
@@ -52,28 +50,30 @@ pub(crate) fn run() -> anyhow::Result<Value> {
     let (without, with) = (median(without), median(with));
     Ok(json!({
         "bench": "shadow",
-        "keys": KEYS,
-        "rate": RATE,
-        "turns": TURNS,
+        "keys": load.keys,
+        "rate": load.rate,
+        "turns": load.times,
         "primary_ns_per_event_without": without,
         "primary_ns_per_event_with": with,
-        "overhead_percent": (with / without - 1.0) * 100.0,
+        "primary_cpu_overhead_percent": (with / without - 1.0) * 100.0,
         "shadow_ns_per_event": counts.shadow_ns as f64 / counts.events.max(1) as f64,
         "shadow_events": counts.events,
         "differing": counts.differing,
         "missing": counts.missing,
         "extra": counts.extra,
         "failed_calls": counts.failed_calls,
-        "restarts": handle.checkpoints().restarts,
+        "primary_hash": old.hash().to_string(),
+        "shadow_hash": new.hash().to_string(),
+        "other_operators_restarted": handle.checkpoints().restarts,
     }))
 }
 
 /// Begins a shadow, and waits until it has caught up.
-fn follow(handle: &JobHandle, operator: &NodeId, spec: &JobSpec) -> anyhow::Result<()> {
+fn follow(handle: &JobHandle, operator: &NodeId, spec: &JobSpec, load: Load) -> anyhow::Result<()> {
     handle.shadow(operator, spec, ShadowPolicy { room_bytes: 1 << 30, ..ShadowPolicy::default() })?;
     let caught_up = wait("the shadow had caught up", || {
         let report = handle.newest_shadow()?;
-        let is_near = report.counts.events > RATE && report.waiting_calls < 50;
+        let is_near = report.counts.events > load.rate && report.waiting_calls < 50;
         (is_near || report.stage == ShadowStage::Over).then_some(report)
     })?;
     match caught_up.stage {
@@ -108,9 +108,9 @@ impl Meters {
     }
 
     /// Nanoseconds that an event costs, from now on for a turn.
-    fn turn(&self) -> anyhow::Result<f64> {
+    fn turn(&self, load: Load) -> anyhow::Result<f64> {
         let (worked_ns, events) = self.read();
-        wait("the turn was over", || (self.read().1 >= events + TURN).then_some(()))?;
+        wait("the turn was over", || (self.read().1 >= events + TURN_S * load.rate).then_some(()))?;
         let now = self.read();
         Ok((now.0 - worked_ns) as f64 / (now.1 - events) as f64)
     }

@@ -23,8 +23,13 @@ pub(crate) struct Seen {
 pub(crate) fn watched(host: HostParts) -> (Altered, Arc<Mutex<Seen>>) {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let eye = Arc::clone(&seen);
-    let sink = Box::new(move |sink| Box::new(Eye { sink, seen: Arc::clone(&eye), last: None }) as Box<dyn Sink>);
+    let sink = Box::new(move |sink| eyed(sink, &eye));
     (Altered { host, source: None, sink }, seen)
+}
+
+/// A sink with an eye on it.
+pub(crate) fn eyed(sink: Box<dyn Sink>, seen: &Arc<Mutex<Seen>>) -> Box<dyn Sink> {
+    Box::new(Eye { sink, seen: Arc::clone(seen), last: None })
 }
 
 /// Shorter gaps are not worth remembering.

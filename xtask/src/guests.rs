@@ -14,19 +14,21 @@ use crate::toolchain::{TARGET, Toolchain};
 /// The workspaces of guests, relative to the root.
 const WORKSPACES: [&str; 2] = ["guest-examples", "tests/guests"];
 
-/// Builds all guests, or only those of this package name. Says what is new; nothing if nothing is.
-pub(crate) fn build_all(root: &Path, only: Option<&str>) -> Result<()> {
+/// Builds the guests of these package names, or all if none is named. Says what is new; nothing if nothing is.
+pub(crate) fn build_all(root: &Path, only: &[&str]) -> Result<()> {
     let toolchain = Toolchain::find()?;
-    let mut built = 0;
+    let mut known = Vec::new();
     for workspace in WORKSPACES.map(|workspace| root.join(workspace)) {
         let guests = guests_of(&workspace)?;
-        let wanted: Vec<_> = guests.iter().filter(|guest| only.is_none_or(|only| guest.package == only)).collect();
+        let is_wanted = |guest: &&Guest| only.is_empty() || only.contains(&guest.package.as_str());
+        let wanted: Vec<_> = guests.iter().filter(is_wanted).collect();
         if !wanted.is_empty() {
             build(&toolchain, &workspace, &wanted)?;
         }
-        built += wanted.len();
+        known.extend(guests.into_iter().map(|guest| guest.package));
     }
-    ensure!(built > 0, "there is no guest `{}`", only.unwrap_or_default());
+    let unknown = only.iter().find(|name| !known.iter().any(|known| known == *name));
+    ensure!(unknown.is_none(), "there is no guest `{}`", unknown.unwrap_or(&""));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::api::Api;
 use super::job_words::held_up;
 use super::output::{Output, field, number};
+use crate::words::counted;
 
 /// How often an operation is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -80,6 +81,7 @@ fn in_words(operation: &Value) -> String {
             line.push_str(&format!(", longest pause {:.1} ms", longest as f64 / 1000.0));
         }
     }
+    line.push_str(&rewriting(detail));
     for node in detail["nodes"].as_array().into_iter().flatten() {
         line.push_str(&format!(
             ": {} from {} to {} subtasks",
@@ -103,6 +105,19 @@ fn in_words(operation: &Value) -> String {
         line.push_str(&format!("\n  #{}: {}", field(reason, "number"), field(reason, "message")));
     }
     line
+}
+
+/// What a swap does to state in another schema, or would do; nothing if there is none.
+fn rewriting(detail: &Value) -> String {
+    let (tried, done) = (&detail["migration"], &detail["rewriting"]);
+    if !tried.is_null() {
+        return format!(", {} of state would be rewritten", counted(number(tried, "keys"), "key"));
+    }
+    match done["is_over"].as_bool() {
+        Some(true) => format!(", {} of state rewritten", counted(number(done, "keys"), "key")),
+        Some(false) => format!(", {} of state rewritten so far", counted(number(done, "keys"), "key")),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -170,6 +185,12 @@ mod tests {
             in_words(&swapped),
             "swap FAILED: undone, module n in the place of o, longest pause 1.2 ms: rolled back: it trapped"
         );
+        let migrating =
+            |detail| in_words(&json!({"kind": "swap", "status": "SUCCEEDED", "job": "a", "detail": detail}));
+        let tried = json!({"migration": {"keys": 3, "entries": 4}, "message": "it could be made"});
+        assert_eq!(migrating(tried), "swap SUCCEEDED, 3 keys of state would be rewritten: it could be made");
+        let done = json!({"stage": "done", "new": "n", "old": "o", "rewriting": {"keys": 1, "is_over": true}});
+        assert_eq!(migrating(done), "swap SUCCEEDED: done, module n in the place of o, 1 key of state rewritten");
         let rescaled = json!({"kind": "rescale", "status": "SUCCEEDED", "job": "a", "detail": {
             "nodes": [{"node": "count", "from": 1, "to": 4}], "restored": 7, "took_ms": 210}});
         assert_eq!(in_words(&rescaled), "rescale SUCCEEDED: count from 1 to 4 subtasks: goes on after 210 ms");
