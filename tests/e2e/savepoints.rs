@@ -48,6 +48,11 @@ fn begun(host: &Host, document: &Value, more: &[&str]) {
     host.stop(job);
 }
 
+/// The number of the newest checkpoint that is kept.
+fn newest(host: &Host) -> u64 {
+    host.json("/v1/jobs/job/checkpoints")["kept"][0]["checkpoint"].as_u64().unwrap()
+}
+
 fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines.sort();
     lines
@@ -107,6 +112,17 @@ fn two_savepoints_are_laid_beside_each_other() {
     assert!(told.ends_with("differing: 2\n"), "{told}");
     let alike = host.cli_ok(&["savepoint", "diff", "job/after", "job/after", "--operator", "it"]);
     assert!(alike.contains("3 alike") && alike.ends_with("differing: 0\n"), "{alike}");
+    // The last checkpoint of the job has what the savepoint before its stop has.
+    for checkpoint in ["job@newest".to_owned(), format!("job@{}", newest(&host))] {
+        let told = host.cli_ok(&["state", "diff", "job/before", &checkpoint]);
+        assert!(told.ends_with("differing: 2\n"), "{told}");
+        let alike = host.cli_ok(&["state", "diff", &checkpoint, "job/after"]);
+        assert!(alike.contains("3 alike") && alike.ends_with("differing: 0\n"), "{alike}");
+    }
+    for (wrong, why) in [("job@x", "`job@x` is no checkpoint"), ("job@999", "there is no checkpoint `999`")] {
+        let refused = host.cli(&["state", "diff", "job/before", wrong]);
+        assert!(text(&refused.stderr).contains(why), "{}", text(&refused.stderr));
+    }
     let refused = host.cli(&["savepoint", "diff", "job/before", "job/after", "--operator", "no"]);
     assert!(text(&refused.stderr).contains("there is no source, operator or sink `no`"), "{}", text(&refused.stderr));
 }
@@ -123,7 +139,12 @@ fn a_savepoint_is_looked_at_by_a_host_and_without_one() {
         .iter()
         .map(|node| (node["node"].as_str().unwrap(), &node["states"]))
         .collect();
-    assert_eq!(states["it"].as_array().unwrap().len(), 1, "{seen:#}");
+    let counts = json!([{"name": "count", "kind": "value", "version": 1, "entries": 2}]);
+    assert_eq!(states["it"], &counts, "{seen:#}");
+    let hash = seen["nodes"].as_array().unwrap().iter().find_map(|node| node["module"].as_str()).unwrap();
+    assert_eq!(host.json("/v1/jobs/job")["operators"]["it"]["module"].as_str().unwrap_or(hash), hash);
+    let told = host.cli_ok(&["savepoint", "inspect", "job", "before"]);
+    assert!(told.contains("(value v1, 2)") && told.contains(&hash[..12]), "{told}");
     assert!(host.cli_ok(&["savepoint", "verify", "job", "before"]).contains("verify-savepoint SUCCEEDED"));
 
     // Nothing in it says where it is.

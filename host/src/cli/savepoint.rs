@@ -53,19 +53,8 @@ pub(crate) enum SavepointCommand {
         /// The savepoint.
         name: String,
     },
-    /// Says how the state in one savepoint differs from that in another.
-    Diff {
-        /// The first, as JOB/NAME.
-        a: String,
-        /// The second, as JOB/NAME.
-        b: String,
-        /// Only this operator.
-        #[arg(long)]
-        operator: Option<NodeId>,
-        /// Shows at most so many entries of each state.
-        #[arg(long, default_value_t = 10)]
-        limit: usize,
-    },
+    /// The same as `gristmill state diff`.
+    Diff(DiffOptions),
 }
 
 pub(crate) async fn perform(command: SavepointCommand, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
@@ -88,16 +77,35 @@ pub(crate) async fn perform(command: SavepointCommand, api: &Api, out: &Output) 
             let answer = api.delete(&place(&job, &name, "")).await?;
             out.result(&answer, |_| format!("savepoint {job}/{name} is deleted"))?;
         }
-        SavepointCommand::Diff { a, b, operator, limit } => {
-            let operator = operator.map(|operator| ("operator", operator.to_string()));
-            let query: String = url::form_urlencoded::Serializer::new(String::new())
-                .extend_pairs([("a", a), ("b", b), ("limit", limit.to_string())])
-                .extend_pairs(operator)
-                .finish();
-            out.result(&api.get(&format!("/v1/savepoints/diff?{query}")).await?, diffed)?;
-        }
+        SavepointCommand::Diff(options) => diff(options, api, out).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is laid beside what.
+#[derive(clap::Args)]
+pub(crate) struct DiffOptions {
+    /// The first: a savepoint as JOB/NAME, or a checkpoint that is kept, as JOB@NUMBER or JOB@newest.
+    a: String,
+    /// The second.
+    b: String,
+    /// Only this operator.
+    #[arg(long)]
+    operator: Option<NodeId>,
+    /// Shows at most so many entries of each state.
+    #[arg(long, default_value_t = 10)]
+    limit: usize,
+}
+
+/// `savepoint diff` and `state diff`.
+pub(crate) async fn diff(options: DiffOptions, api: &Api, out: &Output) -> anyhow::Result<()> {
+    let DiffOptions { a, b, operator, limit } = options;
+    let operator = operator.map(|operator| ("operator", operator.to_string()));
+    let query: String = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("a", a), ("b", b), ("limit", limit.to_string())])
+        .extend_pairs(operator)
+        .finish();
+    Ok(out.result(&api.get(&format!("/v1/savepoints/diff?{query}")).await?, diffed)?)
 }
 
 /// A name as one part of a path, whatever is in it.

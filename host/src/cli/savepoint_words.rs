@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::job_words::payload;
 use super::output::{field, number, table};
+use crate::words::counted;
 
 pub(super) fn listed(answer: &Value) -> String {
     let row = |one: &Value| {
@@ -31,8 +32,10 @@ pub(super) fn inspected(one: &Value) -> String {
         field(one, "max_parallelism"),
     )];
     let row = |node: &Value| {
-        let state =
-            |state: &Value| format!("{} ({} v{})", field(state, "name"), field(state, "kind"), field(state, "version"));
+        let state = |state: &Value| {
+            let [name, kind, version] = ["name", "kind", "version"].map(|part| field(state, part));
+            format!("{name} ({kind} v{version}, {})", HumanCount(number(state, "entries")))
+        };
         let states: Vec<String> = list(node, "states").iter().map(state).collect();
         let module: String = field(node, "module").chars().take(12).collect();
         let counts = ["node", "subtasks", "entries"].map(|column| field(node, column));
@@ -41,6 +44,11 @@ pub(super) fn inspected(one: &Value) -> String {
     };
     let rows: Vec<_> = list(one, "nodes").iter().map(row).collect();
     lines.push(table(&["NODE", "SUBTASKS", "ENTRIES", "BYTES", "POSITIONS", "MODULE", "STATES"], &rows));
+    let tail = |node: &Value| {
+        let (events, bytes) = (number(&node["tail"], "events"), ByteSize(number(&node["tail"], "bytes")));
+        format!("{} carries {}, {bytes}, that nobody had read", field(node, "node"), counted(events, "posted event"))
+    };
+    lines.extend(list(one, "nodes").iter().filter(|node| !node["tail"].is_null()).map(tail));
     lines.join("\n")
 }
 

@@ -11,6 +11,7 @@ use super::api::Api;
 use super::job_words::path;
 use super::operation;
 use super::output::Output;
+use super::savepoint::{DiffOptions, diff};
 use super::state_words::{counted, found, listed, scanned};
 
 /// Looks at the state of running operators, and mends it.
@@ -61,6 +62,8 @@ pub(crate) enum StateCommand {
         #[arg(long)]
         fresh: bool,
     },
+    /// Says how the state in one savepoint or checkpoint differs from that in another.
+    Diff(DiffOptions),
     /// Puts a value, an entry of a map, or the items of a list. Waits until a checkpoint has it.
     Set {
         #[command(flatten)]
@@ -144,6 +147,7 @@ pub(crate) async fn perform(command: StateCommand, api: &Api, out: &Output) -> a
             let query = [("fresh", fresh.then(|| "true".to_owned()))];
             out.result(&api.get(&of.place("/count", query)).await?, counted)?;
         }
+        StateCommand::Diff(options) => diff(options, api, out).await?,
         StateCommand::Set { of, key, value } => {
             let request = api.request(Method::PUT, &of.place("", key.pairs())).json(&value.body()?);
             return operation::report(api.json(request).await?, true, api, out).await;

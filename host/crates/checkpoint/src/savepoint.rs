@@ -6,6 +6,10 @@
 //! moved. It is there once its record is, and the record is written last.
 //!
 //! It holds no output that waits for its commit: it is complete only when all that was cut before it is committed.
+//!
+//! Records of version 1 say neither how much there is of each state nor what was posted and not read yet.
+
+use std::collections::BTreeMap;
 
 use gristmill_types::{AttemptId, CheckpointId, JobId, MaxParallelism, NodeId, RunId};
 use serde::{Deserialize, Serialize};
@@ -16,7 +20,7 @@ use crate::snapshot::NodeSnapshot;
 
 /// The first bytes of the record.
 pub const MAGIC: Magic = *b"GMSV";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The name of the record in the folder.
 pub const RECORD: &str = "savepoint";
@@ -40,8 +44,10 @@ pub struct Savepoint {
     pub max_parallelism: MaxParallelism,
     /// What there is of each node, by id; state files are those of the savepoint's folder.
     pub nodes: Vec<NodeSnapshot>,
-    /// What sources had taken in and nobody had read yet, where that is kept nowhere else. No host of this version writes any:
-    /// the place is kept in the format.
+    /// Entries of each state of each node that has any, by the state's place: as they were counted in the files once these
+    /// were stored. Unknown of a savepoint of version 1.
+    pub entries: Option<BTreeMap<NodeId, Vec<u64>>>,
+    /// What sources had taken in and nobody had read yet, where that is kept nowhere else.
     pub tails: Vec<Tail>,
 }
 
@@ -52,6 +58,46 @@ pub struct Tail {
     pub source: NodeId,
     /// Where it is; the connector's own words.
     pub file: FileRef,
+    /// Events in it.
+    pub events: u64,
+}
+
+/// A record of version 1. No host has ever written a tail into one.
+#[derive(Deserialize)]
+struct Version1 {
+    job: JobId,
+    run: RunId,
+    attempt: AttemptId,
+    checkpoint: CheckpointId,
+    taken_ms: i64,
+    document: String,
+    max_parallelism: MaxParallelism,
+    nodes: Vec<NodeSnapshot>,
+    tails: Vec<Version1Tail>,
+}
+
+#[derive(Deserialize)]
+struct Version1Tail {
+    source: NodeId,
+    file: FileRef,
+}
+
+impl From<Version1> for Savepoint {
+    fn from(old: Version1) -> Self {
+        let tail = |Version1Tail { source, file }| Tail { source, file, events: 0 };
+        Self {
+            job: old.job,
+            run: old.run,
+            attempt: old.attempt,
+            checkpoint: old.checkpoint,
+            taken_ms: old.taken_ms,
+            document: old.document,
+            max_parallelism: old.max_parallelism,
+            nodes: old.nodes,
+            entries: None,
+            tails: old.tails.into_iter().map(tail).collect(),
+        }
+    }
 }
 
 impl Savepoint {
@@ -66,7 +112,11 @@ impl Savepoint {
     /// # Errors
     /// If it is damaged, was edited, or was written by a newer host.
     pub fn decode(record: &[u8]) -> Result<Self, Damaged> {
-        framed::decode(MAGIC, VERSION, record)
+        let framed = framed::open(MAGIC, VERSION, record)?;
+        match framed.version {
+            1 => framed.content::<Version1>().map(Self::from),
+            _ => framed.content(),
+        }
     }
 
     /// All files that it names, each once, and for what.
@@ -79,6 +129,12 @@ impl Savepoint {
     #[must_use]
     pub fn node(&self, id: &NodeId) -> Option<&NodeSnapshot> {
         self.nodes.iter().find(|node| node.node == *id)
+    }
+
+    /// What a source had taken in and nobody had read.
+    #[must_use]
+    pub fn tail(&self, source: &NodeId) -> Option<&Tail> {
+        self.tails.iter().find(|tail| tail.source == *source)
     }
 
     /// Bytes of the record's files.

@@ -1,4 +1,4 @@
-//! The storage format as bytes under `tests/fixtures/checkpoints`: read for ever, and written as it was. Claims are
+//! The storage format as bytes under `tests/fixtures`: read for ever, and written as it was. Claims and savepoints are
 //! written in version 2, manifests and pages in version 1.
 //!
 //! A failure here means that checkpoints of hosts that are out there cannot be restored any more. Then the version goes up
@@ -9,10 +9,11 @@
 
 use std::path::PathBuf;
 
+use gristmill_checkpoint::savepoint::Tail;
 use gristmill_checkpoint::snapshot::SubtaskSnapshot;
 use gristmill_checkpoint::{
-    Before, ChainEntry, Claim, Committable, CommittableId, FileHash, FileRef, Manifest, NodeSnapshot, PageRef, Slot,
-    SplitPosition, StateFile,
+    Before, ChainEntry, Claim, Committable, CommittableId, FileHash, FileRef, Manifest, NodeSnapshot, PageRef,
+    Savepoint, Slot, SplitPosition, StateFile,
 };
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
 use gristmill_types::{
@@ -100,7 +101,7 @@ fn page() -> NodeSnapshot {
 
 #[expect(clippy::disallowed_methods, reason = "golden files are files")]
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../../tests/fixtures/checkpoints", name].iter().collect();
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../../tests/fixtures", name].iter().collect();
     if std::env::var_os("UPDATE_GOLDEN").is_some() && !path.exists() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, written).unwrap();
@@ -110,7 +111,7 @@ fn golden(name: &str, written: &[u8]) -> Vec<u8> {
 
 #[test]
 fn entries_of_the_chain_are_read_for_ever_and_written_as_they_were() {
-    for (name, entry) in [("v2/claim", claim(Some(before()))), ("v1/manifest", manifest())] {
+    for (name, entry) in [("checkpoints/v2/claim", claim(Some(before()))), ("checkpoints/v1/manifest", manifest())] {
         let stored = golden(name, &entry.encode());
         assert_eq!(ChainEntry::decode(&stored).as_ref(), Ok(&entry), "{name}");
         assert_eq!(entry.encode(), stored, "{name}: the same value makes other bytes");
@@ -119,14 +120,44 @@ fn entries_of_the_chain_are_read_for_ever_and_written_as_they_were() {
 
 #[test]
 fn claims_of_version_1_are_read_for_ever() {
-    assert_eq!(ChainEntry::decode(&golden("v1/claim", &[])), Ok(claim(None)));
+    assert_eq!(ChainEntry::decode(&golden("checkpoints/v1/claim", &[])), Ok(claim(None)));
 }
 
 #[test]
 fn pages_are_read_for_ever_and_written_as_they_were() {
-    let stored = golden("v1/page", &page().encode());
+    let stored = golden("checkpoints/v1/page", &page().encode());
     assert_eq!(NodeSnapshot::decode(&stored), Ok(page()));
     assert_eq!(page().encode(), stored, "the same value makes other bytes");
+}
+
+fn savepoint() -> Savepoint {
+    Savepoint {
+        job: "orders".parse().unwrap(),
+        run: RunId(0x0123_4567_89ab_cdef),
+        attempt: AttemptId(0xfedc_ba98_7654_3210),
+        checkpoint: CheckpointId(300),
+        taken_ms: 1_767_225_600_123,
+        document: "{job: orders}".to_owned(),
+        max_parallelism: MaxParallelism::try_from(32_768).unwrap(),
+        nodes: vec![page()],
+        entries: Some([("count".parse().unwrap(), vec![1_000_000, 0, 300, 1])].into()),
+        tails: vec![Tail { source: "in".parse().unwrap(), file: file(9), events: 70_000 }],
+    }
+}
+
+#[test]
+fn savepoints_are_read_for_ever_and_written_as_they_were() {
+    let stored = golden("savepoints/v2-record", &savepoint().encode());
+    assert_eq!(Savepoint::decode(&stored), Ok(savepoint()));
+    assert_eq!(savepoint().encode(), stored, "the same value makes other bytes");
+}
+
+#[test]
+fn savepoints_of_version_1_are_read_for_ever() {
+    let savepoint = Savepoint::decode(&golden("savepoints/v1/savepoint", &[])).unwrap();
+    let nodes: Vec<_> = savepoint.nodes.iter().map(|page| page.node.as_str()).collect();
+    assert_eq!((savepoint.job.as_str(), nodes), ("golden", vec!["events", "op", "out"]));
+    assert_eq!((savepoint.entries, savepoint.tails), (None, Vec::new()), "it does not say");
 }
 
 #[test]

@@ -315,6 +315,24 @@ pub trait StateReader: Send + Sync {
     /// # Errors
     /// As for [`StateBackend::restore`]; so does the iterator, once, and ends then.
     fn entries(&self, list: &[StateFile], files: &dyn FileStore) -> Result<StateEntries, PortError>;
+
+    /// How many entries that list amounts to of each of so many states, by their places. Reads it whole.
+    ///
+    /// # Errors
+    /// As for [`Self::entries`]; `Fatal` if an entry is of none of these states.
+    fn count(&self, states: usize, list: &[StateFile], files: &dyn FileStore) -> Result<Vec<u64>, PortError> {
+        let mut counts = vec![0; states];
+        for entry in self.entries(list, files)? {
+            let state = entry?.state;
+            let count = counts.get_mut(state as usize).ok_or_else(|| {
+                PortError::fatal(format!(
+                    "an entry is of state {state}, and there are {states}: the files are of another node"
+                ))
+            })?;
+            *count += 1;
+        }
+        Ok(counts)
+    }
 }
 
 /// See [`StateReader::entries`].

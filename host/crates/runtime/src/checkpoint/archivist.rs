@@ -3,6 +3,7 @@
 //! The checkpoint's files are pinned meanwhile, and the stream knows nothing of it. What is left behind by an attempt that
 //! ended in the middle has no record, so it is no savepoint; whoever takes one of that name next writes over it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -78,12 +79,15 @@ impl Archivist {
         }
         let to = self.parts.savepoint_files(&folder, self.attempt)?;
         let way = Carrying { from: &*self.files, to: &*to };
-        let mut nodes = Vec::with_capacity(manifest.pages.len());
+        let (mut nodes, mut entries) = (Vec::with_capacity(manifest.pages.len()), BTreeMap::new());
         for page in &manifest.pages {
             let bytes = read(&self.files.open(&page.file)?)?;
             let mut snapshot = NodeSnapshot::decode(&bytes)
                 .map_err(|why| PortError::fatal(format!("the page of `{}`: {why}", page.node)))?;
             self.merge_states(&mut snapshot, &way)?;
+            if !snapshot.states.is_empty() {
+                entries.insert(snapshot.node.clone(), self.count_states(&snapshot, &*to)?);
+            }
             nodes.push(snapshot);
         }
         // Each attempt has one of its own.
@@ -98,6 +102,7 @@ impl Archivist {
             document: self.document.clone(),
             max_parallelism: manifest.max_parallelism,
             nodes,
+            entries: Some(entries),
             tails: Vec::<Tail>::new(),
         };
         Ok(Carried { name: name.to_owned(), savepoint })
@@ -116,6 +121,17 @@ impl Archivist {
             part.files.extend(merged);
         }
         Ok(())
+    }
+
+    /// Read back as it was stored: what is counted can be restored.
+    fn count_states(&self, snapshot: &NodeSnapshot, stored: &dyn FileStore) -> Result<Vec<u64>, PortError> {
+        let files: Vec<StateFile> = snapshot.subtasks.iter().flat_map(|part| part.files.iter().copied()).collect();
+        let counts = self.parts.state_reader().count(snapshot.states.len(), &files, stored)?;
+        let (read, written) = (counts.iter().sum::<u64>(), files.iter().map(|file| file.entries).sum::<u64>());
+        if read == written {
+            return Ok(counts);
+        }
+        Err(PortError::retry(format!("`{}` has {read} entries of {written} that were written", snapshot.node)))
     }
 
     fn seal(&self, Carried { name, savepoint }: &Carried) -> Result<(), PortError> {

@@ -130,6 +130,18 @@ pub struct SavedNode {
     pub bytes: u64,
     /// Places where a source goes on.
     pub positions: u64,
+    /// What the source had taken in and nobody had read yet, if that is kept nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<SavedTail>,
+}
+
+/// Posted events that a savepoint carries with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SavedTail {
+    /// How many.
+    pub events: u64,
+    /// Bytes of their file.
+    pub bytes: u64,
 }
 
 /// A state in a savepoint.
@@ -141,6 +153,8 @@ pub struct SavedState {
     pub kind: String,
     /// The version of its schema.
     pub version: u32,
+    /// Its entries: a list has one for each item, a map one for each name.
+    pub entries: u64,
 }
 
 impl SavepointView {
@@ -148,35 +162,41 @@ impl SavepointView {
         Self {
             summary: SavepointSummary::new(name, savepoint),
             max_parallelism: savepoint.max_parallelism.get(),
-            nodes: savepoint.nodes.iter().map(SavedNode::from).collect(),
+            nodes: savepoint.nodes.iter().map(|node| SavedNode::new(node, savepoint)).collect(),
             document: serde_json::from_str(&savepoint.document).unwrap_or(Value::Null),
         }
     }
 }
 
-impl From<&NodeSnapshot> for SavedNode {
-    fn from(node: &NodeSnapshot) -> Self {
-        let state = |spec: &gristmill_types::descriptor::StateSpec| SavedState {
+impl SavedNode {
+    fn new(node: &NodeSnapshot, of: &Savepoint) -> Self {
+        let counts = of.entries.as_ref().and_then(|entries| entries.get(&node.node));
+        let count = |place: usize| counts.and_then(|counts| counts.get(place)).copied().unwrap_or_default();
+        // All was moved out of one without a name.
+        let named = node.states.iter().enumerate().filter(|(_, spec)| !spec.name.is_empty());
+        let state = |(place, spec): (usize, &gristmill_types::descriptor::StateSpec)| SavedState {
             name: spec.name.clone(),
             kind: json(&spec.kind).as_str().unwrap_or_default().to_owned(),
             version: spec.version,
+            entries: count(place),
         };
         Self {
             node: node.node.to_string(),
             module: node.module.map(|module| module.to_string()),
             subtasks: node.subtasks.len() as u64,
-            states: node.states.iter().map(state).collect(),
+            states: named.map(state).collect(),
             entries: entries_of(node),
             bytes: node.files().map(|file| file.bytes).sum(),
             positions: node.subtasks.iter().map(|part| part.splits.len() as u64).sum(),
+            tail: of.tail(&node.node).map(|tail| SavedTail { events: tail.events, bytes: tail.file.bytes }),
         }
     }
 }
 
-/// How two savepoints differ.
+/// How two savepoints or checkpoints differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SavepointDiff {
-    /// The first, as `job/name`.
+    /// The first, as `job/name`, or `job@number` for a checkpoint.
     pub a: String,
     /// The second.
     pub b: String,

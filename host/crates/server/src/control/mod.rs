@@ -58,7 +58,7 @@ pub use names::{ModuleRef, NotAModuleRef};
 pub use savepoints::FoundSavepoint;
 pub use shadows::ShadowWish;
 pub use state_codec::{ShownBytes, ShownStateEntry, Written};
-pub use state_diff::{DiffedEntry, EntryDiff, OperatorDiff, StateDiff};
+pub use state_diff::{DiffedEntry, EntryDiff, OperatorDiff, StateAt, StateDiff};
 pub(crate) use state_query::EDIT;
 pub use state_query::{EditWish, KeyLook, KeyState, OperatorStates, StateOf};
 pub use state_scan::{ReadFrom, ScannedEntry, ScannedPage, StateCount};

@@ -1,9 +1,10 @@
 //! Savepoints in storage: listed, looked at, verified, deleted, begun from. They belong to people, and outlive their jobs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gristmill_checkpoint::savepoint::RECORD;
-use gristmill_checkpoint::{Savepoint, SavepointFolder, StateFile};
+use gristmill_checkpoint::{NodeSnapshot, Savepoint, SavepointFolder, StateFile};
 use gristmill_ports::catalog::{OperationRecord, Origin};
 use gristmill_ports::{FileStore, PortError};
 use gristmill_runtime::{fit_savepoint, read_savepoint};
@@ -65,13 +66,35 @@ impl Control {
         Ok(stored.iter().filter_map(|stored| named(&stored.path)).collect())
     }
 
-    /// The record of one savepoint.
+    /// The record of one savepoint. If that does not say how much there is of each state, this is counted in its files.
     ///
     /// # Errors
     /// If there is none of that name, or it cannot be read.
     pub async fn savepoint(self: &Arc<Self>, job: &JobId, name: &str) -> Result<Savepoint, ControlError> {
         let (control, job, name) = (Arc::clone(self), job.clone(), name.to_owned());
-        blocking(move || control.read_savepoint(&job, &name)).await?
+        blocking(move || {
+            let mut savepoint = control.read_savepoint(&job, &name)?;
+            if savepoint.entries.is_none() {
+                let files = (control.parts.open_savepoint)(&SavepointFolder::new(&job, &name))?;
+                savepoint.entries = Some(control.count_states(&savepoint, &*files)?);
+            }
+            Ok(savepoint)
+        })
+        .await?
+    }
+
+    /// Entries of each state of each node, counted in the files of a savepoint.
+    fn count_states(
+        &self,
+        savepoint: &Savepoint,
+        files: &dyn FileStore,
+    ) -> Result<BTreeMap<NodeId, Vec<u64>>, PortError> {
+        let stateful = savepoint.nodes.iter().filter(|node| !node.states.is_empty());
+        let count = |node: &NodeSnapshot| {
+            let list: Vec<StateFile> = node.subtasks.iter().flat_map(|part| part.files.iter().copied()).collect();
+            Ok((node.node.clone(), self.parts.state_reader.count(node.states.len(), &list, files)?))
+        };
+        stateful.map(count).collect()
     }
 
     /// The same. Blocks.
@@ -138,14 +161,28 @@ impl Control {
             }
         };
         for node in &savepoint.nodes {
+            let (mut counted, mut is_whole) = (vec![0; node.states.len()], true);
             for file in node.subtasks.iter().flat_map(|part| &part.files) {
                 count += 1;
-                let read = self.count_entries(file, &*files);
-                match read {
-                    Ok(read) if read == file.entries => entries += read,
-                    Ok(read) => note(&node.node, format!("`{}` has {read} entries, not {}", file.file, file.entries)),
-                    Err(error) => note(&node.node, error.message),
+                let read = self.parts.state_reader.count(node.states.len(), &[*file], &*files);
+                match read.map(|counts| (counts.iter().sum::<u64>(), counts)) {
+                    Ok((read, counts)) if read == file.entries => {
+                        entries += read;
+                        counted.iter_mut().zip(counts).for_each(|(sum, one)| *sum += one);
+                    }
+                    Ok((read, _)) => {
+                        is_whole = false;
+                        note(&node.node, format!("`{}` has {read} entries, not {}", file.file, file.entries));
+                    }
+                    Err(error) => {
+                        is_whole = false;
+                        note(&node.node, error.message);
+                    }
                 }
+            }
+            let said = savepoint.entries.as_ref().and_then(|entries| entries.get(&node.node));
+            if let Some(said) = said.filter(|said| is_whole && **said != counted) {
+                note(&node.node, format!("its states have {counted:?} entries, not {said:?}"));
             }
         }
         for tail in &savepoint.tails {
@@ -156,15 +193,6 @@ impl Control {
         }
         let bytes = savepoint.bytes();
         Ok(json!({"savepoint": name, "files": count, "entries": entries, "bytes": bytes, "damaged": damaged}))
-    }
-
-    fn count_entries(&self, file: &StateFile, files: &dyn FileStore) -> Result<u64, PortError> {
-        let mut count = 0;
-        for entry in self.parts.state_reader.entries(&[*file], files)? {
-            entry?;
-            count += 1;
-        }
-        Ok(count)
     }
 
     /// Deletes a savepoint: its record first, without which it is none.

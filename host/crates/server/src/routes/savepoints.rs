@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use gristmill_types::JobId;
+use gristmill_types::{CheckpointId, JobId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -14,9 +14,9 @@ use super::jobs::{savepoint_at, under_way};
 use crate::api_types::{
     OperationView, Problem, SavepointDiff, SavepointList, SavepointRequest, SavepointSummary, SavepointView,
 };
-use crate::control::Control;
+use crate::control::{Control, StateAt};
 use crate::extract::{Answer, Answered, Params, Path, json};
-use crate::problem::Refused;
+use crate::problem::{Code, Refused};
 
 /// All savepoints
 #[utoipa::path(
@@ -125,14 +125,14 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Which savepoints, and how much of their difference.
+/// Which savepoints or checkpoints, and how much of their difference.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DiffQuery {
-    /// The first, as `job/name`.
+    /// The first: a savepoint as `job/name`, or a checkpoint that is kept, as `job@number` or `job@newest`.
     a: String,
-    /// The second, as `job/name`.
+    /// The second, likewise.
     b: String,
     /// Only this operator.
     operator: Option<String>,
@@ -145,14 +145,14 @@ fn some_samples() -> usize {
     10
 }
 
-/// How the state in one savepoint differs from that in another
+/// How the state in one savepoint or checkpoint differs from that in another
 ///
 /// Keys are compared as bytes, values too. Where they lie in the file makes no difference, nor which backend wrote them.
 #[utoipa::path(
     get, path = "/v1/savepoints/diff", operation_id = "diff_savepoints", tag = "savepoints", params(DiffQuery),
     responses(
         (status = 200, body = SavepointDiff, description = "counts and samples"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such savepoint or operator"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such savepoint, checkpoint or operator"),
     )
 )]
 pub(super) async fn diff(
@@ -160,6 +160,21 @@ pub(super) async fn diff(
     Params(DiffQuery { a, b, operator, limit }): Params<DiffQuery>,
 ) -> Answered<SavepointDiff> {
     let operator = operator.map(|operator| operator.parse()).transpose()?;
-    let operators = control.diff_savepoints(savepoint_at(&a)?, savepoint_at(&b)?, operator, limit).await?;
+    let operators = control.diff_states(state_at(&a)?, state_at(&b)?, operator, limit).await?;
     Ok(Answer::ok(SavepointDiff::new(a, b, operators)))
+}
+
+/// A savepoint as `job/name`, or a checkpoint as `job@number`.
+fn state_at(text: &str) -> Result<StateAt, Refused> {
+    let Some((job, number)) = text.split_once('@').filter(|_| !text.contains('/')) else {
+        let (job, name) = savepoint_at(text)?;
+        return Ok(StateAt::Savepoint(job, name));
+    };
+    let job = job.parse()?;
+    match number.parse() {
+        Ok(number) => Ok(StateAt::Checkpoint(job, Some(CheckpointId(number)))),
+        Err(_) if number == "newest" => Ok(StateAt::Checkpoint(job, None)),
+        Err(_) => Err(Refused::new(Code::BadName, format!("`{text}` is no checkpoint"))
+            .hint("write the job and the number, as in orders@12, or orders@newest")),
+    }
 }
