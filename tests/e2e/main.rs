@@ -19,6 +19,7 @@ mod rescaling;
 mod probation;
 mod crashes;
 mod shadowing;
+mod canary;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
 mod s3_server;
 mod object_storage;

@@ -13,13 +13,15 @@ use std::collections::BTreeSet;
 use gristmill_types::{CheckpointId, SubtaskIndex};
 use serde::{Deserialize, Serialize};
 
+use crate::share::Share;
+
 pub use bounds::{Conduct, ProbationBounds, TELLING};
 
 /// A probation lasts at most so many times its time, however few events come.
 const LONGEST_PROBATION: u64 = 10;
 
 /// How long a swap may take, and how long it may be taken back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwapPolicy {
     /// All subtasks have switched after this, or none does.
     pub deadline_ms: u64,
@@ -45,6 +47,8 @@ pub enum SwapStage {
     Switched,
     /// It is decided; the old instances stay warm.
     Probation,
+    /// It is decided for a share of the key groups; the old instances serve the others.
+    Canary,
     /// It is taken back; a manifest that says so is awaited.
     Undoing,
     /// The new module runs, and the old one is gone.
@@ -63,6 +67,7 @@ impl SwapStage {
             Self::Switching => "switching",
             Self::Switched => "switched",
             Self::Probation => "probation",
+            Self::Canary => "canary",
             Self::Undoing => "undoing",
             Self::Done => "done",
             Self::Undone => "undone",
@@ -95,8 +100,10 @@ pub enum SwapEvent {
         /// Why.
         cause: String,
     },
-    /// The probation is long enough.
+    /// The probation is long enough, or the canary is to serve all.
     Promoted,
+    /// The canary is to serve so much from the next barrier on.
+    Widened(Share),
     /// All that the new module had rewritten is rewritten back.
     Returned,
 }
@@ -106,6 +113,8 @@ pub enum SwapEvent {
 pub enum SwapAction {
     /// The next barrier is to switch, and there is to be one now; manifests from it on name the new module.
     Switch,
+    /// Said before [`Self::Switch`]: at that barrier the new instances, which are in place, serve so much.
+    Widen(Share),
     /// Every subtask goes back to its old instance, or forgets the new one; manifests from now on name the old module.
     Recall,
     /// Every subtask gives its old instance away.
@@ -122,6 +131,11 @@ pub struct Swap {
     began_ms: u64,
     /// The modules have states in different schemas.
     rewrites: bool,
+    subtasks: BTreeSet<SubtaskIndex>,
+    /// How much the new module serves from its newest barrier on, or from the next. A canary is a probation of a share.
+    share: Share,
+    /// A manifest names it for a share, perhaps a smaller one.
+    serves: bool,
     phase: Phase,
 }
 
@@ -171,8 +185,22 @@ impl Swap {
     /// A swap whose instances are sent to these subtasks.
     #[must_use]
     pub fn new(policy: SwapPolicy, subtasks: BTreeSet<SubtaskIndex>, now_ms: u64) -> Self {
-        let phase = Phase::Preparing { waiting: subtasks.clone(), all: subtasks };
-        Self { policy, began_ms: now_ms, rewrites: false, phase }
+        let phase = Phase::Preparing { waiting: subtasks.clone(), all: subtasks.clone() };
+        let share = Share::WHOLE;
+        Self { policy, began_ms: now_ms, rewrites: false, subtasks, share, serves: false, phase }
+    }
+
+    /// The same with a new module that serves so much at first.
+    #[must_use]
+    pub fn of_share(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
+    /// A canary that serves already: the manifest that an attempt goes on from says so.
+    #[must_use]
+    pub fn serving(self, share: Share) -> Self {
+        let since_ms = self.began_ms;
+        Self { share, serves: true, phase: Phase::Probation { since_ms }, ..self }
     }
 
     /// The same between modules that have states in different schemas.
@@ -189,11 +217,18 @@ impl Swap {
             Phase::Prepared { .. } => SwapStage::Prepared,
             Phase::Switching { waiting, .. } if waiting.is_empty() => SwapStage::Switched,
             Phase::Switching { .. } => SwapStage::Switching,
+            Phase::Probation { .. } if !self.share.is_whole() => SwapStage::Canary,
             Phase::Probation { .. } => SwapStage::Probation,
             Phase::Undoing { .. } | Phase::Returning { .. } => SwapStage::Undoing,
             Phase::Done => SwapStage::Done,
             Phase::Undone { .. } => SwapStage::Undone,
         }
+    }
+
+    /// How much the new module serves from its newest barrier on, or from the next.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
     }
 
     /// Why it is being taken back, or was.
@@ -228,6 +263,7 @@ impl Swap {
             | Phase::Undone { .. } => None,
             // Whoever asks looks as often as it can.
             Phase::Probation { since_ms } if self.policy.bounds != ProbationBounds::NONE => Some(*since_ms),
+            Phase::Probation { .. } if !self.share.is_whole() => None,
             Phase::Probation { since_ms } => Some(since_ms.saturating_add(self.policy.probation_ms)),
         }
     }
@@ -266,7 +302,9 @@ impl Swap {
             }
             SwapEvent::Decided(checkpoint) => self.decided(now_ms, checkpoint),
             SwapEvent::Withdrawn { cause } => self.withdraw(cause),
+            SwapEvent::Widened(share) => self.widen(share),
             SwapEvent::Promoted => match self.phase {
+                Phase::Probation { .. } if !self.share.is_whole() => self.widen(Share::WHOLE),
                 Phase::Probation { .. } => self.let_go(),
                 Phase::Preparing { .. }
                 | Phase::Prepared { .. }
@@ -285,7 +323,11 @@ impl Swap {
         }
     }
 
+    /// A canary that is widened is in nobody's way: it waits for its barrier.
     fn deadline_ms(&self) -> u64 {
+        if self.serves {
+            return u64::MAX;
+        }
         self.began_ms.saturating_add(self.policy.deadline_ms)
     }
 
@@ -328,12 +370,23 @@ impl Swap {
             return Vec::new();
         }
         let mut actions = if self.rewrites { vec![SwapAction::Rewrite] } else { Vec::new() };
-        if self.policy.probation_ms == 0 {
+        self.serves = true;
+        if self.policy.probation_ms == 0 && self.share.is_whole() {
             actions.extend(self.let_go());
         } else {
             self.phase = Phase::Probation { since_ms: now_ms };
         }
         actions
+    }
+
+    fn widen(&mut self, share: Share) -> Vec<SwapAction> {
+        let is_canary = matches!(self.phase, Phase::Probation { .. });
+        if !is_canary || share <= self.share {
+            return Vec::new();
+        }
+        self.share = share;
+        self.phase = Phase::Prepared { all: self.subtasks.clone() };
+        vec![SwapAction::Widen(share), SwapAction::Switch]
     }
 
     fn let_go(&mut self) -> Vec<SwapAction> {
@@ -343,9 +396,9 @@ impl Swap {
 
     fn withdraw(&mut self, cause: String) -> Vec<SwapAction> {
         let is_named = match &self.phase {
-            Phase::Preparing { .. } | Phase::Prepared { .. } => false,
+            Phase::Preparing { .. } | Phase::Prepared { .. } => self.serves,
             // Subtasks that have switched may have rewritten something.
-            Phase::Switching { named, .. } => self.rewrites || *named != Named::Nowhere,
+            Phase::Switching { named, .. } => self.serves || self.rewrites || *named != Named::Nowhere,
             Phase::Probation { .. } => true,
             Phase::Undoing { .. } | Phase::Returning { .. } | Phase::Done | Phase::Undone { .. } => return Vec::new(),
         };
@@ -378,6 +431,9 @@ impl Swap {
             Phase::Probation { since_ms } => {
                 if let Some(cause) = self.policy.bounds.broken_by(conduct) {
                     return self.withdraw(cause);
+                }
+                if !self.share.is_whole() {
+                    return Vec::new();
                 }
                 let elapsed_ms = now_ms.saturating_sub(*since_ms);
                 let longest_ms = self.policy.probation_ms.saturating_mul(LONGEST_PROBATION);

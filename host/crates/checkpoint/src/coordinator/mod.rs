@@ -158,9 +158,11 @@ impl Coordinator {
             Event::Tick => {}
             Event::Requested(kind) => self.request(kind),
             Event::SwapReady(swap) => self.swap = Some(swap),
-            Event::SwapUndone(SwapNotice { swap, node, module, states }) => {
-                if self.swap.take_if(|ready| ready.swap == swap).is_none() {
-                    self.ledger.name_module(&node, module, states);
+            Event::SwapUndone(SwapNotice { swap, node, module, share, states }) => {
+                let was_never_sent = self.swap.take_if(|ready| ready.swap == swap).is_some();
+                // A canary that was to be widened is named already.
+                if !was_never_sent || self.ledger.names_canary(&node) {
+                    self.ledger.name_module(&node, module, share, states);
                     self.request(CheckpointKind::Checkpoint);
                 }
             }
@@ -285,8 +287,8 @@ impl Coordinator {
         for (node, states) in std::mem::take(&mut self.renamed) {
             self.ledger.name_states(&node, states);
         }
-        let swap = self.swap.take().map(|SwapNotice { swap, node, module, states }| {
-            self.ledger.name_module(&node, module, states);
+        let swap = self.swap.take().map(|SwapNotice { swap, node, module, share, states }| {
+            self.ledger.name_module(&node, module, share, states);
             swap
         });
         actions.push(Action::Inject(CheckpointBarrier { checkpoint: number, kind, swap }));

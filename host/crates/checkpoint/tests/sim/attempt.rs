@@ -108,7 +108,7 @@ impl Running {
                 keep: world.keep,
             },
             participants: subtasks.iter().map(Subtask::participant).collect(),
-            nodes: vec![NodeSetup { node: node("count"), module: None, states: Vec::new(), files }],
+            nodes: vec![NodeSetup { node: node("count"), module: None, canary: None, states: Vec::new(), files }],
             next_slot: Slot(taken.next_slot),
             numbers_above: CheckpointId(taken.numbers_above),
             parent: taken.restored.map(|(_, manifest)| manifest.checkpoint),

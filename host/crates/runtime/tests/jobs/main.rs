@@ -22,3 +22,4 @@ mod rescaling;
 mod probation;
 mod inspecting;
 mod shadowing;
+mod canary;

@@ -242,6 +242,7 @@ fn the_fault_that_ends_a_probation_is_kept_as_it_was() {
         module: ModuleHash([8; 32]),
         operator: Box::new(Moody::default()),
         states: NextStates { seats: None, layer: None, rewriting: None },
+        canary: None,
     };
     bench.node.take_instance(instance, &bench.around);
     bench.node.switch(SwapId(1), std::time::Instant::now(), &bench.around.desk);
