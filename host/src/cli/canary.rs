@@ -133,7 +133,10 @@ pub(crate) async fn perform(command: CanaryCommand, api: &Api, out: &Output) -> 
             let begun = api.json(api.request(Method::POST, &place).json(&body)).await?;
             if wait { serves(api, &place, share, out).await } else { operation::report(begun, false, api, out).await }
         }
-        CanaryCommand::CanaryReport { job, operator } => told(&api.get(&at(&job, &operator)).await?, out),
+        CanaryCommand::CanaryReport { job, operator } => {
+            out.result(&api.get(&at(&job, &operator)).await?, in_words)?;
+            Ok(ExitCode::SUCCESS)
+        }
         CanaryCommand::CanaryWiden { job, operator, share, wait } => {
             let place = at(&job, &operator);
             let request = api.request(Method::POST, &format!("{place}/widen")).json(&json!({"share": share}));
