@@ -21,6 +21,7 @@ mod swap_crashes;
 mod faulty_versions;
 mod crashes;
 mod shadowing;
+mod canary;
 #[path = "../../host/crates/checkpoint-store/tests/conformance/s3_server.rs"]
 mod s3_server;
 mod object_storage;

@@ -173,6 +173,14 @@ fn decided(one: &Value) -> Vec<String> {
             lines.extend(snapshot(&node["snapshot"]));
         }
     }
+    for canary in list(one, "canaries") {
+        lines.push(format!(
+            "{}: module {} serves {} % of the key groups beside its own",
+            field(canary, "node"),
+            field(canary, "module"),
+            number(canary, "share"),
+        ));
+    }
     for staged in list(one, "committables") {
         lines.push(format!(
             "staged by {} for checkpoint {}, not known to be committed: {}",

@@ -17,6 +17,7 @@ mod crashes;
 mod job;
 mod audit;
 mod shadow;
+mod canary;
 mod operator;
 mod state_words;
 mod state;

@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::canary::{self, CanaryCommand};
 use super::job_words::path;
 use super::operation;
 use super::output::Output;
@@ -70,6 +71,8 @@ pub(crate) enum OperatorCommand {
     },
     #[command(flatten)]
     Shadow(ShadowCommand),
+    #[command(flatten)]
+    Canary(CanaryCommand),
     /// Lets the old module of a swap that is not over run again.
     Rollback {
         /// The job.
@@ -175,6 +178,7 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             operation::report(api.json(request).await?, wait, api, out).await
         }
         OperatorCommand::Shadow(command) => shadow::perform(command, api, out).await,
+        OperatorCommand::Canary(command) => canary::perform(command, api, out).await,
         OperatorCommand::Rollback { job, operator, wait } => {
             let begun = api.post(&path(&job, &format!("/operators/{operator}/swap/rollback"))).await?;
             operation::report(begun, wait, api, out).await

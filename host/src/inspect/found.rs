@@ -1,6 +1,8 @@
 //! What can lie at a path of checkpoint storage, as it is shown to people and programs. Shapes only.
 
-use gristmill_checkpoint::{ChainEntry, Claim, Committable, FileRef, Manifest, NodeSnapshot, Savepoint, Slot};
+use gristmill_checkpoint::{
+    CanaryRef, ChainEntry, Claim, Committable, FileRef, Manifest, NodeSnapshot, Savepoint, Slot,
+};
 use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, NodeId, RunId};
 use serde::Serialize;
 
@@ -150,6 +152,9 @@ pub(crate) struct Checkpoint {
     pub(crate) nodes: Vec<Node>,
     /// Output that is staged and not known to be committed.
     pub(crate) committables: Vec<Committable>,
+    /// Second modules, and how many of a hundred key groups each serves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) canaries: Vec<CanaryRef>,
 }
 
 /// A node as it stands in a checkpoint.
@@ -178,7 +183,8 @@ impl Entry {
                     snapshot: page(&one.node, &one.file),
                 });
                 let nodes = nodes.collect();
-                let Manifest { checkpoint, parent, attempt, is_final, max_parallelism, committables, .. } = manifest;
+                let Manifest { checkpoint, parent, attempt, is_final, max_parallelism, .. } = manifest;
+                let Manifest { committables, canaries, .. } = manifest;
                 Self::Checkpoint(Box::new(Checkpoint {
                     checkpoint,
                     parent,
@@ -190,6 +196,7 @@ impl Entry {
                     max_parallelism,
                     nodes,
                     committables,
+                    canaries,
                 }))
             }
         }

@@ -113,6 +113,7 @@ fn manifest(page: FileRef, staged: FileRef) -> Manifest {
             payload: b"out.csv".to_vec(),
             files: vec![staged],
         }],
+        canaries: Vec::new(),
     }
 }
 

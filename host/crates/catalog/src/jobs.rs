@@ -91,6 +91,7 @@ mod tests {
             operator: "op".parse().unwrap(),
             module: ModuleHash([0; 32]),
             document: serde_json::json!({"version": 1}),
+            canary: None,
         };
         let record = JobRecord { origin: None, swap: Some(swap), ..record };
         let bytes = format!(

@@ -6,18 +6,21 @@
 
 use std::fmt;
 
-use gristmill_types::{AttemptId, CheckpointId, JobId, RunId};
+use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, JobId, MaxParallelism, RunId};
 use serde::{Deserialize, Serialize};
 
+use crate::committable::Committable;
 use crate::framed::{self, Damaged, Magic};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, PageRef};
 use crate::permit::CommitPermit;
 
 const MAGIC: Magic = *b"GMCK";
 /// The newest version of an entry that is read here.
-const KNOWN: u16 = 2;
+const KNOWN: u16 = 3;
 /// The version in which manifests are written.
 const MANIFEST_VERSION: u16 = 1;
+/// The version of those that name canaries: version 1 has none.
+const CANARY_VERSION: u16 = 3;
 /// The version in which claims are written: those of version 1 do not say what stands before them.
 const CLAIM_VERSION: u16 = 2;
 
@@ -84,11 +87,14 @@ impl ChainEntry {
     /// The entry as it is stored.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let version = match self {
-            Self::Claim(_) => CLAIM_VERSION,
-            Self::Checkpoint(_) => MANIFEST_VERSION,
-        };
-        framed::encode(MAGIC, version, self)
+        match self {
+            Self::Claim(_) => framed::encode(MAGIC, CLAIM_VERSION, self),
+            Self::Checkpoint(manifest) if manifest.canaries.is_empty() => {
+                let entry = EntryV1::Checkpoint(manifest.clone().into());
+                framed::encode(MAGIC, MANIFEST_VERSION, &entry)
+            }
+            Self::Checkpoint(_) => framed::encode(MAGIC, CANARY_VERSION, self),
+        }
     }
 
     /// Reads an entry.
@@ -114,13 +120,29 @@ impl ChainEntry {
 }
 
 /// An entry of version 1: a law, never edited.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 enum EntryV1 {
     Claim(ClaimV1),
-    Checkpoint(Manifest),
+    Checkpoint(ManifestV1),
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
+struct ManifestV1 {
+    job: JobId,
+    run: RunId,
+    attempt: AttemptId,
+    checkpoint: CheckpointId,
+    parent: Option<CheckpointId>,
+    kind: CheckpointKind,
+    is_final: bool,
+    started_ms: i64,
+    completed_ms: i64,
+    max_parallelism: MaxParallelism,
+    pages: Vec<PageRef>,
+    committables: Vec<Committable>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct ClaimV1 {
     job: JobId,
     run: RunId,
@@ -137,7 +159,52 @@ impl From<EntryV1> for ChainEntry {
             EntryV1::Claim(ClaimV1 { job, run, attempt, host, at_ms, restored, numbers_above }) => {
                 Self::Claim(Claim { job, run, attempt, host, at_ms, restored, numbers_above, before: None })
             }
-            EntryV1::Checkpoint(manifest) => Self::Checkpoint(manifest),
+            EntryV1::Checkpoint(manifest) => Self::Checkpoint(manifest.into()),
+        }
+    }
+}
+
+/// What is lost here is nothing: a manifest with canaries has another version.
+impl From<Manifest> for ManifestV1 {
+    fn from(manifest: Manifest) -> Self {
+        let Manifest { job, run, attempt, checkpoint, parent, kind, is_final, started_ms, completed_ms, .. } = manifest;
+        let Manifest { max_parallelism, pages, committables, canaries: _, .. } = manifest;
+        Self {
+            job,
+            run,
+            attempt,
+            checkpoint,
+            parent,
+            kind,
+            is_final,
+            started_ms,
+            completed_ms,
+            max_parallelism,
+            pages,
+            committables,
+        }
+    }
+}
+
+impl From<ManifestV1> for Manifest {
+    fn from(manifest: ManifestV1) -> Self {
+        let ManifestV1 { job, run, attempt, checkpoint, parent, kind, is_final, started_ms, completed_ms, .. } =
+            manifest;
+        let ManifestV1 { max_parallelism, pages, committables, .. } = manifest;
+        Self {
+            job,
+            run,
+            attempt,
+            checkpoint,
+            parent,
+            kind,
+            is_final,
+            started_ms,
+            completed_ms,
+            max_parallelism,
+            pages,
+            committables,
+            canaries: Vec::new(),
         }
     }
 }

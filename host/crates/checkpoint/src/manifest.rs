@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::committable::Committable;
 use crate::file::FileRef;
+use crate::share::CanaryRef;
 
 /// Where a node's page is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Manifest {
     /// All output that is staged and of which it is not known that it was committed, oldest first: that of this
     /// checkpoint, of failed ones before it, and of decided ones whose commit was not acknowledged yet.
     pub committables: Vec<Committable>,
+    /// Second modules that serve a share of an operator; its page names the one that serves the rest.
+    pub canaries: Vec<CanaryRef>,
 }
 
 impl Manifest {

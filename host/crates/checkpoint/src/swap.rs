@@ -16,13 +16,15 @@ use std::collections::BTreeSet;
 use gristmill_types::{CheckpointId, SubtaskIndex};
 use serde::{Deserialize, Serialize};
 
+use crate::share::Share;
+
 pub use bounds::{Conduct, ProbationBounds, TELLING};
 
 /// A probation lasts at most so many times its time, however few events come.
 const LONGEST_PROBATION: u64 = 10;
 
 /// How long a swap may take, and how long it may be taken back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwapPolicy {
     /// All subtasks have switched after this, or none does.
     pub deadline_ms: u64,
@@ -50,6 +52,8 @@ pub enum SwapStage {
     Probation,
     /// It is on probation, and nothing is decided until that is over: no checkpoint is taken, so no output is committed.
     Held,
+    /// It is decided for a share of the key groups; the old instances serve the others.
+    Canary,
     /// It is taken back; a manifest that says so is awaited.
     Undoing,
     /// The new module runs, and the old one is gone.
@@ -69,6 +73,7 @@ impl SwapStage {
             Self::Switched => "switched",
             Self::Probation => "probation",
             Self::Held => "held",
+            Self::Canary => "canary",
             Self::Undoing => "undoing",
             Self::Done => "done",
             Self::Undone => "undone",
@@ -101,8 +106,10 @@ pub enum SwapEvent {
         /// Why.
         cause: String,
     },
-    /// The probation is long enough.
+    /// The probation is long enough, or the canary is to serve all.
     Promoted,
+    /// The canary is to serve so much from the next barrier on.
+    Widened(Share),
     /// All that the new module had rewritten is rewritten back.
     Returned,
 }
@@ -112,6 +119,8 @@ pub enum SwapEvent {
 pub enum SwapAction {
     /// The next barrier is to switch, and there is to be one now; manifests from it on name the new module.
     Switch,
+    /// Said before [`Self::Switch`]: at that barrier the new instances, which are in place, serve so much.
+    Widen(Share),
     /// Every subtask goes back to its old instance, or forgets the new one; manifests from now on name the old module.
     Recall,
     /// Every subtask gives its old instance away.
@@ -134,6 +143,11 @@ pub struct Swap {
     rewrites: bool,
     /// It is taken back by another attempt.
     rewinds: bool,
+    subtasks: BTreeSet<SubtaskIndex>,
+    /// How much the new module serves from its newest barrier on, or from the next. A canary is a probation of a share.
+    share: Share,
+    /// A manifest names it for a share, perhaps a smaller one.
+    serves: bool,
     phase: Phase,
 }
 
@@ -191,8 +205,22 @@ impl Swap {
     /// A swap whose instances are sent to these subtasks.
     #[must_use]
     pub fn new(policy: SwapPolicy, subtasks: BTreeSet<SubtaskIndex>, now_ms: u64) -> Self {
-        let phase = Phase::Preparing { waiting: subtasks.clone(), all: subtasks };
-        Self { policy, began_ms: now_ms, rewrites: false, rewinds: false, phase }
+        let phase = Phase::Preparing { waiting: subtasks.clone(), all: subtasks.clone() };
+        let share = Share::WHOLE;
+        Self { policy, began_ms: now_ms, rewrites: false, rewinds: false, subtasks, share, serves: false, phase }
+    }
+
+    /// The same with a new module that serves so much at first.
+    #[must_use]
+    pub fn of_share(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
+    /// A canary that serves already: the manifest that an attempt goes on from says so.
+    #[must_use]
+    pub fn serving(self, share: Share) -> Self {
+        let since_ms = self.began_ms;
+        Self { share, serves: true, phase: Phase::Probation { since_ms }, ..self }
     }
 
     /// The same between modules that have states in different schemas.
@@ -221,6 +249,7 @@ impl Swap {
             Phase::Prepared { .. } => SwapStage::Prepared,
             Phase::Switching { waiting, .. } if waiting.is_empty() => SwapStage::Switched,
             Phase::Switching { .. } => SwapStage::Switching,
+            Phase::Probation { .. } if !self.share.is_whole() => SwapStage::Canary,
             Phase::Probation { .. } => SwapStage::Probation,
             Phase::Held { .. } => SwapStage::Held,
             Phase::Naming { .. } => SwapStage::Switched,
@@ -228,6 +257,12 @@ impl Swap {
             Phase::Done => SwapStage::Done,
             Phase::Undone { .. } => SwapStage::Undone,
         }
+    }
+
+    /// How much the new module serves from its newest barrier on, or from the next.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
     }
 
     /// Why it is being taken back, or was.
@@ -267,6 +302,7 @@ impl Swap {
             Phase::Probation { since_ms } | Phase::Held { since_ms } if self.policy.bounds != ProbationBounds::NONE => {
                 Some(*since_ms)
             }
+            Phase::Probation { .. } if !self.share.is_whole() => None,
             Phase::Probation { since_ms } | Phase::Held { since_ms } => {
                 Some(since_ms.saturating_add(self.policy.probation_ms))
             }
@@ -311,7 +347,9 @@ impl Swap {
             }
             SwapEvent::Decided(checkpoint) => self.decided(now_ms, checkpoint),
             SwapEvent::Withdrawn { cause } => self.withdraw(cause),
+            SwapEvent::Widened(share) => self.widen(share),
             SwapEvent::Promoted => match self.phase {
+                Phase::Probation { .. } if !self.share.is_whole() => self.widen(Share::WHOLE),
                 Phase::Probation { .. } => self.let_go(),
                 Phase::Held { .. } => self.name(),
                 Phase::Preparing { .. }
@@ -332,7 +370,11 @@ impl Swap {
         }
     }
 
+    /// A canary that is widened is in nobody's way: it waits for its barrier.
     fn deadline_ms(&self) -> u64 {
+        if self.serves {
+            return u64::MAX;
+        }
         self.began_ms.saturating_add(self.policy.deadline_ms)
     }
 
@@ -389,12 +431,23 @@ impl Swap {
             return Vec::new();
         }
         let mut actions = if self.rewrites { vec![SwapAction::Rewrite] } else { Vec::new() };
-        if self.policy.probation_ms == 0 {
+        self.serves = true;
+        if self.policy.probation_ms == 0 && self.share.is_whole() {
             actions.extend(self.let_go());
         } else {
             self.phase = Phase::Probation { since_ms: now_ms };
         }
         actions
+    }
+
+    fn widen(&mut self, share: Share) -> Vec<SwapAction> {
+        let is_canary = matches!(self.phase, Phase::Probation { .. });
+        if !is_canary || share <= self.share {
+            return Vec::new();
+        }
+        self.share = share;
+        self.phase = Phase::Prepared { all: self.subtasks.clone() };
+        vec![SwapAction::Widen(share), SwapAction::Switch]
     }
 
     fn let_go(&mut self) -> Vec<SwapAction> {
@@ -409,7 +462,7 @@ impl Swap {
 
     fn withdraw(&mut self, cause: String) -> Vec<SwapAction> {
         let is_named = match &self.phase {
-            Phase::Preparing { .. } | Phase::Prepared { .. } => false,
+            Phase::Preparing { .. } | Phase::Prepared { .. } => self.serves,
             Phase::Switching { .. } | Phase::Held { .. } if self.rewinds => {
                 self.phase = Phase::Undone { cause };
                 return vec![SwapAction::Rewind];
@@ -417,7 +470,7 @@ impl Swap {
             // A manifest that names the new module may stand already: it is asked when the job goes on.
             Phase::Naming { .. } => return vec![SwapAction::Rewind],
             // Subtasks that have switched may have rewritten something.
-            Phase::Switching { named, .. } => self.rewrites || *named != Named::Nowhere,
+            Phase::Switching { named, .. } => self.serves || self.rewrites || *named != Named::Nowhere,
             Phase::Probation { .. } | Phase::Held { .. } => true,
             Phase::Undoing { .. } | Phase::Returning { .. } | Phase::Done | Phase::Undone { .. } => return Vec::new(),
         };
@@ -450,6 +503,9 @@ impl Swap {
             Phase::Probation { since_ms } | Phase::Held { since_ms } => {
                 if let Some(cause) = self.policy.bounds.broken_by(conduct) {
                     return self.withdraw(cause);
+                }
+                if !self.share.is_whole() {
+                    return Vec::new();
                 }
                 let elapsed_ms = now_ms.saturating_sub(*since_ms);
                 let longest_ms = self.policy.probation_ms.saturating_mul(LONGEST_PROBATION);

@@ -1,5 +1,5 @@
 //! The storage format as bytes under `tests/fixtures`: read for ever, and written as it was. Claims and savepoints are
-//! written in version 2, manifests and pages in version 1.
+//! written in version 2, manifests and pages in version 1; manifests that name a canary in version 3.
 //!
 //! A failure here means that checkpoints of hosts that are out there cannot be restored any more. Then the version goes up
 //! and the old shape stays; the files of version 1 are never written again. `UPDATE_GOLDEN=1 cargo test -p
@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use gristmill_checkpoint::savepoint::Tail;
 use gristmill_checkpoint::snapshot::SubtaskSnapshot;
 use gristmill_checkpoint::{
-    Before, ChainEntry, Claim, Committable, CommittableId, FileHash, FileRef, Manifest, NodeSnapshot, PageRef,
-    Savepoint, Slot, SplitPosition, StateFile,
+    Before, CanaryRef, ChainEntry, Claim, Committable, CommittableId, FileHash, FileRef, Manifest, NodeSnapshot,
+    PageRef, Savepoint, Slot, SplitPosition, StateFile,
 };
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
 use gristmill_types::{
@@ -43,7 +43,7 @@ fn before() -> Before {
     Before { checkpoints: vec![Slot(3), Slot(70_000)], attempts: vec![AttemptId(5), AttemptId(u64::MAX)] }
 }
 
-fn manifest() -> ChainEntry {
+fn manifest(canaries: Vec<CanaryRef>) -> ChainEntry {
     let committable = |number, files| Committable {
         id: CommittableId { attempt: AttemptId(0xfedc_ba98_7654_3210), number },
         sink: "files".parse().unwrap(),
@@ -64,7 +64,13 @@ fn manifest() -> ChainEntry {
         max_parallelism: MaxParallelism::try_from(32_768).unwrap(),
         pages: vec![PageRef { node: "count".parse().unwrap(), file: file(5) }],
         committables: vec![committable(0, vec![file(6), file(7)]), committable(1, Vec::new())],
+        canaries,
     })
+}
+
+fn canary() -> Vec<CanaryRef> {
+    let module = ModuleHash(std::array::from_fn(|at| 3 * at as u8));
+    vec![CanaryRef { node: "count".parse().unwrap(), module, share: 5.try_into().unwrap() }]
 }
 
 fn page() -> NodeSnapshot {
@@ -111,7 +117,11 @@ fn golden(name: &str, written: &[u8]) -> Vec<u8> {
 
 #[test]
 fn entries_of_the_chain_are_read_for_ever_and_written_as_they_were() {
-    for (name, entry) in [("checkpoints/v2/claim", claim(Some(before()))), ("checkpoints/v1/manifest", manifest())] {
+    for (name, entry) in [
+        ("checkpoints/v2/claim", claim(Some(before()))),
+        ("checkpoints/v1/manifest", manifest(Vec::new())),
+        ("checkpoints/v3/manifest", manifest(canary())),
+    ] {
         let stored = golden(name, &entry.encode());
         assert_eq!(ChainEntry::decode(&stored).as_ref(), Ok(&entry), "{name}");
         assert_eq!(entry.encode(), stored, "{name}: the same value makes other bytes");
@@ -167,7 +177,7 @@ fn a_claim_is_no_page() {
 
 #[test]
 fn a_checkpoint_can_be_read_by_people() {
-    let text = [serde_json::to_string(&manifest()).unwrap(), serde_json::to_string(&page()).unwrap()].concat();
+    let text = [serde_json::to_string(&manifest(canary())).unwrap(), serde_json::to_string(&page()).unwrap()].concat();
     for part in [
         r#""run":"0123456789abcdef""#,
         r#""attempt":"fedcba9876543210""#,
@@ -177,6 +187,7 @@ fn a_checkpoint_can_be_read_by_people() {
         r#""sink":"part 7""#,
         r#""position":"0x01000200""#,
         r#""module":"fffefdfc"#,
+        r#""share":5"#,
         r#""kind":"savepoint""#,
         r#""max_parallelism":32768"#,
     ] {

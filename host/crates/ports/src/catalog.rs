@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use gristmill_checkpoint::recovery::Decided;
+use gristmill_checkpoint::swap::SwapPolicy;
 use gristmill_types::{CheckpointId, JobId, ModuleHash, ModuleName, NodeId, RunId};
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +167,9 @@ pub struct PendingSwap {
     pub module: ModuleHash,
     /// The document with that module, as JSON, placeholders unresolved.
     pub document: serde_json::Value,
+    /// What a canary may do, and how it is taken over; nothing if it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<SwapPolicy>,
 }
 
 /// A savepoint that a run begins from.

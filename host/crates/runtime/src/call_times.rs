@@ -48,7 +48,12 @@ impl TimesSeen {
 
     /// Microseconds within which 99 of 100 calls ended; zero if there was none.
     pub(crate) fn p99_us(&self) -> u64 {
-        let rank = self.calls().saturating_mul(99).div_ceil(100);
+        self.within_us(99)
+    }
+
+    /// Microseconds within which so many of 100 calls ended; zero if there was none.
+    pub(crate) fn within_us(&self, of_hundred: u64) -> u64 {
+        let rank = self.calls().saturating_mul(of_hundred).div_ceil(100);
         let mut seen = 0;
         let found = self.0.iter().position(|count| {
             seen += count;

@@ -12,6 +12,7 @@ mod counters;
 pub mod shadow;
 pub mod event;
 mod states;
+pub mod canary;
 pub mod swap;
 mod state_access;
 mod tap;
@@ -24,10 +25,12 @@ mod checkpoint;
 mod task;
 pub mod job;
 
+pub use canary::Served;
 pub use checkpoint::history::{
     CheckpointOutcome, CheckpointReport, CheckpointsReport, RestartReport, Spread, StoringTrouble, SubtaskCheckpoint,
 };
 pub use event::{JobEvent, JobEventKind};
+pub use job::canary_wish::CanaryReport;
 pub use job::forget::forget_run;
 pub use job::handle::{JobHandle, NotRunning};
 pub use job::launch::{resume, resume_open, start};

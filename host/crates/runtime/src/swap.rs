@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use gristmill_checkpoint::Share;
 use gristmill_checkpoint::seating::Move;
 use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
 use gristmill_ports::Operator;
@@ -12,6 +13,7 @@ use gristmill_types::{EventBatch, ModuleHash, NodeId, SubtaskIndex, SwapId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::canary::CanaryTerms;
 use crate::states::NextStates;
 
 /// What became of a swap so far.
@@ -27,6 +29,9 @@ pub struct SwapReport {
     pub new: ModuleHash,
     /// How far it is.
     pub stage: SwapStage,
+    /// How much of the operator the new module serves, if it is a canary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<Share>,
     /// Why it is taken back, or was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
@@ -91,6 +96,8 @@ pub(crate) struct Instance {
     pub(crate) states: NextStates,
     /// If it fails, the attempt is over.
     pub(crate) rewinds: bool,
+    /// It serves a share at first.
+    pub(crate) canary: Option<CanaryTerms>,
 }
 
 impl fmt::Debug for Instance {
@@ -104,6 +111,8 @@ impl fmt::Debug for Instance {
 pub(crate) enum SwapControl {
     /// Keep this beside the old instance until the barrier comes.
     Take { node: usize, instance: Box<Instance> },
+    /// The canary serves so much from the next barrier of its swap on.
+    Widen { node: usize, swap: SwapId, share: Share },
     /// Go back to the old instance, if it has switched; forget the new one in any case.
     Recall { node: usize, swap: SwapId },
     /// The old instance is of no use any more.
@@ -130,6 +139,7 @@ impl SwapControl {
     pub(crate) fn node(&self) -> usize {
         match self {
             Self::Take { node, .. }
+            | Self::Widen { node, .. }
             | Self::Recall { node, .. }
             | Self::LetGo { node, .. }
             | Self::Rewrite { node, .. }
@@ -150,12 +160,14 @@ pub(crate) enum SwapTold {
     Given(Box<dyn Operator>),
 }
 
-/// How somebody wants a swap to end.
+/// How somebody wants a swap to end, or to go on.
 pub(crate) enum SwapWish {
     /// The old module is to run again.
     Withdraw { cause: String },
     /// The probation is long enough.
     Promote,
+    /// The canary is to serve so much.
+    Widen(Share),
 }
 
 /// How far a subtask is.
@@ -184,5 +196,7 @@ pub(crate) struct SwapWanted {
     /// All states of the operator once it has switched, and what is to be moved among them.
     pub(crate) states: Vec<StateSpec>,
     pub(crate) moves: Vec<Move>,
+    /// It begins as a canary.
+    pub(crate) canary: Option<CanaryTerms>,
     pub(crate) report: Arc<watch::Sender<SwapReport>>,
 }

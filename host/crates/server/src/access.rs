@@ -51,10 +51,11 @@ impl FromStr for Role {
 pub(crate) const EVENTS: &str = "/v1/jobs/{job}/sources/{source}/events";
 
 /// Routes that need another role than their method says.
-const EXCEPTIONS: [(Method, &str, Role); 2] = [
+const EXCEPTIONS: [(Method, &str, Role); 3] = [
     (Method::GET, "/v1/audit", Role::Admin),
-    // Nothing is deleted that anybody could miss: whoever began a shadow may end it.
+    // Nothing is deleted that anybody could miss: whoever began a shadow or a canary may end it.
     (Method::DELETE, "/v1/jobs/{job}/operators/{operator}/shadow", Role::Operator),
+    (Method::DELETE, "/v1/jobs/{job}/operators/{operator}/canary", Role::Operator),
 ];
 
 /// The role that a route needs, written as in the API's description.

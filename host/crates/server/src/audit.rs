@@ -77,8 +77,9 @@ fn about(answer: &Value, job: Option<String>) -> AuditOutcome {
     let changed = [("old", &answer["detail"]["old"]), ("new", &answer["detail"]["new"])];
     let (modules, values) =
         if answer["kind"] == EDIT { (&changed[..0], &changed[..]) } else { (&changed[..], &changed[..0]) };
-    let named = [("module", &answer["hash"]), ("primary", &answer["primary"]), ("shadow", &answer["shadow"])];
-    let named = named.into_iter().chain(modules.iter().copied());
+    let named = ["primary", "shadow", "canary"].map(|what| (what, &answer[what]));
+    let named = [("module", &answer["hash"])].into_iter().chain(named);
+    let named = named.chain(modules.iter().copied());
     let hashes = |(what, hash): (&str, &Value)| Some((what.to_owned(), text(hash)?));
     let by_operator =
         answer["modules"].as_object().into_iter().flatten().map(|(operator, hash)| (operator.as_str(), hash));

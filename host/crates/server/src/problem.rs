@@ -33,6 +33,7 @@ pub(crate) enum Code {
     RescaleRefused,
     StateRefused,
     ShadowUnderWay,
+    CanaryUnderWay,
     IdempotencyInFlight,
     TooLarge,
     UnsupportedMediaType,
@@ -76,6 +77,7 @@ impl Code {
             Self::WrongState => (StatusCode::CONFLICT, "wrong-state", "the job is not in a state for this"),
             Self::SwapUnderWay => (StatusCode::CONFLICT, "swap-under-way", "another swap of the job is not over"),
             Self::ShadowUnderWay => (StatusCode::CONFLICT, "shadow-under-way", "a shadow of the job is not over"),
+            Self::CanaryUnderWay => (StatusCode::CONFLICT, "canary-under-way", "a canary of the job is not over"),
             Self::SwapRefused => (StatusCode::UNPROCESSABLE_ENTITY, "swap-refused", "the swap cannot be made"),
             Self::RescaleRefused => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "rescale-refused", "the job cannot have these subtasks")
@@ -184,7 +186,8 @@ impl From<ControlError> for Refused {
             ControlError::StateRefused(_) => Code::StateRefused,
             ControlError::NoAnswer(_) => Code::Busy,
             ControlError::ShadowUnderWay(_) => Code::ShadowUnderWay,
-            ControlError::NoShadow { .. } => Code::NotFound,
+            ControlError::CanaryUnderWay(_) => Code::CanaryUnderWay,
+            ControlError::NoShadow { .. } | ControlError::NoCanary { .. } => Code::NotFound,
             ControlError::Full { .. } | ControlError::LogFull { .. } => Code::Backpressure,
             ControlError::EventsTooLarge { .. } => Code::TooLarge,
             ControlError::KeyReused { .. } => Code::IdempotencyMismatch,
@@ -230,6 +233,8 @@ impl From<ControlError> for Refused {
             | ControlError::StateRefused(_)
             | ControlError::ShadowUnderWay(_)
             | ControlError::NoShadow { .. }
+            | ControlError::CanaryUnderWay(_)
+            | ControlError::NoCanary { .. }
             | ControlError::EventsTooLarge { .. }
             | ControlError::KeyReused { .. } => {}
         }

@@ -15,6 +15,7 @@ use crate::file::FileRef;
 use crate::manifest::{Manifest, PageRef};
 use crate::permit::CommitPermit;
 use crate::retention::{Garbage, Retained, Splits, retire};
+use crate::share::{CanaryRef, Share};
 use crate::snapshot::{NodeSnapshot, StateFile, SubtaskSnapshot};
 
 /// The books of one attempt.
@@ -69,10 +70,26 @@ impl Ledger {
         }
     }
 
-    /// Manifests that are made from now on name this module, and these states.
-    pub(super) fn name_module(&mut self, node: &NodeId, module: ModuleHash, states: Vec<StateSpec>) {
-        self.nodes.iter_mut().filter(|one| one.node == *node).for_each(|one| one.module = Some(module));
+    /// Manifests that are made from now on name this module for so much of the operator, and these states.
+    pub(super) fn name_module(&mut self, node: &NodeId, module: ModuleHash, share: Share, states: Vec<StateSpec>) {
+        for one in self.nodes.iter_mut().filter(|one| one.node == *node) {
+            one.canary = (!share.is_whole()).then_some((module, share));
+            if share.is_whole() {
+                one.module = Some(module);
+            }
+        }
         self.name_states(node, states);
+    }
+
+    /// Whether manifests name a second module for a part of the operator.
+    pub(super) fn names_canary(&self, node: &NodeId) -> bool {
+        self.nodes.iter().any(|one| one.node == *node && one.canary.is_some())
+    }
+
+    fn canaries(&self) -> Vec<CanaryRef> {
+        let of =
+            |one: &NodeSetup| one.canary.map(|(module, share)| CanaryRef { node: one.node.clone(), module, share });
+        self.nodes.iter().filter_map(of).collect()
     }
 
     /// Manifests that are made from now on name these states.
@@ -245,6 +262,7 @@ impl Ledger {
             max_parallelism: self.max_parallelism,
             pages: refs,
             committables: self.uncommitted.clone(),
+            canaries: self.canaries(),
         };
         named.extend(manifest.files());
         stats.state_bytes = named.iter().map(|file| file.bytes).sum();

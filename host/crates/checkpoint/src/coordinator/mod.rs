@@ -172,16 +172,19 @@ impl Coordinator {
             Event::Requested(kind) => self.request(kind),
             Event::SwapReady(swap) => (self.swap, self.hold) = (Some(swap), Hold::None),
             Event::SwapHolds(swap) => (self.swap, self.hold) = (Some(swap), Hold::Ready),
-            Event::HoldOver(SwapNotice { node, module, states, .. }) => {
+            Event::HoldOver(SwapNotice { node, module, share, states, .. }) => {
                 self.hold = Hold::None;
-                self.ledger.name_module(&node, module, states);
+                self.ledger.name_module(&node, module, share, states);
                 self.request(CheckpointKind::Checkpoint);
             }
-            Event::SwapUndone(SwapNotice { swap, node, module, states }) => {
-                if self.swap.take_if(|ready| ready.swap == swap).is_some() {
+            Event::SwapUndone(SwapNotice { swap, node, module, share, states }) => {
+                let was_never_sent = self.swap.take_if(|ready| ready.swap == swap).is_some();
+                if was_never_sent {
                     self.hold = Hold::None;
-                } else {
-                    self.ledger.name_module(&node, module, states);
+                }
+                // A canary that was to be widened is named already.
+                if !was_never_sent || self.ledger.names_canary(&node) {
+                    self.ledger.name_module(&node, module, share, states);
                     self.request(CheckpointKind::Checkpoint);
                 }
             }
@@ -310,9 +313,9 @@ impl Coordinator {
         for (node, states) in std::mem::take(&mut self.renamed) {
             self.ledger.name_states(&node, states);
         }
-        let swap = self.swap.take().map(|SwapNotice { swap, node, module, states }| {
+        let swap = self.swap.take().map(|SwapNotice { swap, node, module, share, states }| {
             match self.hold {
-                Hold::None => self.ledger.name_module(&node, module, states),
+                Hold::None => self.ledger.name_module(&node, module, share, states),
                 Hold::Ready | Hold::Holds => self.hold = Hold::Holds,
             }
             swap

@@ -14,6 +14,7 @@ use crate::file::FileRef;
 use crate::manifest::Manifest;
 use crate::permit::CommitPermit;
 use crate::retention::{Garbage, Retained, Splits};
+use crate::share::Share;
 use crate::snapshot::{StateFile, SubtaskSnapshot};
 
 /// A moment, on both clocks.
@@ -89,6 +90,8 @@ pub struct NodeSetup {
     pub node: NodeId,
     /// The module that runs in it.
     pub module: Option<ModuleHash>,
+    /// A second module, and the share of the node that it serves.
+    pub canary: Option<(ModuleHash, Share)>,
     /// Its states.
     pub states: Vec<StateSpec>,
     /// For each subtask, the files that were restored into it, oldest first.
@@ -217,6 +220,8 @@ pub struct SwapNotice {
     pub node: NodeId,
     /// The module.
     pub module: ModuleHash,
+    /// How much of the operator it serves; if not all, the module that ran before serves the rest.
+    pub share: Share,
     /// All states of the operator, whether this module sees them or not.
     pub states: Vec<StateSpec>,
 }

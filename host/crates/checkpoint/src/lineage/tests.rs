@@ -19,6 +19,7 @@ fn cp(checkpoint: u64, parent: u64) -> Fact {
         max_parallelism: MaxParallelism::DEFAULT,
         pages: Vec::new(),
         committables: Vec::new(),
+        canaries: Vec::new(),
     }))
 }
 

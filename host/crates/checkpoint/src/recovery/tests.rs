@@ -34,6 +34,7 @@ fn manifest(checkpoint: u64) -> Box<Manifest> {
         max_parallelism: MaxParallelism::DEFAULT,
         pages: Vec::new(),
         committables: Vec::new(),
+        canaries: Vec::new(),
     })
 }
 

@@ -1,12 +1,14 @@
 //! How a new module may conduct itself on probation. Pure: counts go in, a sentence comes out if there are too many.
 
+use serde::{Deserialize, Serialize};
+
 /// Fewer events say nothing about how many fail, nor fewer calls about how long they take.
 pub const TELLING: u64 = 100;
 
 const MILLION: u128 = 1_000_000;
 
 /// Beyond these the old module runs again. `None` bounds nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProbationBounds {
     /// Of a million events, so many may fail: be rejected, or given up.
     pub failures_per_million: Option<u32>,

@@ -191,6 +191,23 @@ fn play_rewinding(rewrites: bool, script: Vec<(u64, SwapEvent, SwapStage, Vec<Sw
     swap
 }
 
+fn share(percent: u32) -> Share {
+    percent.try_into().unwrap()
+}
+
+/// Plays to a canary of a twentieth.
+fn play_canary(policy: SwapPolicy, script: Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)>) -> Swap {
+    let mut swap = Swap::new(policy, [SubtaskIndex(0), SubtaskIndex(1)].into(), 0).of_share(share(5));
+    for (number, (at_ms, event, mut stage, actions)) in then(on_probation(), script).into_iter().enumerate() {
+        let said = swap.handle(at_ms, event.clone());
+        if number < on_probation().len() && stage == SwapStage::Probation {
+            stage = SwapStage::Canary;
+        }
+        assert_eq!((swap.stage(), said), (stage, actions), "step {number}: {event:?}");
+    }
+    swap
+}
+
 /// A swap that rewinds, up to its probation: whatever becomes of the checkpoint of its barrier.
 fn held() -> Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)> {
     then(
@@ -257,4 +274,68 @@ fn a_failure_after_the_hold_leaves_it_to_the_manifest_that_stands() {
             ],
         ),
     );
+}
+
+/// All pass the barrier, and its manifest is decided.
+fn a_step(at_ms: u64, checkpoint: u64, ends: SwapStage) -> Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)> {
+    vec![
+        (at_ms, SwapEvent::BarrierOut, SwapStage::Switching, vec![]),
+        (at_ms, storing(checkpoint), SwapStage::Switching, vec![]),
+        (at_ms, switched(0), SwapStage::Switching, vec![]),
+        (at_ms, decided(checkpoint), SwapStage::Switching, vec![]),
+        (at_ms, switched(1), ends, vec![]),
+    ]
+}
+
+#[test]
+fn a_canary_lasts_is_widened_at_barriers_and_becomes_a_swap_on_probation() {
+    let widened = |percent| vec![SwapAction::Widen(share(percent)), SwapAction::Switch];
+    let mut script = vec![
+        (9_999, tick(99_999), SwapStage::Canary, vec![]),
+        (10_000, SwapEvent::Widened(share(5)), SwapStage::Canary, vec![]),
+        (10_000, SwapEvent::Widened(share(25)), SwapStage::Prepared, widened(25)),
+        (99_000, tick(0), SwapStage::Prepared, vec![]),
+    ];
+    script.extend(a_step(99_001, 7, SwapStage::Canary));
+    script.push((99_002, SwapEvent::Promoted, SwapStage::Prepared, widened(100)));
+    script.extend(a_step(99_003, 9, SwapStage::Probation));
+    script.push((99_103, tick(10), SwapStage::Done, vec![SwapAction::LetGo]));
+    assert!(play_canary(POLICY, script).is_over());
+}
+
+/// A manifest has named it, whichever step it was about to take.
+#[test]
+fn a_canary_is_withdrawn_by_a_later_manifest_wherever_it_is() {
+    let widened = || {
+        (20, SwapEvent::Widened(share(25)), SwapStage::Prepared, vec![SwapAction::Widen(share(25)), SwapAction::Switch])
+    };
+    for before in [vec![], vec![widened()], vec![widened(), (21, SwapEvent::BarrierOut, SwapStage::Switching, vec![])]]
+    {
+        let steps = [
+            (22, withdrawn(), SwapStage::Undoing, vec![SwapAction::Recall]),
+            (23, SwapEvent::Widened(share(50)), SwapStage::Undoing, vec![]),
+            (24, storing(8), SwapStage::Undoing, vec![]),
+            (25, decided(8), SwapStage::Undone, vec![]),
+        ];
+        assert_eq!(play_canary(POLICY, then(before, steps)).cause(), Some("it trapped"));
+    }
+}
+
+#[test]
+fn bounds_hold_for_a_canary_for_as_long_as_it_lasts() {
+    let bounds = ProbationBounds { failures_per_million: Some(0), ..ProbationBounds::NONE };
+    let conduct = Conduct { events: 100, failed: 1, ..Conduct::default() };
+    let told = SwapEvent::Tick { events: 100, conduct };
+    let steps = vec![(99_999, told, SwapStage::Undoing, vec![SwapAction::Recall])];
+    play_canary(SwapPolicy { bounds, ..POLICY }, steps);
+    assert_eq!(play_canary(POLICY, vec![]).next_tick_ms(), None);
+}
+
+#[test]
+fn an_attempt_goes_on_with_a_canary_that_a_manifest_names() {
+    let new = Swap::new(POLICY, [SubtaskIndex(0)].into(), 50).serving(share(25));
+    assert_eq!((new.stage(), new.is_over()), (SwapStage::Canary, false));
+    let mut swap = new;
+    assert_eq!(swap.handle(51, withdrawn()), [SwapAction::Recall]);
+    assert_eq!(swap.stage(), SwapStage::Undoing);
 }

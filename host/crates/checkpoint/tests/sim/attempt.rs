@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use gristmill_checkpoint::coordinator::{
     Action, Coordinator, End, Event, Failure, GiveUp, NodeSetup, Now, Policy, Report, Setup, SwapNotice,
 };
-use gristmill_checkpoint::{Committable, CommittableId, Slot};
+use gristmill_checkpoint::{Committable, CommittableId, Share, Slot};
 use gristmill_types::{AttemptId, CheckpointId, CheckpointKind, MaxParallelism, ModuleHash, NodeId, RunId, SwapId};
 
 use crate::merger::Merging;
@@ -108,7 +108,7 @@ impl Running {
                 keep: world.keep,
             },
             participants: subtasks.iter().map(Subtask::participant).collect(),
-            nodes: vec![NodeSetup { node: node("count"), module: None, states: Vec::new(), files }],
+            nodes: vec![NodeSetup { node: node("count"), module: None, canary: None, states: Vec::new(), files }],
             next_slot: Slot(taken.next_slot),
             numbers_above: CheckpointId(taken.numbers_above),
             parent: taken.restored.map(|(_, manifest)| manifest.checkpoint),
@@ -261,7 +261,13 @@ pub(crate) fn some_request(world: &mut World) -> Event {
 }
 
 fn some_swap() -> SwapNotice {
-    SwapNotice { swap: SwapId(1), node: node("count"), module: ModuleHash([1; 32]), states: Vec::new() }
+    SwapNotice {
+        swap: SwapId(1),
+        node: node("count"),
+        module: ModuleHash([1; 32]),
+        share: Share::WHOLE,
+        states: Vec::new(),
+    }
 }
 
 pub(crate) fn node(name: &str) -> NodeId {

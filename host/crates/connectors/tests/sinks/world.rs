@@ -119,6 +119,7 @@ impl World {
             max_parallelism: MaxParallelism::DEFAULT,
             pages: Vec::new(),
             committables: Vec::new(),
+            canaries: Vec::new(),
         };
         chain::read_back(&ChainEntry::Checkpoint(manifest).encode()).unwrap().permit.expect("it is no claim")
     }

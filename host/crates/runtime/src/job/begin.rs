@@ -81,7 +81,9 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
     let claimed = claimant.claim().map_err(StartError::checkpoints)?;
     // From now on the chain says what was accepted, and must be there.
     (spec.goes_on, spec.accepted) = (true, None);
-    spec.operators = job.modules().settle(claimed.restored.as_ref().map(|whole| &whole.pages));
+    let canaries = claimed.restored.as_ref().map_or(&[][..], |whole| &whole.manifest.canaries);
+    let pages = claimed.restored.as_ref().map(|whole| &whole.pages);
+    spec.operators = job.modules().settle(pages, canaries, job.max_parallelism);
     let spec = &*spec;
     let restored_number = claimed.restored.as_ref().map(|whole| whole.manifest.checkpoint);
     job.edits().settle(restored_number);
@@ -286,6 +288,7 @@ fn setup(
     let participants = tasks
         .flat_map(|(task, plan)| plan.parallelism.subtasks().map(move |subtask| Participant { task, subtask }))
         .collect();
+    let canary = job.modules().canary();
     let node = |seat: &crate::job::shared::NodeSeat| {
         let operator = spec.operators.get(&seat.id);
         let states = seatings.get(&seat.id).map(|seating| seating.states.clone()).unwrap_or_default();
@@ -297,7 +300,9 @@ fn setup(
             NodeKind::Operator => seat.parallelism.subtasks().map(files).collect(),
             NodeKind::Source | NodeKind::Sink => Vec::new(),
         };
-        NodeSetup { node: seat.id.clone(), module: operator.map(|parts| parts.module), states, files }
+        let canary = canary.as_ref().filter(|canary| canary.operator == seat.id);
+        let canary = canary.map(|canary| (canary.parts.module, canary.terms.share));
+        NodeSetup { node: seat.id.clone(), module: operator.map(|parts| parts.module), canary, states, files }
     };
     Setup {
         job: job.id.clone(),

@@ -13,6 +13,7 @@ pub mod prepare;
 pub(crate) mod assemble;
 pub mod swap_states;
 pub mod swap_wish;
+pub mod canary_wish;
 pub mod state_wish;
 pub mod shadow_wish;
 pub(crate) mod follower;

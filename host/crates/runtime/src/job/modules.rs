@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use gristmill_checkpoint::swap::SwapStage;
-use gristmill_checkpoint::{NodeSnapshot, Seating};
+use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::{CanaryRef, NodeSnapshot, Seating};
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{ModuleHash, NodeId, SwapId};
+use gristmill_types::{MaxParallelism, ModuleHash, NodeId, SwapId};
 use tokio::sync::watch;
 
+use crate::canary::CanaryTerms;
 use crate::job::spec::OperatorParts;
 use crate::swap::SwapReport;
 
@@ -19,6 +20,19 @@ pub struct OpenSwap {
     pub operator: NodeId,
     /// The module that was to run.
     pub new: OperatorParts,
+    /// What a canary may do, and how it is taken over; of no meaning for other swaps.
+    pub policy: SwapPolicy,
+}
+
+/// A canary that is named by the manifest that an attempt goes on from.
+pub(crate) struct CanaryThere {
+    pub(crate) swap: SwapId,
+    pub(crate) operator: NodeId,
+    /// What serves the rest.
+    pub(crate) old: ModuleHash,
+    pub(crate) parts: OperatorParts,
+    pub(crate) terms: CanaryTerms,
+    pub(crate) report: Arc<watch::Sender<SwapReport>>,
 }
 
 /// See the module.
@@ -32,15 +46,20 @@ pub(crate) struct Modules {
 struct NewestSwap {
     old: OperatorParts,
     new: OperatorParts,
+    /// It began as a canary.
+    terms: Option<CanaryTerms>,
+    /// What a canary is held to that an earlier process has left open.
+    policy: SwapPolicy,
     report: Arc<watch::Sender<SwapReport>>,
 }
 
 impl Modules {
     pub(crate) fn new(running: HashMap<NodeId, OperatorParts>, open: Option<OpenSwap>) -> Self {
         let mut modules = Self { running, newest: None, states: HashMap::new() };
-        if let Some(OpenSwap { operator, new }) = open {
+        if let Some(OpenSwap { operator, new, policy }) = open {
             // There is no other yet.
             _ = modules.begin(&operator, new, SwapStage::Switched);
+            modules.newest.iter_mut().for_each(|newest| newest.policy = policy);
         }
         modules
     }
@@ -83,6 +102,7 @@ impl Modules {
             old: old.module,
             new: new.module,
             stage,
+            share: None,
             cause: None,
             failed: 0,
             pauses: Vec::new(),
@@ -90,8 +110,31 @@ impl Modules {
             rewriting: None,
             left_open: false,
         }));
-        self.newest = Some(NewestSwap { old, new, report: Arc::clone(&report) });
+        let policy = SwapPolicy::default();
+        self.newest = Some(NewestSwap { old, new, terms: None, policy, report: Arc::clone(&report) });
         Some(report)
+    }
+
+    /// The newest swap begins as a canary.
+    pub(crate) fn begins_as_canary(&mut self, terms: CanaryTerms) {
+        if let Some(newest) = &mut self.newest {
+            newest.report.send_modify(|report| report.share = Some(terms.share));
+            newest.terms = Some(terms);
+        }
+    }
+
+    /// How the newest swap serves a share, if it is a canary or was.
+    pub(crate) fn newest_terms(&self) -> Option<CanaryTerms> {
+        self.newest.as_ref()?.terms.clone()
+    }
+
+    /// The canary that serves while an attempt begins.
+    pub(crate) fn canary(&self) -> Option<CanaryThere> {
+        let NewestSwap { new, terms, report, .. } = self.newest.as_ref()?;
+        let SwapReport { swap, operator, old, share, stage, .. } = report.borrow().clone();
+        let terms = CanaryTerms { share: share?, ..terms.clone()? };
+        let (parts, report) = (new.clone(), Arc::clone(report));
+        (stage == SwapStage::Canary).then_some(CanaryThere { swap, operator, old, parts, terms, report })
     }
 
     /// A manifest names the new module: attempts begin with it.
@@ -129,8 +172,13 @@ impl Modules {
     }
 
     /// An attempt goes on from these pages: they say what became of a swap that is open. What it begins with.
-    pub(crate) fn settle(&mut self, pages: Option<&BTreeMap<NodeId, NodeSnapshot>>) -> HashMap<NodeId, OperatorParts> {
-        let open = self.under_way().map(Arc::clone);
+    pub(crate) fn settle(
+        &mut self,
+        pages: Option<&BTreeMap<NodeId, NodeSnapshot>>,
+        canaries: &[CanaryRef],
+        max: MaxParallelism,
+    ) -> HashMap<NodeId, OperatorParts> {
+        let open = self.under_way().map(Arc::clone).filter(|_| !self.goes_on_as_canary(canaries, max));
         if let Some(report) = open {
             let SwapReport { operator, new, stage, .. } = report.borrow().clone();
             let page = pages.and_then(|pages| pages.get(&operator));
@@ -154,6 +202,18 @@ impl Modules {
             });
         }
         self.running.clone()
+    }
+
+    /// An attempt goes on from a manifest that names the open swap's module for a share. What was withdrawn stays so.
+    fn goes_on_as_canary(&mut self, canaries: &[CanaryRef], max: MaxParallelism) -> bool {
+        let Some(NewestSwap { terms, policy, report, .. }) = &mut self.newest else { return false };
+        let SwapReport { operator, new, stage, .. } = report.borrow().clone();
+        let named = canaries.iter().find(|canary| canary.node == operator && canary.module == new);
+        let Some(CanaryRef { share, .. }) = named.filter(|_| stage != SwapStage::Undoing) else { return false };
+        let share = *share;
+        terms.get_or_insert_with(|| CanaryTerms { share, max, policy: *policy, tally: Arc::default() });
+        report.send_modify(|report| (report.stage, report.share) = (SwapStage::Canary, Some(share)));
+        true
     }
 
     /// All that a swap had rewritten is rewritten back.

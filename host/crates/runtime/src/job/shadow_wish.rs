@@ -19,7 +19,6 @@ use crate::job::shared::NodeSeat;
 use crate::job::spec::{JobSpec, OperatorParts};
 use crate::job::swap_wish::{SwapRefused, ports_misfit};
 use crate::shadow::{Shadow, ShadowPolicy, ShadowReport, ShadowTold, ShadowWanted};
-use crate::swap::SwapReport;
 
 impl JobHandle {
     /// Begins a shadow: what `spec` has in `operator` runs beside what runs there. Blocks until its instances are open; not for
@@ -92,8 +91,7 @@ impl JobHandle {
         }
         let modules = job.modules();
         if let Some(busy) = modules.under_way() {
-            let SwapReport { swap, operator, .. } = busy.borrow().clone();
-            return Err(SwapRefused::Busy { swap, operator });
+            return Err(SwapRefused::busy_with(&busy.borrow()));
         }
         match job.running_shadow() {
             Some(shadow) => Err(SwapRefused::Shadowed { module: shadow.module, operator: shadow.operator.clone() }),

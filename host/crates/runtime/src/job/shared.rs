@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gristmill_checkpoint::recovery::Decided;
+use gristmill_checkpoint::swap::SwapStage;
 use gristmill_dataflow::JobPlan;
 use gristmill_dataflow::document::KeyBy;
 use gristmill_dataflow::plan::NodeKind;
@@ -18,7 +19,7 @@ use crate::counters::NodeCounters;
 use crate::event::{EventLog, JobEventKind};
 use crate::job::attempt::Attempt;
 use crate::job::edits::OpenEdits;
-use crate::job::modules::Modules;
+use crate::job::modules::{CanaryThere, Modules};
 use crate::job::state::JobStatus;
 use crate::report::{Counts, JobReport, NodeReport, SubtaskReport};
 use crate::shadow::{Shadow, ShadowStage};
@@ -119,6 +120,14 @@ impl JobShared {
         if shadow.end(cause) {
             self.say_shadow(shadow, ShadowStage::Over, Some(cause));
         }
+    }
+
+    /// A canary cannot go on: the operator's own module serves all.
+    pub(crate) fn withdraw_canary(&self, canary: &CanaryThere, cause: &str) {
+        let stage = SwapStage::Undone;
+        canary.report.send_modify(|report| (report.stage, report.cause) = (stage, Some(cause.to_owned())));
+        let message = format!("module {} beside {}: {cause}", canary.parts.module, canary.old);
+        self.events.say(Some(&canary.operator), None, JobEventKind::Swap { stage, message });
     }
 
     /// Whatever shadow there is, it is over with the attempt that it ran beside.

@@ -5,8 +5,8 @@ use gristmill_checkpoint::swap::SwapStage;
 /// A swap has come to this stage.
 pub(crate) fn crash_at(stage: SwapStage) {
     match stage {
-        // That is where it begins.
-        SwapStage::Preparing => {}
+        // The first is where it begins; in the others it stays, and dies at random (`make chaos`).
+        SwapStage::Preparing | SwapStage::Held | SwapStage::Canary => {}
         SwapStage::Prepared => fail::fail_point!("swap-prepared"),
         SwapStage::Switching => fail::fail_point!("swap-barrier-sent"),
         SwapStage::Switched => fail::fail_point!("swap-switched"),

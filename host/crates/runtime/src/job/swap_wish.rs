@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gristmill_checkpoint::Seating;
 use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::{Seating, Share};
 use gristmill_ports::Operator;
 use gristmill_ports::parts::{PartContext, Urgency};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{Descriptor, ModuleHash, NodeId, StateIndex, SubtaskIndex, SwapId};
 use tokio::sync::watch;
 
+use crate::canary::CanaryTerms;
 use crate::checkpoint::told::Told;
 use crate::job::assemble::operator_context;
 use crate::job::attempt::Attempt;
@@ -44,6 +45,16 @@ pub enum SwapRefused {
         swap: SwapId,
         /// Of which operator.
         operator: NodeId,
+    },
+    /// A canary serves some of an operator's keys, or is about to take a step.
+    #[error("a canary with module {module} serves operator `{operator}` (stage {}): promote or withdraw it first", stage.as_str())]
+    Canary {
+        /// Which module.
+        module: ModuleHash,
+        /// Which operator.
+        operator: NodeId,
+        /// How far it is.
+        stage: SwapStage,
     },
     /// A shadow runs beside an operator of the job.
     #[error("a shadow with module {module} runs beside operator `{operator}`: promote or discard it first")]
@@ -89,6 +100,17 @@ pub enum WayBack {
     Rewind,
     /// Not at all if what the new module rewrites cannot be rewritten back: then there is no probation.
     None,
+}
+
+impl SwapRefused {
+    /// Something that is under way is in the way.
+    pub(super) fn busy_with(report: &SwapReport) -> Self {
+        let SwapReport { swap, operator, new, stage, share, .. } = report.clone();
+        match share {
+            None => Self::Busy { swap, operator },
+            Some(_) => Self::Canary { module: new, operator, stage },
+        }
+    }
 }
 
 impl From<SwapPolicy> for SwapTerms {
@@ -152,7 +174,17 @@ impl JobHandle {
         spec: &JobSpec,
         terms: impl Into<SwapTerms>,
     ) -> Result<watch::Receiver<SwapReport>, SwapRefused> {
-        let mut terms = terms.into();
+        self.put_in(operator, spec, terms.into(), Share::WHOLE)
+    }
+
+    /// The same for a share of the operator.
+    pub(super) fn put_in(
+        &self,
+        operator: &NodeId,
+        spec: &JobSpec,
+        mut terms: SwapTerms,
+        share: Share,
+    ) -> Result<watch::Receiver<SwapReport>, SwapRefused> {
         let fitting = self.fitting(operator, spec, &terms)?;
         if fitting.has_no_way_back() && terms.way_back == WayBack::None {
             terms.policy.probation_ms = 0;
@@ -162,13 +194,18 @@ impl JobHandle {
         let report = {
             let mut modules = self.shared.modules();
             if let Some(busy) = modules.under_way() {
-                let SwapReport { swap, operator, .. } = busy.borrow().clone();
-                return Err(SwapRefused::Busy { swap, operator });
+                return Err(SwapRefused::busy_with(&busy.borrow()));
             }
             self.shadow_makes_way(operator, parts.module)?;
             let begun = modules.begin(operator, parts.clone(), SwapStage::Preparing);
-            begun.expect("nothing is under way, and the operator runs")
+            let begun = begun.expect("nothing is under way, and the operator runs");
+            if !share.is_whole() {
+                let max = self.shared.max_parallelism;
+                modules.begins_as_canary(CanaryTerms { share, max, policy, tally: Arc::default() });
+            }
+            begun
         };
+        let canary = self.shared.modules().newest_terms();
         let SwapReport { swap, old, .. } = report.borrow().clone();
         let begun = self.next_states(&fitting, spec, swap).and_then(|states| {
             let opened = self.open_all(&fitting.attempt, fitting.seat, spec)?;
@@ -182,6 +219,7 @@ impl JobHandle {
                 instances: opened.into_iter().zip(states).collect(),
                 states: fitting.seating.states.clone(),
                 moves: fitting.seating.moves.clone(),
+                canary,
                 report: Arc::clone(&report),
             };
             let told = fitting.attempt.told.send(Told::Swap(SwapTold::Wanted(Box::new(wanted))));

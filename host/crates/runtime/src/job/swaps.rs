@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use gristmill_checkpoint::Share;
 use gristmill_checkpoint::coordinator::{Event, SwapNotice};
 use gristmill_checkpoint::seating::Move;
 use gristmill_checkpoint::swap::{Swap, SwapAction, SwapEvent, SwapStage};
@@ -11,10 +12,13 @@ use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointBarrier, CheckpointId, ModuleHash, NodeId, SubtaskIndex, SwapId};
 use tokio::sync::watch;
 
+use crate::canary::CanaryTerms;
 use crate::control::Control;
 use crate::event::JobEventKind;
 use crate::job::attempt::Attempt;
+use crate::job::begin::now;
 use crate::job::conduct::{Comparison, Seen};
+use crate::job::modules::CanaryThere;
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::swap_points::crash_at;
 use crate::swap::{Instance, SubtaskPause, SubtaskStep, SwapControl, SwapReport, SwapTold, SwapWanted, SwapWish};
@@ -39,6 +43,8 @@ struct UnderWay {
     old: ModuleHash,
     new: ModuleHash,
     machine: Swap,
+    /// It is a canary, or began as one.
+    canary: Option<CanaryTerms>,
     report: Arc<watch::Sender<SwapReport>>,
     /// Events that had come to the operator when the probation began.
     events_before: u64,
@@ -57,7 +63,33 @@ struct UnderWay {
 
 impl<'a> SwapsUnderWay<'a> {
     pub(crate) fn new(job: &'a JobShared, attempt: &Arc<Attempt>) -> Self {
-        Self { job, attempt: Arc::clone(attempt), current: None, recalled: None, rewound: None }
+        let mut swaps = Self { job, attempt: Arc::clone(attempt), current: None, recalled: None, rewound: None };
+        swaps.current = swaps.canary_there();
+        swaps
+    }
+
+    /// The canary that the attempt goes on with.
+    fn canary_there(&self) -> Option<UnderWay> {
+        let CanaryThere { swap, operator: node, old, parts, terms, report } = self.job.modules().canary()?;
+        let seat = self.seat(&node);
+        let (subtasks, now_ms) = (seat.parallelism.subtasks().collect(), now(&*self.job.parts.clock()).monotonic_ms);
+        let states = self.job.modules().states(&node).to_vec();
+        Some(UnderWay {
+            swap,
+            old,
+            new: parts.module,
+            machine: Swap::new(terms.policy, subtasks, now_ms).serving(terms.share),
+            canary: Some(terms),
+            report,
+            events_before: 0,
+            comparison: Comparison::begin(seat),
+            through: BTreeMap::new(),
+            states_before: states.len(),
+            node,
+            states,
+            moves: Vec::new(),
+            to_rewrite: None,
+        })
     }
 
     /// When [`Self::tick`] is wanted at the latest.
@@ -74,6 +106,7 @@ impl<'a> SwapsUnderWay<'a> {
                 Vec::new()
             }
             SwapTold::Ended(SwapWish::Withdraw { cause }) => self.tell(now_ms, SwapEvent::Withdrawn { cause }),
+            SwapTold::Ended(SwapWish::Widen(share)) => self.tell(now_ms, SwapEvent::Widened(share)),
             SwapTold::Ended(SwapWish::Promote) => self.tell(now_ms, SwapEvent::Promoted),
             SwapTold::By { swap, subtask, step } if self.current.as_ref().is_some_and(|one| one.swap == swap) => {
                 self.stepped(now_ms, subtask, step)
@@ -91,7 +124,10 @@ impl<'a> SwapsUnderWay<'a> {
     pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Event> {
         let Some(current) = &self.current else { return Vec::new() };
         let events = self.events_in(&current.node).saturating_sub(current.events_before);
-        let conduct = current.comparison.conduct(self.seat(&current.node));
+        let conduct = match &current.canary {
+            Some(canary) if current.machine.stage() == SwapStage::Canary => canary.tally.conduct(),
+            Some(_) | None => current.comparison.conduct(self.seat(&current.node)),
+        };
         self.tell(now_ms, SwapEvent::Tick { events, conduct })
     }
 
@@ -125,13 +161,14 @@ impl<'a> SwapsUnderWay<'a> {
             | SwapStage::Switching
             | SwapStage::Switched
             | SwapStage::Held
+            | SwapStage::Canary
             | SwapStage::Done
             | SwapStage::Undone => {}
         }
     }
 
     fn begin(&mut self, now_ms: u64, wanted: SwapWanted) {
-        let SwapWanted { swap, node, module, policy, rewinds, instances, states, moves, report, old } = wanted;
+        let SwapWanted { swap, node, module, policy, rewinds, instances, states, moves, canary, report, old } = wanted;
         // The attempt that it was meant for has ended meanwhile.
         if report.borrow().is_over() {
             return;
@@ -139,16 +176,19 @@ impl<'a> SwapsUnderWay<'a> {
         let seat = self.seat(&node);
         let subtasks = seat.parallelism.subtasks().collect();
         for (inbox, (operator, states)) in self.attempt.inboxes[seat.task].iter().zip(instances) {
-            let instance = Box::new(Instance { swap, module, operator, states, rewinds });
+            let instance = Box::new(Instance { swap, module, operator, states, rewinds, canary: canary.clone() });
             inbox.tell(Control::Swap(SwapControl::Take { node: seat.place, instance }));
         }
-        let machine = Swap::new(policy, subtasks, now_ms).that_rewrites(!moves.is_empty()).that_rewinds(rewinds);
+        let share = canary.as_ref().map_or(Share::WHOLE, |canary| canary.share);
+        let machine = Swap::new(policy, subtasks, now_ms).of_share(share);
+        let machine = machine.that_rewrites(!moves.is_empty()).that_rewinds(rewinds);
         let comparison = Comparison::begin(seat);
         self.current = Some(UnderWay {
             swap,
             old,
             new: module,
             machine,
+            canary,
             report,
             events_before: 0,
             comparison,
@@ -168,6 +208,7 @@ impl<'a> SwapsUnderWay<'a> {
             SubtaskStep::Switched { last, inline_us } => {
                 current.through.insert(subtask, (last, None));
                 current.report.send_modify(|report| {
+                    report.pauses.retain(|pause| pause.subtask != subtask);
                     report.pauses.push(SubtaskPause { subtask, pause_us: None, inline_us });
                 });
                 self.tell(now_ms, SwapEvent::Switched(subtask))
@@ -253,6 +294,7 @@ impl<'a> SwapsUnderWay<'a> {
             | SwapStage::Switching
             | SwapStage::Switched
             | SwapStage::Held
+            | SwapStage::Canary
             | SwapStage::Probation => true,
             SwapStage::Undoing | SwapStage::Done | SwapStage::Undone => false,
         })
@@ -285,6 +327,7 @@ impl<'a> SwapsUnderWay<'a> {
             | SwapStage::Prepared
             | SwapStage::Switched
             | SwapStage::Held
+            | SwapStage::Canary
             | SwapStage::Probation
             | SwapStage::Done => {}
         }
@@ -302,7 +345,11 @@ impl<'a> SwapsUnderWay<'a> {
                 "; the dead letters of {failed} events that it failed at can be replayed to the module that runs now"
             ));
         }
-        let mut message = format!("module {} in the place of {}", current.new, current.old);
+        let share = current.machine.share();
+        let mut message = match share.is_whole() {
+            true => format!("module {} in the place of {}", current.new, current.old),
+            false => format!("module {} beside {}, with {share} of the key groups", current.new, current.old),
+        };
         if let Some(cause) = &cause {
             message = format!("{message}: {cause}");
             tracing::warn!(job = %self.job.id, operator = %node, ?stage, cause, "swap");
@@ -310,7 +357,11 @@ impl<'a> SwapsUnderWay<'a> {
             tracing::info!(job = %self.job.id, operator = %node, ?stage, new = %current.new, "swap");
         }
         self.job.events.say(Some(&node), None, JobEventKind::Swap { stage, message });
-        current.report.send_modify(|report| (report.stage, report.cause, report.failed) = (stage, cause, failed));
+        current.report.send_modify(|report| {
+            (report.stage, report.cause, report.failed) = (stage, cause, failed);
+            let is_decided = matches!(stage, SwapStage::Canary | SwapStage::Probation | SwapStage::Done);
+            report.share = report.share.map(|before| if is_decided { share } else { before });
+        });
         crash_at(stage);
     }
 
@@ -318,14 +369,23 @@ impl<'a> SwapsUnderWay<'a> {
         let UnderWay { swap, node, old, new, states, .. } = self.current.as_ref()?;
         let seat = self.seat(node);
         let (swap, at) = (*swap, seat.place);
-        let notice = |module| SwapNotice { swap, node: node.clone(), module, states: states.clone() };
+        let notice = |module, share| SwapNotice { swap, node: node.clone(), module, share, states: states.clone() };
         let tell = |control: &dyn Fn() -> SwapControl| {
             self.attempt.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(Control::Swap(control())));
         };
         match action {
-            SwapAction::Switch if self.current.as_ref()?.machine.rewinds() => Some(Event::SwapHolds(notice(*new))),
-            SwapAction::Switch => Some(Event::SwapReady(notice(*new))),
-            SwapAction::Name => Some(Event::HoldOver(notice(*new))),
+            SwapAction::Switch => {
+                let machine = &self.current.as_ref()?.machine;
+                let notice = notice(*new, machine.share());
+                Some(if machine.rewinds() { Event::SwapHolds(notice) } else { Event::SwapReady(notice) })
+            }
+            SwapAction::Widen(share) => {
+                tell(&|| SwapControl::Widen { node: at, swap, share: *share });
+                let comparison = Comparison::begin(seat);
+                self.current.as_mut()?.comparison = comparison;
+                None
+            }
+            SwapAction::Name => Some(Event::HoldOver(notice(*new, Share::WHOLE))),
             SwapAction::Rewind => {
                 let why = self.current.as_ref()?.machine.cause().unwrap_or("the new module failed after its probation");
                 self.rewound = Some(format!("operator `{node}` goes on from before its swap: {why}"));
@@ -333,7 +393,7 @@ impl<'a> SwapsUnderWay<'a> {
             }
             SwapAction::Recall => {
                 tell(&|| SwapControl::Recall { node: at, swap });
-                let undone = Event::SwapUndone(notice(*old));
+                let undone = Event::SwapUndone(notice(*old, Share::WHOLE));
                 self.recalled = Some(node.clone());
                 Some(undone)
             }

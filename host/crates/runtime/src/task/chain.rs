@@ -183,6 +183,7 @@ impl Chain {
         };
         match control {
             SwapControl::Take { instance, .. } => operator.take_instance(*instance, &self.around),
+            SwapControl::Widen { swap, share, .. } => operator.widen(swap, share),
             SwapControl::Recall { swap, .. } => operator.recall(swap, &self.around.desk),
             SwapControl::LetGo { swap, .. } => operator.let_go(swap, &self.around.desk),
             SwapControl::Rewrite { keys, done, .. } => {

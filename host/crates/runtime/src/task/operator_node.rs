@@ -2,6 +2,7 @@
 
 mod handling;
 mod inspecting;
+mod canary;
 mod swapping;
 mod crashes;
 mod teeing;
@@ -25,6 +26,7 @@ use crate::failure::bisection::Part;
 use crate::failure::reaction::{FailedCall, Reaction, react};
 use crate::states::States;
 use crate::tap::Tap;
+pub(crate) use crate::task::operator_node::canary::Canary;
 pub(crate) use crate::task::operator_node::crashes::CrashNotes;
 pub(crate) use crate::task::operator_node::handling::Handling;
 use crate::task::operator_node::swapping::AfterFault;
@@ -95,7 +97,10 @@ impl OperatorNode {
     pub(crate) fn accept(&self, input: InputIndex, batch: Arc<EventBatch>) -> Handling {
         self.counters.events_in.add(batch.len() as u64);
         self.counters.bytes_in.add(batch.bytes() as u64);
-        Handling::new(input, batch, self.max_call_bytes)
+        match self.beside.canary() {
+            None => Handling::new(input, batch, self.max_call_bytes),
+            Some(canary) => self.parted(canary, input, batch),
+        }
     }
 
     /// Makes calls until one takes effect: gives what left by it, or `None` once every event is dealt with.
@@ -107,6 +112,16 @@ impl OperatorNode {
         handling: &mut Handling,
         around: &mut Surroundings,
     ) -> Result<Option<Output>, TaskEnd> {
+        loop {
+            let made = self.advance_in_turn(handling, around)?;
+            if made.is_some() || !handling.turn(self.max_call_bytes) {
+                return Ok(made);
+            }
+        }
+    }
+
+    /// The same for the instance in the seat.
+    fn make_calls(&mut self, handling: &mut Handling, around: &mut Surroundings) -> Result<Option<Output>, TaskEnd> {
         while let Some(part) = handling.pending.next() {
             let events = handling.events(&part);
             match self.call(handling.input, &events, around) {
@@ -115,6 +130,7 @@ impl OperatorNode {
                         self.counters.note_going_on();
                     }
                     self.note_flow(around);
+                    self.note_served(events.len(), outcome.rejections.len());
                     return self.take_effect(handling.input, &events, outcome, around).map(Some);
                 }
                 Err(failure) => {
@@ -163,6 +179,7 @@ impl OperatorNode {
         self.counters.call_times.note(took_ns);
         self.counters.busy_ns.add(took_ns);
         self.teeing.note(&call, took_ns);
+        self.beside.note_call(took_ns, result.is_err());
         result
     }
 
@@ -222,11 +239,13 @@ impl OperatorNode {
             Reaction::SetAside => {
                 self.counters.note_going_on();
                 self.note_faulty(failure);
+                self.note_served(events.len(), events.len());
                 self.set_aside(handling.input, events, failure, around)?;
             }
             Reaction::Skip => {
                 self.counters.note_going_on();
                 self.note_faulty(failure);
+                self.note_served(events.len(), events.len());
                 self.counters.skipped.add(events.len() as u64);
             }
             Reaction::FailJob(why) => return Err(self.job_failure(&why, true)),

@@ -24,3 +24,4 @@ mod rewinding;
 mod probation;
 mod inspecting;
 mod shadowing;
+mod canary;

@@ -167,7 +167,10 @@ fn a_host_that_ends_while_state_is_rewritten_back_goes_on_with_that() {
     job.handle.abandon();
     job.is_gone();
     let new = with(count_v2(), NEW).operators.remove(&node()).unwrap();
-    let job = outside.world().operator("count", count()).resume_open(COUNT, Some(OpenSwap { operator: node(), new }));
+    let job = outside
+        .world()
+        .operator("count", count())
+        .resume_open(COUNT, Some(OpenSwap { operator: node(), new, policy: AT_ONCE }));
     let report = over(&mut job.handle.newest_swap().unwrap());
     assert_eq!((report.stage, job.handle.modules()[&node()]), (SwapStage::Undone, OLD));
     outside.tape.play(300);

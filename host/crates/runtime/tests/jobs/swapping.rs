@@ -287,7 +287,7 @@ fn after_a_crash_the_manifest_alone_says_which_module_runs() {
         crashed(&outside, is_decided);
         let events = Arc::new(AtomicU64::new(0));
         let new = with(counting(&events), NEW).operators.remove(&node()).unwrap();
-        let job = goes_on(&outside, Some(OpenSwap { operator: node(), new }));
+        let job = goes_on(&outside, Some(OpenSwap { operator: node(), new, policy: AT_ONCE }));
         let report = over(&mut job.handle.newest_swap().unwrap());
         let (stage, runs) = if is_decided { (SwapStage::Done, NEW) } else { (SwapStage::Undone, OLD) };
         assert_eq!((report.stage, job.handle.modules()[&node()]), (stage, runs));

@@ -17,10 +17,12 @@ mod swaps;
 mod rescale;
 mod state;
 mod shadows;
+mod canaries;
 mod bodies;
 
 pub use audit::{AuditList, AuditOutcomeView, AuditView};
 pub(crate) use bodies::{ModuleForm, RawBytes};
+pub use canaries::{CanaryRequest, CanaryView, ServedView, WidenRequest};
 pub use checkpoints::{
     CheckpointList, CheckpointView, KeptView, NewestCheckpoint, RestartRequest, RestartView, SpreadView, StoringView,
     SubtaskCheckpointView,

@@ -14,7 +14,7 @@ use gristmill_runtime::JobStatus;
 use gristmill_types::JobId;
 use serde_json::json;
 
-use super::error::wrong_state;
+use super::error::{in_the_way, wrong_state};
 use super::live::LiveJob;
 use super::recording::has_begun;
 use super::{Control, ControlError, JobView};
@@ -240,7 +240,7 @@ fn refuse_while_swapping(live: &LiveJob) -> Result<(), ControlError> {
     if report.is_over() {
         return Ok(());
     }
-    Err(ControlError::SwapUnderWay(format!("swap {} of operator `{}` is under way", report.swap, report.operator)))
+    Err(in_the_way(&report, ""))
 }
 
 fn under_way(id: &JobId) -> ControlError {

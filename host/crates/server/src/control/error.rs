@@ -4,6 +4,7 @@ use gristmill_dataflow::{Problem as DocumentProblem, nearest};
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::Refusal;
+use gristmill_runtime::SwapReport;
 use gristmill_types::{CheckpointId, JobId, ModuleHash, ModuleName, NodeId};
 
 /// Names that a sentence lists at most.
@@ -174,6 +175,19 @@ pub enum ControlError {
     /// A shadow runs beside an operator of the job.
     #[error("{0}")]
     ShadowUnderWay(String),
+    /// A canary serves some of an operator's keys.
+    #[error("{0}")]
+    CanaryUnderWay(String),
+    /// No canary serves, or served, the operator.
+    #[error("no canary {verb} operator `{operator}` of job `{job}`")]
+    NoCanary {
+        /// The job.
+        job: JobId,
+        /// The operator.
+        operator: NodeId,
+        /// `serves` or `served`.
+        verb: &'static str,
+    },
     /// No shadow runs, or ran, beside the operator.
     #[error("no shadow {verb} beside operator `{operator}` of job `{job}`")]
     NoShadow {
@@ -366,7 +380,10 @@ impl ControlError {
             Self::ShadowUnderWay(_) => {
                 "`gristmill operator shadow-discard` ends it, `shadow-promote` swaps to its module".to_owned()
             }
-            Self::NoShadow { .. } => "POST to the same path begins one".to_owned(),
+            Self::CanaryUnderWay(_) => {
+                "`gristmill operator canary-withdraw` ends it, `canary-promote` lets its module take over; or say `\"supersede\": true`".to_owned()
+            }
+            Self::NoShadow { .. } | Self::NoCanary { .. } => "POST to the same path begins one".to_owned(),
             Self::BadName(_)
             | Self::SwapRefused(_)
             | Self::RescaleRefused(_)
@@ -374,6 +391,17 @@ impl ControlError {
             | Self::ModuleRefused(_)
             | Self::CannotStart { .. } => return None,
         })
+    }
+}
+
+/// A swap that is not over is in the way of something.
+pub(super) fn in_the_way(report: &SwapReport, why: &str) -> ControlError {
+    let SwapReport { swap, operator, new, share, .. } = report;
+    match share {
+        None => ControlError::SwapUnderWay(format!("swap {swap} of operator `{operator}` is under way{why}")),
+        Some(share) => ControlError::CanaryUnderWay(format!(
+            "a canary with module {new} serves {share} of operator `{operator}`{why}"
+        )),
     }
 }
 

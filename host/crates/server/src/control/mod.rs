@@ -31,6 +31,7 @@ mod changeover;
 mod swaps;
 mod rescale;
 mod shadows;
+mod canaries;
 mod restore;
 
 use std::collections::HashMap;
@@ -49,6 +50,7 @@ use gristmill_types::{JobId, ModuleHash, RunId};
 use tokio::sync::{Mutex, Semaphore, watch};
 
 pub use assess::{Assessment, OperatorAssessment};
+pub use canaries::CanaryWish;
 pub use error::{ControlError, Thing};
 pub use jobs::JobView;
 pub use letters::{LetterPage, NumberedLetter, Selection};

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gristmill_checkpoint::Share;
 use gristmill_checkpoint::swap::SwapStage;
 use gristmill_dataflow::canonical_json;
 use gristmill_ports::catalog::{JobRecord, OperationRecord, OperationStatus, PendingDocument, PendingSwap};
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 
 use super::assess::{PreparedJob, ReadJob};
 use super::changeover::Exit;
-use super::error::wrong_state;
+use super::error::{in_the_way, wrong_state};
 use super::live::LiveJob;
 use super::recording::has_begun;
 use super::secrets::Secrets;
@@ -58,6 +59,7 @@ impl From<SwapRefused> for ControlError {
                 Self::Busy(format!("busy with job `{}`, of which nothing runs right now", not.0))
             }
             SwapRefused::Busy { .. } => Self::SwapUnderWay(refused.to_string()),
+            SwapRefused::Canary { .. } => Self::CanaryUnderWay(refused.to_string()),
             SwapRefused::Shadowed { .. } => Self::ShadowUnderWay(refused.to_string()),
             SwapRefused::NoSuchOperator { .. } | SwapRefused::Misfit(_) | SwapRefused::CannotOpen { .. } => {
                 Self::SwapRefused(refused.to_string())
@@ -79,7 +81,7 @@ impl Control {
     ) -> Result<OperationRecord, ControlError> {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("swapped")?);
-        make_room(&live, &wish).await?;
+        make_room(&live, wish.supersede, wish.mode == SwapMode::Restart).await?;
         let job = self.settled(&live).await?;
         let changed = (wish.parameters.clone(), wish.parallelism);
         let read = self.reserve_swap(&job, operator, &wish.module, changed).await?;
@@ -131,7 +133,8 @@ impl Control {
         let id = live.handle().id().clone();
         let operation = self.begin("swap", &id).await?;
         let module = spec.operators[operator].module;
-        let pending = PendingSwap { operation: operation.id.clone(), operator: operator.clone(), module, document };
+        let pending =
+            PendingSwap { operation: operation.id.clone(), operator: operator.clone(), module, document, canary: None };
         match wish.mode {
             SwapMode::DryRun => {
                 let message = "it could be made at a barrier";
@@ -142,12 +145,9 @@ impl Control {
                 self.end(operation.clone(), Ok(detail)).await;
                 self.operation(&operation.id).await
             }
-            SwapMode::Barrier => {
-                self.make_swap(&live, pending, spec, wish.terms.clone(), operation.clone()).await?;
-                Ok(operation)
-            }
+            SwapMode::Barrier => self.make_swap(&live, pending, spec, (wish.terms.clone(), None), operation).await,
             SwapMode::Restart => {
-                let PendingSwap { operation: id, operator, module, document } = pending;
+                let PendingSwap { operation: id, operator, module, document, canary: _ } = pending;
                 let mut modules = self.job(live.handle().id()).await?.record.modules;
                 modules.iter_mut().filter(|(name, _)| *name == operator.as_str()).for_each(|(_, runs)| *runs = module);
                 let pending = PendingDocument { operation: id, document, modules };
@@ -169,28 +169,36 @@ impl Control {
         .await
     }
 
-    /// Written down first: whatever crashes from here on, a manifest says whether it was made.
-    async fn make_swap(
+    /// Written down first: whatever crashes from here on, a manifest says whether it was made. With a share, it begins as a
+    /// canary.
+    pub(super) async fn make_swap(
         self: &Arc<Self>,
         live: &Arc<LiveJob>,
         pending: PendingSwap,
         spec: Arc<JobSpec>,
-        terms: SwapTerms,
-        operation: OperationRecord,
-    ) -> Result<(), ControlError> {
+        (terms, share): (SwapTerms, Option<Share>),
+        mut operation: OperationRecord,
+    ) -> Result<OperationRecord, ControlError> {
         let noted = pending.clone();
         let is_written = live.change(move |record| record.swap = Some(noted)).await;
         fail::fail_point!("swap-noted");
         let begun = if is_written {
             let (live, node) = (Arc::clone(live), pending.operator.clone());
-            blocking(move || live.handle().swap(&node, &spec, terms)).await?.map_err(ControlError::from)
+            let put_in = move || match share {
+                None => live.handle().swap(&node, &spec, terms),
+                Some(share) => live.handle().canary(&node, &spec, share, terms.policy),
+            };
+            blocking(put_in).await?.map_err(ControlError::from)
         } else {
             Err(wrong_state(live.handle().id(), live.handle().status().state, "swapped"))
         };
         match begun {
             Ok(report) => {
-                tokio::spawn(Arc::clone(self).follow_swap(Arc::clone(live), pending, report, operation));
-                Ok(())
+                // Whoever asked, and the audit log, see which modules it is about.
+                operation.detail = told(live, &report.borrow());
+                let followed = self.clone().follow_swap(Arc::clone(live), pending, report, operation.clone());
+                tokio::spawn(followed);
+                Ok(operation)
             }
             Err(refused) => {
                 live.change(|record| record.swap = None).await;
@@ -241,7 +249,11 @@ impl Control {
             // A host that goes down leaves the operation as it is: the next one ends it.
             _ if report.left_open && !live.has_ended() => return,
             _ if report.left_open => {
-                detail["message"] = json!("the job ended before a checkpoint decided the swap");
+                detail["message"] = json!(if report.stage == SwapStage::Canary {
+                    "the job ended while the canary served; started again, it goes on with it"
+                } else {
+                    "the job ended before a checkpoint decided the swap"
+                });
                 return self.end_unless_ended(operation, Err(detail)).await;
             }
             SwapStage::Done => {
@@ -255,6 +267,7 @@ impl Control {
             | SwapStage::Switching
             | SwapStage::Switched
             | SwapStage::Held
+            | SwapStage::Canary
             | SwapStage::Probation
             | SwapStage::Undoing
             | SwapStage::Undone => self.end_unless_ended(operation, Err(detail)).await,
@@ -278,7 +291,7 @@ impl Control {
         pending: PendingSwap,
         secrets: Arc<Secrets>,
     ) -> Result<OpenSwap, ControlError> {
-        let operator = pending.operator.clone();
+        let (operator, policy) = (pending.operator.clone(), pending.canary.unwrap_or_default());
         let mut with = record.clone();
         take_over(&mut with, &pending);
         let prepared = self.ask_control(move |control| {
@@ -289,7 +302,7 @@ impl Control {
         let mut prepared = prepared.await?;
         let lost = || ControlError::Bug(format!("the document of the swap has no operator `{operator}`"));
         let new = prepared.spec.operators.remove(&operator).ok_or_else(lost)?;
-        Ok(OpenSwap { operator, new })
+        Ok(OpenSwap { operator, new, policy })
     }
 
     /// Learns from the job, once it goes on, what became of a swap that was open.
@@ -319,13 +332,23 @@ impl Control {
         id: &JobId,
         operator: &NodeId,
     ) -> Result<OperationRecord, ControlError> {
+        self.take_back(id, operator, "roll-back-swap").await
+    }
+
+    /// The same, told of by an operation of this kind.
+    pub(super) async fn take_back(
+        self: &Arc<Self>,
+        id: &JobId,
+        operator: &NodeId,
+        kind: &str,
+    ) -> Result<OperationRecord, ControlError> {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("swapped back")?);
         let is_meant = |report: &SwapReport| !report.is_over() && report.operator == *operator;
         let newest = live.handle().newest_swap().filter(|report| is_meant(&report.borrow()));
         let none = || ControlError::SwapRefused(format!("no swap of operator `{operator}` of job `{id}` is under way"));
         let mut report = newest.ok_or_else(none)?;
-        let operation = self.begin("roll-back-swap", id).await?;
+        let operation = self.begin(kind, id).await?;
         live.handle().withdraw_swap("somebody asked for it").map_err(SwapRefused::from)?;
         let (control, begun) = (Arc::clone(self), operation.clone());
         tokio::spawn(async move {
@@ -343,23 +366,22 @@ impl Control {
 
 /// A swap that is not over makes room, if it is to. One that is being taken back does so for a restart: it may wait for a
 /// barrier that never comes through the operator that is stuck.
-async fn make_room(live: &LiveJob, wish: &SwapWish) -> Result<(), ControlError> {
+pub(super) async fn make_room(live: &LiveJob, supersede: bool, restarts: bool) -> Result<(), ControlError> {
     let Some(mut report) = live.handle().newest_swap() else { return Ok(()) };
-    let SwapReport { swap, operator, stage, .. } = report.borrow().clone();
-    if report.borrow().is_over() {
+    let seen = report.borrow().clone();
+    if seen.is_over() {
         return Ok(());
     }
-    let refused =
-        |why: &str| ControlError::SwapUnderWay(format!("swap {swap} of operator `{operator}` is under way{why}"));
-    let restarts = wish.mode == SwapMode::Restart;
-    let told = match stage {
+    let refused = |why: &str| in_the_way(&seen, why);
+    let told = match seen.stage {
         SwapStage::Undoing if restarts => Ok(()),
-        _ if !wish.supersede => return Err(refused("")),
+        _ if !supersede => return Err(refused("")),
         SwapStage::Probation | SwapStage::Held => live.handle().promote_swap(),
         SwapStage::Preparing
         | SwapStage::Prepared
         | SwapStage::Switching
         | SwapStage::Switched
+        | SwapStage::Canary
         | SwapStage::Undoing
         | SwapStage::Done
         | SwapStage::Undone => live.handle().withdraw_swap("another swap takes its place"),

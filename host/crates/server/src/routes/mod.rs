@@ -7,6 +7,7 @@ mod swaps;
 mod rescale;
 mod state;
 mod shadows;
+mod canaries;
 mod savepoints;
 mod dead_letters;
 mod crashes;
@@ -82,6 +83,9 @@ fn documented() -> OpenApiRouter<Arc<Control>> {
         .routes(routes!(state::count))
         .routes(routes!(shadows::begin, shadows::report, shadows::discard))
         .routes(routes!(shadows::promote))
+        .routes(routes!(canaries::begin, canaries::report, canaries::withdraw))
+        .routes(routes!(canaries::widen))
+        .routes(routes!(canaries::promote))
         .routes(routes!(savepoints::list_all))
         .routes(routes!(savepoints::diff))
         .routes(routes!(savepoints::list, savepoints::take))

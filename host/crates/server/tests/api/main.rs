@@ -12,6 +12,7 @@ mod checkpoints;
 mod swaps;
 mod rescale;
 mod shadows;
+mod canaries;
 mod savepoints;
 mod state;
 mod dead_letters;

@@ -86,7 +86,7 @@ impl Desk {
         files: Vec<StateFile>,
     ) -> Self {
         let last = retained.back().map(|last| last.checkpoint);
-        let of = |name, files| NodeSetup { node: node(name), module: None, states: Vec::new(), files };
+        let of = |name, files| NodeSetup { node: node(name), module: None, canary: None, states: Vec::new(), files };
         let setup = Setup {
             job: "orders".parse().unwrap(),
             run: RunId(1),

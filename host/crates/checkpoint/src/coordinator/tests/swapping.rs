@@ -4,12 +4,13 @@ use gristmill_types::{ModuleHash, SwapId};
 
 use super::super::*;
 use super::fixture::*;
+use crate::share::{CanaryRef, Share};
 
 const OLD: ModuleHash = ModuleHash([1; 32]);
 const NEW: ModuleHash = ModuleHash([2; 32]);
 
 fn notice(module: ModuleHash) -> SwapNotice {
-    SwapNotice { swap: SwapId(5), node: node("count"), module, states: Vec::new() }
+    SwapNotice { swap: SwapId(5), node: node("count"), module, share: Share::WHOLE, states: Vec::new() }
 }
 
 /// Number and swap of the barrier that goes out.
@@ -111,4 +112,42 @@ fn a_hold_ends_when_the_input_does() {
     let actions = [0, 1].map(|one| desk.tell(Event::Ended(participant(one))));
     assert!(matches!((&actions[0][..], &actions[1][..]), ([], [Action::EndHold])), "{actions:?}");
     assert_eq!(barrier(&desk.tell(Event::HoldOver(notice(NEW)))), Some((2, None)));
+}
+
+fn canaries(stored: &ToStore) -> Vec<CanaryRef> {
+    stored.manifest.canaries.clone()
+}
+
+fn canary(percent: u32) -> (SwapNotice, Vec<CanaryRef>) {
+    let share = percent.try_into().unwrap();
+    (SwapNotice { share, ..notice(NEW) }, vec![CanaryRef { node: node("count"), module: NEW, share }])
+}
+
+#[test]
+fn a_canary_is_named_beside_the_module_that_serves_the_rest_until_it_serves_all() {
+    let mut desk = Desk::new(POLICY);
+    for (number, percent) in [(1, 5), (2, 25)] {
+        let (notice, named) = canary(percent);
+        assert_eq!(barrier(&desk.tell(Event::SwapReady(notice))), Some((number, Some(SwapId(5)))));
+        assert_eq!(canaries(&desk.ack_all(number)), named);
+        desk.stored(number);
+    }
+    desk.tell(Event::SwapReady(notice(NEW)));
+    let stored = desk.ack_all(3);
+    assert_eq!((module_of(&stored), canaries(&stored)), (Some(NEW), Vec::new()));
+}
+
+#[test]
+fn a_canary_that_is_withdrawn_before_it_is_widened_is_named_no_more() {
+    let mut desk = Desk::new(POLICY);
+    desk.tell(Event::SwapReady(canary(5).0));
+    desk.ack_all(1);
+    desk.stored(1);
+    desk.tell(Event::Requested(CheckpointKind::Checkpoint));
+    desk.tell(Event::SwapReady(canary(25).0));
+    desk.tell(Event::SwapUndone(notice(OLD)));
+    let stored = desk.ack_all(2);
+    assert_eq!((module_of(&stored), canaries(&stored)), (Some(OLD), Vec::new()));
+    assert_eq!(barrier(&desk.stored(2)), Some((3, None)), "one is made at once, and widens nothing");
+    assert_eq!(canaries(&desk.ack_all(3)), []);
 }

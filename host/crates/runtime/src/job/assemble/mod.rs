@@ -3,6 +3,7 @@
 mod log_lines;
 pub(crate) mod seats;
 mod ways;
+mod canary;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::ending::TaskEnd;
 use crate::event::EventLog;
 use crate::exchange::heard::GatherBounds;
 use crate::exchange::inbox::Inbox;
+use crate::job::assemble::canary::seat_canary;
 use crate::job::assemble::log_lines::LogLines;
 use crate::job::attempt::Attempt;
 use crate::job::shared::{JobShared, NodeSeat};
@@ -123,6 +125,7 @@ pub(crate) fn assemble(frame: &Frame<'_>) -> Result<Assembled, StartError> {
             subtasks.push((subtask, builder.subtask(task, subtask)?));
         }
     }
+    seat_canary(frame, &interrupt, &mut subtasks);
     let is_source = |task: &usize| plan.tasks[*task].nodes[0].kind == NodeKind::Source;
     let attempt = Attempt {
         id: frame.attempt,

@@ -17,13 +17,35 @@ pub(crate) struct Handling {
     pub(super) pending: Bisection,
     /// The fewest of its events that ended in a fault together, until they are handed over.
     pub(super) crash: Option<Box<CrashBundle>>,
+    /// Its calls are those of a canary, if there still is one.
+    pub(super) is_canarys: bool,
+    /// Rows that go to a canary when all others are dealt with.
+    rest: Option<Arc<EventBatch>>,
     batch: Arc<EventBatch>,
 }
 
 impl Handling {
     /// A batch for an input; cut into parts that are called one after the other if it has more than `max_bytes`.
     pub(super) fn new(input: InputIndex, batch: Arc<EventBatch>, max_bytes: usize) -> Self {
-        Self { input, pending: Bisection::new(parts_within(&batch, max_bytes)), crash: None, batch }
+        let pending = Bisection::new(parts_within(&batch, max_bytes));
+        Self { input, pending, crash: None, is_canarys: false, rest: None, batch }
+    }
+
+    /// The same for a canary.
+    pub(super) fn canarys(self) -> Self {
+        Self { is_canarys: true, ..self }
+    }
+
+    /// The same, and these rows of the batch go to a canary.
+    pub(super) fn and_canarys(self, rest: Arc<EventBatch>) -> Self {
+        Self { rest: Some(rest), ..self }
+    }
+
+    /// All before is dealt with: the canary's turn comes, if it has rows.
+    pub(super) fn turn(&mut self, max_bytes: usize) -> bool {
+        let Some(rest) = self.rest.take() else { return false };
+        *self = Self::new(self.input, rest, max_bytes).canarys();
+        true
     }
 
     /// The events of a part; the batch itself if that is all of it.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use gristmill_checkpoint::Share;
 use gristmill_ports::Operator;
 use gristmill_ports::state::StateTime;
 use gristmill_types::{CallFailure, EventBatch, ModuleHash, SubtaskIndex, SwapId};
@@ -10,7 +11,7 @@ use crate::checkpoint::desk::Desk;
 use crate::checkpoint::told::Told;
 use crate::states::FormerStates;
 use crate::swap::{Instance, PageRewritten, SubtaskStep, SwapTold};
-use crate::task::operator_node::OperatorNode;
+use crate::task::operator_node::{Canary, OperatorNode};
 use crate::task::surroundings::Surroundings;
 
 /// What stands beside the instance that runs. Nothing, nearly always.
@@ -18,6 +19,8 @@ use crate::task::surroundings::Surroundings;
 pub(crate) struct Beside {
     prepared: Option<Instance>,
     previous: Option<Previous>,
+    /// Serves a share of the key groups.
+    pub(super) canary: Option<Canary>,
     /// When a call last took effect.
     last: Option<Instant>,
 }
@@ -25,7 +28,18 @@ pub(crate) struct Beside {
 impl Beside {
     /// Whether the old instance is at hand still.
     pub(super) fn is_on_probation(&self) -> bool {
-        self.previous.is_some()
+        self.previous.is_some() || self.canary.as_ref().is_some_and(Canary::has_seat)
+    }
+
+    pub(super) fn canary(&self) -> Option<&Canary> {
+        self.canary.as_ref()
+    }
+
+    /// A call was made, by whose turn it is.
+    pub(super) fn note_call(&self, took_ns: u64, has_failed: bool) {
+        if let Some(canary) = &self.canary {
+            canary.tally().note_call(took_ns, has_failed);
+        }
     }
 }
 
@@ -34,7 +48,8 @@ struct Previous {
     swap: SwapId,
     module: ModuleHash,
     operator: Box<dyn Operator>,
-    states: FormerStates,
+    /// Nothing if both see them in the same way.
+    states: Option<FormerStates>,
     /// A call of the new one has taken effect.
     flows: bool,
     /// It does not come back: if the new one fails, the attempt is over.
@@ -71,26 +86,56 @@ impl OperatorNode {
         tell_step(&around.desk, swap, SubtaskStep::Took);
     }
 
-    /// The barrier of a swap passes, all before it is in the cut: the new instance takes the seat. Cannot fail.
+    /// Goes on with a canary that a checkpoint names.
+    pub(crate) fn go_on_with(&mut self, canary: Canary) {
+        self.beside.canary = Some(canary);
+    }
+
+    /// The canary is to serve so much from the next barrier of its swap on.
+    pub(crate) fn widen(&mut self, swap: SwapId, share: Share) {
+        if let Some(canary) = self.beside.canary.as_mut().filter(|canary| canary.swap == swap) {
+            canary.widen(share);
+        }
+    }
+
+    /// The barrier of a swap passes, all before it is in the cut: the new instance takes the seat, or serves its share, or
+    /// a larger one. Cannot fail.
     pub(crate) fn switch(&mut self, swap: SwapId, since: Instant, desk: &Desk) {
-        let Some(Instance { module, operator, states, rewinds, .. }) =
-            self.beside.prepared.take_if(|one| one.swap == swap)
-        else {
-            return;
-        };
-        let old = Previous {
-            swap,
-            module: std::mem::replace(&mut self.module, module),
-            operator: std::mem::replace(&mut self.operator, operator),
-            states: self.states.hand_over(states),
-            flows: false,
-            rewinds,
-        };
-        self.beside.previous = Some(old);
+        match self.beside.prepared.take_if(|one| one.swap == swap) {
+            Some(Instance { module, operator, canary: Some(terms), .. }) => {
+                self.beside.canary = Some(Canary::begin(swap, module, operator, terms));
+            }
+            Some(Instance { module, operator, states, rewinds, canary: None, .. }) => {
+                let states = self.states.hand_over(states);
+                self.take_seat(swap, module, operator, Some(states), rewinds);
+            }
+            None => {
+                let Some(mut canary) = self.beside.canary.take_if(|canary| canary.swap == swap) else { return };
+                if canary.passes_barrier().is_whole() {
+                    self.take_seat(swap, canary.module, canary.operator, None, false);
+                } else {
+                    self.beside.canary = Some(canary);
+                }
+            }
+        }
         self.state_generation += 1;
         fail::fail_point!("swap-subtask-switched");
         let inline_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         tell_step(desk, swap, SubtaskStep::Switched { last: self.beside.last.take(), inline_us });
+    }
+
+    /// Another instance runs; the one that ran stays warm. `states`: how it saw them, if the other sees them otherwise.
+    fn take_seat(
+        &mut self,
+        swap: SwapId,
+        module: ModuleHash,
+        operator: Box<dyn Operator>,
+        states: Option<FormerStates>,
+        rewinds: bool,
+    ) {
+        let module = std::mem::replace(&mut self.module, module);
+        let operator = std::mem::replace(&mut self.operator, operator);
+        self.beside.previous = Some(Previous { swap, module, operator, states, flows: false, rewinds });
     }
 
     /// A call took effect.
@@ -112,11 +157,18 @@ impl OperatorNode {
             CallFailure::BadRecord(_) => self.cannot_rewrite,
             CallFailure::Transient(_) | CallFailure::Host(_) => false,
         };
-        let Some(previous) = self.beside.previous.take_if(|_| is_bad) else { return AfterFault::Policy };
-        let (swap, rewinds) = (previous.swap, previous.rewinds);
-        if !rewinds {
-            self.seat_again(previous, &around.desk);
-        }
+        let (swap, rewinds) = if let Some(canary) = self.beside.canary.take_if(|canary| is_bad && canary.has_seat()) {
+            let swap = canary.swap;
+            self.withdraw(canary, &around.desk);
+            (swap, false)
+        } else {
+            let Some(previous) = self.beside.previous.take_if(|_| is_bad) else { return AfterFault::Policy };
+            let (swap, rewinds) = (previous.swap, previous.rewinds);
+            if !rewinds {
+                self.seat_again(previous, &around.desk);
+            }
+            (swap, rewinds)
+        };
         tell_step(&around.desk, swap, SubtaskStep::Faulted(failure.to_string()));
         if rewinds { AfterFault::Rewound } else { AfterFault::OldInstance }
     }
@@ -129,11 +181,26 @@ impl OperatorNode {
         if let Some(previous) = self.beside.previous.take_if(|one| one.swap == swap) {
             self.seat_again(previous, desk);
         }
+        if let Some(canary) = self.beside.canary.take_if(|one| one.swap == swap) {
+            self.withdraw(canary, desk);
+        }
+    }
+
+    /// The module that runs serves all again, at once.
+    fn withdraw(&mut self, mut canary: Canary, desk: &Desk) {
+        if canary.has_seat() {
+            std::mem::swap(&mut self.module, &mut canary.module);
+            std::mem::swap(&mut self.operator, &mut canary.operator);
+        }
+        self.state_generation += 1;
+        tell(desk, SwapTold::Given(canary.operator));
     }
 
     fn seat_again(&mut self, previous: Previous, desk: &Desk) {
         self.module = previous.module;
-        self.states.take_back(previous.states);
+        if let Some(states) = previous.states {
+            self.states.take_back(states);
+        }
         fail::fail_point!("swap-subtask-back");
         self.state_generation += 1;
         tell(desk, SwapTold::Given(std::mem::replace(&mut self.operator, previous.operator)));

@@ -243,6 +243,7 @@ fn the_fault_that_ends_a_probation_is_kept_as_it_was() {
         operator: Box::new(Moody::default()),
         states: NextStates { seats: None, layer: None, rewriting: None },
         rewinds: false,
+        canary: None,
     };
     bench.node.take_instance(instance, &bench.around);
     bench.node.switch(SwapId(1), std::time::Instant::now(), &bench.around.desk);
