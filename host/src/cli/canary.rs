@@ -172,7 +172,7 @@ async fn until(api: &Api, place: &str, reached: impl Fn(&Value) -> bool) -> anyh
 }
 
 fn is_over(report: &Value) -> bool {
-    ["done", "undone"].contains(&field(report, "stage"))
+    ["done", "undone"].contains(&field(report, "stage").as_str())
 }
 
 fn told(report: &Value, out: &Output) -> anyhow::Result<ExitCode> {

@@ -244,7 +244,7 @@ fn after_a_crash_the_manifest_says_how_much_the_canary_serves() {
     // A step that no manifest has decided never happened.
     outside.store.out_of_reach(true);
     job.handle.widen_canary(&node(), share(75)).unwrap();
-    until(&mut report, |report| report.stage == SwapStage::Switched);
+    until(&mut report, |report| report.stage != SwapStage::Canary);
     outside.tape.play(1_500);
     outside.tape.wait_reached(1_500);
     job.handle.abandon();

@@ -38,8 +38,10 @@ async fn a_canary_is_told_of_widened_and_promoted() {
         (&json!(5), &json!(7), &json!(128))
     );
     assert_eq!(report["canary"], json!(blake3::hash(&wasm(2)).to_string()));
-    let lines: String = (0..64).map(|key| format!("{{\"k\":\"key {key}\"}}\n")).collect();
-    host.post("/v1/jobs/orders/sources/in/events", lines).await.expect(StatusCode::ACCEPTED);
+    // Their key stands before the colon.
+    let lines: String = (0..64).map(|key| format!("key {key}:x\n")).collect();
+    let posted = host.post_as("/v1/jobs/orders/sources/in/events", "application/x-ndjson", lines).await;
+    posted.expect(StatusCode::ACCEPTED);
     let events = |report: &Value, who: &str| report[who]["events"].as_u64().unwrap();
     let is_there = |report: &Value| events(report, "canary_served") + events(report, "primary_served") == 64;
     let report = host.until(CANARY, is_there).await;
