@@ -31,7 +31,7 @@ fn count_v2() -> Native {
 fn second(mut native: Native) -> Native {
     native.descriptor = count().descriptor;
     native.descriptor.states[0].version = 2;
-    native.rewrite = Some(Arc::new(|migration, page| rewritten(migration, page)));
+    native.rewrite = Some(Arc::new(rewritten));
     native
 }
 
@@ -296,7 +296,7 @@ fn version(second: bool) -> (Native, ModuleHash) {
         return (count_v2(), NEW);
     }
     let mut native = count();
-    native.rewrite = Some(Arc::new(|migration, page| rewritten(migration, page)));
+    native.rewrite = Some(Arc::new(rewritten));
     (native, OLD)
 }
 
