@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/say.sh "make crashpoints: builds the host twice, once so that it dies on request (first time about 35 minutes on 2 cores)," \
-  "starts a PostgreSQL of its own, then crashes a host about 220 times (about 5 minutes)"
+  "starts a PostgreSQL of its own, then crashes a host about 360 times (about 10 minutes)"
 make --no-print-directory guests
 crashing=$CARGO_TARGET_DIR/crashpoints/gristmill
 mkdir -p "$(dirname "$crashing")"

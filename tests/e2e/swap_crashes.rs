@@ -137,6 +137,7 @@ fn a_swap_that_cannot_go_back_makes_room_for_a_restart_that_frees_the_job() {
     host.submit(&document.to_string());
     host.wait_for("job", "RUNNING");
     feed(&host, 10);
+    host.wait_until("job", "events_read", 10);
     let (status, first) = ask(&host, &json!({"module": TALLIES[1], "deadline": "500ms"}));
     assert_eq!(status, 202, "{first}");
     eventually("it waits for its way back", || {

@@ -25,8 +25,8 @@ pub(crate) enum Aim {
 const LATER_US: Range<u64> = 0..5_000;
 /// How often storage is looked at.
 const LOOK: Duration = Duration::from_micros(300);
-/// Checkpoints come far more often.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Checkpoints come far more often, but storing them stands back behind all else that the machine does.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// No recovery takes as long, not on a machine with other work either.
 const LONGEST_RECOVERY: Duration = Duration::from_secs(60);
 

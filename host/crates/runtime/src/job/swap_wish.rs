@@ -288,10 +288,11 @@ impl JobHandle {
         };
         let seating = seat_states(operator, &there, new, &terms.dropped).map_err(SwapRefused::Misfit)?;
         lives_as_before(operator, &seating, &new.prepared.factory.descriptor().states).map_err(SwapRefused::Misfit)?;
-        if let Some(one) = unfinished.first().filter(|_| seating.moves != unfinished) {
+        // One with the same schemas, too: were it taken back, it would take back what it did not begin.
+        if let Some(one) = unfinished.first() {
             return Err(SwapRefused::Misfit(format!(
                 "state `{}` of `{operator}` is still being rewritten by the module that runs; wait until it is through, or \
-                 swap in a module with the same schemas",
+                 use `mode: restart`",
                 one.state
             )));
         }

@@ -31,7 +31,7 @@ pub(crate) fn count_v2() -> Native {
 pub(crate) fn second(mut native: Native) -> Native {
     native.descriptor = count().descriptor;
     native.descriptor.states[0].version = 2;
-    native.rewrite = Some(Arc::new(|migration, page| rewritten(migration, page)));
+    native.rewrite = Some(Arc::new(rewritten));
     native
 }
 
@@ -215,6 +215,38 @@ fn what_cannot_be_rewritten_is_found_before_anything_is_touched() {
     assert_eq!(outside.book.sorted(), outside.tape.counted());
 }
 
+/// Were it taken back, what the version before it has rewritten would go back too, to where nobody looks.
+#[test]
+fn no_version_takes_over_while_another_is_still_rewriting() {
+    let outside = Outside::new(300);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    checkpoint(&job);
+    let (calls, tries) = (Arc::<AtomicU64>::default(), Arc::new(AtomicU64::new(u64::MAX)));
+    // Fails for a key, but not when it is tried.
+    let failing = || {
+        let (counted, most) = (Arc::clone(&calls), Arc::clone(&tries));
+        let mut native = count_v2();
+        native.rewrite = Some(Arc::new(move |migration, page| {
+            let is_tried = counted.fetch_add(1, Ordering::SeqCst) < most.load(Ordering::SeqCst);
+            let is_bad = page.keys.iter().any(|key| key == Some(b"k3"));
+            if is_bad && !is_tried { Err(trap()) } else { rewritten(migration, page) }
+        }));
+        with(native, NEW)
+    };
+    job.handle.check_swap(&node(), &failing(), &AT_ONCE.into()).unwrap();
+    tries.store(2 * calls.load(Ordering::SeqCst), Ordering::SeqCst);
+    let mut report = job.handle.swap(&node(), &failing(), AT_ONCE).unwrap();
+    assert_eq!(over(&mut report).stage, SwapStage::Done);
+    job.hears(|kind| matches!(kind, JobEventKind::StateRewritten { failed: 1, .. }));
+    let again = with(count_v2(), ModuleHash([3; 32]));
+    let said = job.handle.swap(&node(), &again, ON_PROBATION).map(drop).unwrap_err().to_string();
+    assert!(said.contains("state `count` of `count` is still being rewritten"), "{said}");
+    job.handle.cancel().unwrap();
+    job.ends(JobState::Cancelled);
+}
+
 #[test]
 fn new_and_dropped_states_are_seen_by_whom_declares_them() {
     let outside = Outside::new(300);
@@ -299,7 +331,7 @@ fn version(second: bool) -> (Native, ModuleHash) {
         return (count_v2(), NEW);
     }
     let mut native = count();
-    native.rewrite = Some(Arc::new(|migration, page| rewritten(migration, page)));
+    native.rewrite = Some(Arc::new(rewritten));
     (native, OLD)
 }
 

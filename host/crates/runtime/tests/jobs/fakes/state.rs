@@ -40,13 +40,16 @@ pub(crate) struct NaiveState {
 /// Who writes next.
 static WRITERS: AtomicU64 = AtomicU64::new(1);
 
+/// A state, and a key in it.
+type Place = (u32, Vec<u8>);
+
 /// All values as one backend had them, in one file.
 #[derive(Serialize, Deserialize)]
 struct Written {
     by: u64,
     /// What these wrote is in it too.
     instead_of: Vec<u64>,
-    values: Vec<((u32, Vec<u8>), Vec<u8>)>,
+    values: Vec<(Place, Vec<u8>)>,
 }
 
 struct Frozen(Written);
