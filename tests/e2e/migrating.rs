@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::documents::{often, posted, through};
-use crate::guests::example;
+use crate::guests::{example, odd};
 use crate::host::{Host, eventually};
 use crate::jobs::done;
 
@@ -110,9 +110,31 @@ fn a_job_begins_from_a_savepoint_in_another_schema() {
     let fork = document("fork", "word-count-v2@1", "memory");
     host.write("fork.json", fork.to_string());
     let would = host.cli_ok(&["job", "submit", "fork.json", "--savepoint", "job/before", "--dry-run"]);
-    assert!(would.contains("migrated"), "{would}");
+    assert!(would.contains("migrated") && would.contains("it: `migrate` was tried on 2 keys, 2 entries"), "{would}");
     host.cli_ok(&["job", "submit", "fork.json", "--savepoint", "job/before"]);
     host.wait_for("fork", "RUNNING");
     host.feed("fork", "{\"word\":\"to\"}\n{\"word\":\"or\"}");
     counts(&host, "fork.out", &["to 3", "or 1"]);
+}
+
+#[test]
+fn a_savepoint_that_cannot_be_rewritten_is_told_with_its_key_before_anything_starts() {
+    let host = Host::start();
+    for guest in ["count", "migrate-refuse"] {
+        host.push(&odd(guest), &format!("{guest}@1"));
+    }
+    let document = |job: &str, module: &str| {
+        let mut document = through(&format!("{module}@1"), job, &json!({"generator": {"keys": 3, "rate": 1000}}));
+        document["operators"]["it"]["inputs"]["in"]["key_by"] = "key".into();
+        document
+    };
+    host.submit(&document("job", "count").to_string());
+    host.wait_until("job", "events_written", 100);
+    host.cli_ok(&["savepoint", "create", "job", "--name", "before", "--wait"]);
+    host.write("fork.json", document("fork", "migrate-refuse").to_string());
+    let would = host.cli(&["job", "submit", "fork.json", "--savepoint", "job/before", "--dry-run"]);
+    let told = String::from_utf8_lossy(&would.stdout).into_owned();
+    assert!(told.contains("cannot rewrite state `counts` of key `") && told.contains("would not run"), "{told}");
+    assert_eq!(would.status.code(), Some(2));
+    assert_eq!(host.get("/v1/jobs/fork").status(), 404);
 }

@@ -144,7 +144,7 @@ impl Beginner<'_> {
 }
 
 /// Entries name states by their place, so it stays; under no name nobody reads them.
-fn forget_dropped(page: &mut NodeSnapshot, fits: &[StateFit]) {
+pub(crate) fn forget_dropped(page: &mut NodeSnapshot, fits: &[StateFit]) {
     let is_dropped =
         |name: &str| fits.iter().any(|fit| matches!(fit, StateFit::Dropped { state } if state.as_str() == name));
     for state in page.states.iter_mut().filter(|state| is_dropped(&state.name)) {

@@ -23,7 +23,8 @@ pub struct Submitted {
 }
 
 impl Control {
-    /// Says what would become of a document, and of the savepoint that it is to begin from. Starts nothing, opens nothing, stores nothing.
+    /// Says what would become of a document, and of the savepoint that it is to begin from: its modules rewrite what they
+    /// would have to, into nothing. Starts nothing, stores nothing.
     ///
     /// # Errors
     /// If the catalog cannot be read; what is wrong with the document is in the answer.
@@ -32,7 +33,7 @@ impl Control {
         let prepared = self
             .ask_control(move |control| {
                 let prepared = control.prepare(ReadJob::read(text, &*control.parts.catalog)?)?;
-                control.lay_beside(prepared, origin)
+                control.try_beside(prepared, origin)
             })
             .await;
         drop(permit);
