@@ -55,6 +55,13 @@ pub struct OperatorParts {
     pub module: ModuleHash,
 }
 
+impl OperatorParts {
+    /// Whether both do the same: one module, with the same parameters.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.module == other.module && self.prepared.parameters == other.prepared.parameters
+    }
+}
+
 /// Why a job does not start. Nothing of it runs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
