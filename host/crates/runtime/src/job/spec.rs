@@ -31,6 +31,8 @@ pub struct JobSpec {
     pub origin: Option<Origin>,
     /// Whether its sources hold still until resumed.
     pub paused: bool,
+    /// The savepoint that it is to end in, once all that was taken in is through: an earlier host was asked for that.
+    pub drains_into: Option<String>,
     /// The document as it was written, for savepoints: with its placeholders, since secrets are never stored.
     pub text: String,
 }
