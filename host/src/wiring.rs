@@ -15,7 +15,7 @@ use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::crash::NoCrashes;
 use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::KeySelector;
-use gristmill_ports::parts::{PartContext, Urgency};
+use gristmill_ports::parts::{PartContext, StoredTail, Urgency};
 use gristmill_ports::state::{StateMerger, StateReader};
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, CrashStore, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
@@ -25,7 +25,7 @@ use gristmill_runtime::new_run;
 use gristmill_server::control::{OpenRun, OpenSavepoint};
 use gristmill_server::{Control, ControlParts};
 use gristmill_state::{EntryReader, MemoryBackend, Merger, RocksDbBackend, stand_back, worked};
-use gristmill_types::{AttemptId, Descriptor, JobId, KeyGroupRange, MaxParallelism, RunId};
+use gristmill_types::{AttemptId, Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, RunId};
 use gristmill_wasm::{WasmModules, WasmOptions};
 
 use crate::clock::SystemClock;
@@ -244,6 +244,22 @@ impl Parts for HostParts {
         resume: Option<&[SplitPosition]>,
     ) -> Result<Box<dyn SourceReader>, PortError> {
         self.connectors.source(context, spec, resume, &self.base)
+    }
+
+    fn tail(
+        &self,
+        job: &JobId,
+        run: RunId,
+        source: &NodeId,
+        spec: &SourceSpec,
+        stands: &[SplitPosition],
+        to: &dyn FileStore,
+    ) -> Result<Option<StoredTail>, PortError> {
+        self.connectors.tail((job, run, source), spec, stands, to)
+    }
+
+    fn adopt_tail(&self, job: &JobId, run: RunId, source: &NodeId, tail: &Path) -> Result<(), PortError> {
+        self.connectors.adopt_tail(job, run, source, tail)
     }
 
     fn sink(&self, context: &PartContext, spec: &SinkSpec, resume: Option<&[u8]>) -> Result<Box<dyn Sink>, PortError> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::documents::{often, posted, through};
-use crate::guests::example;
+use crate::guests::{example, odd};
 use crate::host::{Host, eventually};
 use crate::jobs::done;
 
@@ -110,7 +110,7 @@ fn a_job_begins_from_a_savepoint_in_another_schema() {
     let fork = document("fork", "word-count-v2@1", "memory");
     host.write("fork.json", fork.to_string());
     let would = host.cli_ok(&["job", "submit", "fork.json", "--savepoint", "job/before", "--dry-run"]);
-    assert!(would.contains("migrated"), "{would}");
+    assert!(would.contains("migrated") && would.contains("it: `migrate` was tried on 2 keys, 2 entries"), "{would}");
     host.cli_ok(&["job", "submit", "fork.json", "--savepoint", "job/before"]);
     host.wait_for("fork", "RUNNING");
     host.feed("fork", "{\"word\":\"to\"}\n{\"word\":\"or\"}");
@@ -150,21 +150,31 @@ fn a_swap_that_may_be_rewound_commits_nothing_before_its_probation_is_over() {
     assert!(words.contains("SUCCEEDED"), "{words}");
     assert_eq!(done(&host, &operation)["detail"]["stage"], "undone");
     counts(&host, "job.out", &["to 1", "be 1", "to 2", "or 1", "to 3", "or 2"]);
-    host.cli_ok(&[
-        "operator",
-        "swap",
-        "job",
-        "it",
-        "word-count-v2@1",
-        "--way-back",
-        "rewind",
-        "--probation",
-        "1s",
-        "--probation-events",
-        "0",
-        "--wait",
-    ]);
-    feed(&host, &["to"]);
-    let lines = counts(&host, "job.out", &["to 1", "be 1", "to 2", "or 1", "to 3", "or 2", "to 4"]);
-    assert!(lines.iter().any(|line| line.starts_with("to 4 after ")), "{lines:?}");
+    let swap = ["operator", "swap", "job", "it", "word-count-v2@1", "--way-back", "rewind"];
+    host.cli_ok(&[&swap[..], &["--probation", "1s", "--probation-events", "0", "--wait"]].concat());
+    feed(&host, &["to", "to"]);
+    let lines = counts(&host, "job.out", &["to 1", "be 1", "to 2", "or 1", "to 3", "or 2", "to 4", "to 5"]);
+    assert!(lines.iter().any(|line| line.starts_with("to 5 after ")), "{lines:?}");
+}
+
+#[test]
+fn a_savepoint_that_cannot_be_rewritten_is_told_with_its_key_before_anything_starts() {
+    let host = Host::start();
+    for guest in ["count", "migrate-refuse"] {
+        host.push(&odd(guest), &format!("{guest}@1"));
+    }
+    let document = |job: &str, module: &str| {
+        let mut document = through(&format!("{module}@1"), job, &json!({"generator": {"keys": 3, "rate": 1000}}));
+        document["operators"]["it"]["inputs"]["in"]["key_by"] = "key".into();
+        document
+    };
+    host.submit(&document("job", "count").to_string());
+    host.wait_until("job", "events_written", 100);
+    host.cli_ok(&["savepoint", "create", "job", "--name", "before", "--wait"]);
+    host.write("fork.json", document("fork", "migrate-refuse").to_string());
+    let would = host.cli(&["job", "submit", "fork.json", "--savepoint", "job/before", "--dry-run"]);
+    let told = String::from_utf8_lossy(&would.stdout).into_owned();
+    assert!(told.contains("cannot rewrite state `counts` of key `") && told.contains("would not run"), "{told}");
+    assert_eq!(would.status.code(), Some(2));
+    assert_eq!(host.get("/v1/jobs/fork").status(), 404);
 }

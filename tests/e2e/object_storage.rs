@@ -69,3 +69,42 @@ fn object_storage_that_is_away_for_a_while_costs_nothing_but_time() {
     host.stop("job");
     counted(&host, 200);
 }
+
+#[test]
+fn a_savepoint_in_object_storage_is_taken_looked_at_begun_from_and_deleted() {
+    let server = S3Server::start();
+    let host = start(&server, tempfile::tempdir().unwrap());
+    counting(&host);
+    feed(&host, 3);
+    counted(&host, 3);
+    host.cli_ok(&["job", "pause", "job"]);
+    feed(&host, 1);
+    host.cli_ok(&["savepoint", "create", "job", "--name", "before", "--wait"]);
+    host.cli_ok(&["job", "resume", "job"]);
+    let seen = host.json("/v1/jobs/job/savepoints/before");
+    assert_eq!((&seen["entries"], &seen["nodes"][0]["tail"]["events"]), (&1.into(), &1.into()), "{seen:#}");
+    assert!(host.cli_ok(&["savepoint", "verify", "job", "before"]).contains("SUCCEEDED"));
+    counted(&host, 4);
+    host.stop("job");
+    let told = host.cli_ok(&["state", "diff", "job/before", "job@newest"]);
+    assert!(told.ends_with("differing: 1\n"), "{told}");
+
+    // Another host has nothing but the storage.
+    let there = start(&server, tempfile::tempdir().unwrap());
+    there.push(&example("word-count"), "word-count@1");
+    let mut document = often(through("word-count@1", "fork", &posted()));
+    document["sources"]["events"]["decode"] = "json".into();
+    document["operators"]["it"]["inputs"]["in"]["key_by"] = "$.word".into();
+    there.write("fork.json", document.to_string());
+    there.cli_ok(&["job", "submit", "fork.json", "--savepoint", "job/before"]);
+    eventually("the tail is committed", || (there.lines("fork.out") == ["a 4"]).then_some(()));
+    // From its first checkpoint on it needs the savepoint no more.
+    there.cli_ok(&["savepoint", "delete", "job", "before"]);
+    assert_eq!(there.json("/v1/savepoints")["savepoints"], serde_json::json!([]));
+    assert!(!there.cli(&["savepoint", "inspect", "job", "before"]).status.success());
+    let there = start(&server, there.kill());
+    there.wait_for("fork", "RUNNING");
+    there.feed("fork", "{\"word\":\"a\"}");
+    eventually("it goes on", || (there.lines("fork.out") == ["a 4", "a 5"]).then_some(()));
+    there.stop("fork");
+}

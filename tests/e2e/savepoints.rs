@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::golden::copy;
 use crate::guests::{example, odd};
 use crate::host::{Host, eventually, text};
 
@@ -172,6 +173,93 @@ fn a_savepoint_is_looked_at_by_a_host_and_without_one() {
     assert!(text(&verified.stdout).contains("is damaged"), "{}", text(&verified.stdout));
     host.cli_ok(&["savepoint", "delete", "job", "again"]);
     eventually("it is gone", || (!elsewhere.exists()).then_some(()));
+}
+
+/// Another host, with nothing on its disk but this savepoint of `job`.
+fn elsewhere(from: &Host, name: &str) -> Host {
+    let host = Host::start();
+    let place = format!("data/checkpoints/savepoints/job/{name}");
+    copy(&from.path(&place), &host.path(&place));
+    host.push(&example("word-count"), "word-count@1");
+    host
+}
+
+/// Begins `fork` from a savepoint and waits for so much output. Gives it, sorted.
+fn forked(host: &Host, name: &str, events: u64) -> Vec<String> {
+    host.write("next.json", counting("fork", "it", "memory", 1).to_string());
+    host.cli_ok(&["job", "submit", "next.json", "--savepoint", &format!("job/{name}")]);
+    host.wait_for("fork", "RUNNING");
+    host.wait_until("fork", "events_written", events);
+    host.stop("fork");
+    sorted(host.lines("fork.out"))
+}
+
+#[test]
+fn what_was_posted_and_not_read_goes_with_a_savepoint_wherever_that_goes() {
+    let host = saved("memory");
+    host.cli_ok(&["job", "pause", "job"]);
+    host.feed("job", &words(&["a", "c"]));
+    host.feed("job", &words(&["c"]));
+    host.cli_ok(&["savepoint", "create", "job", "--name", "beside", "--wait"]);
+    let told = host.cli_ok(&["savepoint", "inspect", "job", "beside"]);
+    assert!(told.contains("events carries 3 posted events"), "{told}");
+    assert!(host.cli_ok(&["savepoint", "verify", "job", "beside"]).contains("SUCCEEDED"));
+    let there = elsewhere(&host, "beside");
+    assert_eq!(forked(&there, "beside", 3), ["a 3", "c 1", "c 2"]);
+
+    // What a job has not read when it is stopped with a savepoint is the other's to read.
+    host.cli_ok(&["job", "resume", "job"]);
+    host.wait_until("job", "events_written", 6);
+    host.cli_ok(&["job", "pause", "job"]);
+    host.feed("job", &words(&["a", "d"]));
+    host.cli_ok(&["job", "stop", "job", "--savepoint", "last", "--wait"]);
+    let here = ["a 1", "a 2", "a 3", "b 1", "c 1", "c 2"];
+    assert_eq!(sorted(host.lines("job.out")), here);
+    let there = elsewhere(&host, "last");
+    assert_eq!(forked(&there, "last", 2), ["a 4", "d 1"]);
+    // The job itself has it as well, if it is started again instead.
+    host.cli_ok(&["job", "restart", "job"]);
+    host.wait_until("job", "events_written", 2);
+    host.stop("job");
+    assert_eq!(sorted(host.lines("job.out")), ["a 1", "a 2", "a 3", "a 4", "b 1", "c 1", "c 2", "d 1"]);
+}
+
+#[test]
+fn a_fork_that_dies_before_its_first_checkpoint_finds_what_it_was_given_and_what_came_since() {
+    let host = saved("memory");
+    host.cli_ok(&["job", "pause", "job"]);
+    host.feed("job", &words(&["a"]));
+    host.cli_ok(&["savepoint", "create", "job", "--name", "beside", "--wait"]);
+    let there = elsewhere(&host, "beside");
+    there.write("next.json", counting("fork", "it", "memory", 1).to_string());
+    there.cli_ok(&["job", "submit", "next.json", "--savepoint", "job/beside"]);
+    there.wait_for("fork", "RUNNING");
+    there.feed("fork", &words(&["c"]));
+    let there = there.kill_and_restart();
+    there.wait_for("fork", "RUNNING");
+    there.wait_until("fork", "events_written", 2);
+    there.stop("fork");
+    assert_eq!(sorted(there.lines("fork.out")), ["a 3", "c 1"]);
+}
+
+#[test]
+fn a_job_is_drained_into_a_savepoint_that_has_all_that_was_posted() {
+    let host = saved("memory");
+    host.cli_ok(&["job", "pause", "job"]);
+    host.feed("job", &words(&["a", "c"]));
+    let told = host.cli_ok(&["job", "stop", "job", "--savepoint", "end", "--drain", "--wait"]);
+    assert!(told.starts_with("stop-job SUCCEEDED"), "{told}");
+    assert_eq!(sorted(host.lines("job.out")), ["a 1", "a 2", "a 3", "b 1", "c 1"]);
+    let seen = host.json("/v1/jobs/job/savepoints/end");
+    assert_eq!((&seen["entries"], &seen["nodes"][0]["tail"]["events"]), (&json!(3), &json!(0)), "{seen:#}");
+    let there = elsewhere(&host, "end");
+    there.write("next.json", counting("fork", "it", "memory", 1).to_string());
+    there.cli_ok(&["job", "submit", "next.json", "--savepoint", "job/end"]);
+    there.wait_for("fork", "RUNNING");
+    there.feed("fork", &words(&["a"]));
+    there.wait_until("fork", "events_written", 1);
+    there.stop("fork");
+    assert_eq!(there.lines("fork.out"), ["a 4"]);
 }
 
 #[test]

@@ -65,6 +65,32 @@ fn a_module_is_swapped_from_the_command_line_while_events_come() {
 }
 
 #[test]
+fn parameters_alone_are_swapped_at_a_barrier_and_outlast_the_host() {
+    let host = Host::start();
+    host.push(&example("filter"), "filter@1");
+    let mut document = often(through("filter@1", "job", &posted()));
+    document["operators"]["it"]["parameters"] = json!({"offset": 0, "letter": "a"});
+    host.submit(&document.to_string());
+    host.wait_for("job", "RUNNING");
+    host.feed("job", "a1\nb1");
+    written(&host, &["a1"]);
+    let swap = ["operator", "swap", "job", "it", "--probation", "0s", "--wait", "--param"];
+    let words = host.cli_ok(&[&swap[..], &["letter=b"]].concat());
+    assert!(words.contains("swap SUCCEEDED: done"), "{words}");
+    host.feed("job", "a2\nb2");
+    written(&host, &["a1", "b2"]);
+    let parameters = |host: &Host| host.json("/v1/jobs/job")["document"]["operators"]["it"]["parameters"].clone();
+    assert_eq!(parameters(&host), json!({"offset": 0, "letter": "b"}));
+    assert_eq!(host.json("/v1/jobs/job")["restarts"], 0);
+    let refused = host.cli(&[&swap[..], &["letter=b"]].concat());
+    assert!(crate::host::text(&refused.stderr).contains("with these parameters already"), "{refused:?}");
+    let host = host.kill_and_restart();
+    host.wait_for("job", "RUNNING");
+    host.feed("job", "a3\nb3");
+    written(&host, &["a1", "b2", "b3"]);
+}
+
+#[test]
 fn a_version_that_traps_is_rolled_back_and_the_old_one_takes_the_same_events() {
     let host = echoing(&["poison-trap"]);
     host.feed("job", "a");

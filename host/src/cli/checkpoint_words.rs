@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::job_words::{restarts, storing};
 use super::output::{field, number, table};
-use crate::words::counted;
+use crate::words::{self, counted};
 
 /// What became of a job's checkpoints.
 pub(super) fn checkpoints(answer: &Value) -> String {
@@ -215,7 +215,7 @@ fn snapshot(page: &Value) -> Vec<String> {
             format!("  {subtask}: split {} at {}{ended}", field(split, "split"), field(split, "position"))
         }));
         lines.extend(list(part, "files").iter().map(|state| {
-            let entries = counted_entries(number(state, "entries"));
+            let entries = words::entries(number(state, "entries"));
             format!("  {subtask}: state {}: {entries}, {}", file(&state["file"]), bytes(&state["file"]))
         }));
         if !field(part, "sink").is_empty() {
@@ -223,10 +223,6 @@ fn snapshot(page: &Value) -> Vec<String> {
         }
     }
     lines
-}
-
-fn counted_entries(entries: u64) -> String {
-    if entries == 1 { "1 entry".to_owned() } else { format!("{} entries", HumanCount(entries)) }
 }
 
 /// A file's name below the folder of files.

@@ -50,6 +50,10 @@ pub(crate) enum JobCommand {
         /// Takes a savepoint of this name first, while the sources hold still; if it cannot be taken, they go on.
         #[arg(long, value_name = "NAME")]
         savepoint: Option<String>,
+        /// Makes the savepoint of the end that the job would come to if its input had ended: what was taken in is read, event
+        /// time is completed, all output is committed.
+        #[arg(long, requires = "savepoint")]
+        drain: bool,
         /// Waits until it has stopped.
         #[arg(long)]
         wait: bool,
@@ -157,10 +161,10 @@ pub(crate) async fn perform(command: JobCommand, api: &Api, out: &Output) -> any
         JobCommand::Inspect { job } => out.result(&api.get(&path(&job, "")).await?, inspected)?,
         JobCommand::Pause { job } => out.result(&api.post(&path(&job, "/pause")).await?, in_a_line)?,
         JobCommand::Resume { job } => out.result(&api.post(&path(&job, "/resume")).await?, in_a_line)?,
-        JobCommand::Stop { job, savepoint, wait } => {
+        JobCommand::Stop { job, savepoint, drain, wait } => {
             let request = api.request(Method::POST, &path(&job, "/stop"));
             let request = match savepoint {
-                Some(name) => request.json(&json!({"savepoint": name})),
+                Some(name) => request.json(&json!({"savepoint": name, "drain": drain})),
                 None => request,
             };
             return operation::report(api.json(request).await?, wait, api, out).await;

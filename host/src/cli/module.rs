@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::api::Api;
 use super::output::{Output, field, table};
+use crate::words::{read_file, unreadable};
 
 /// Uploads modules and looks at them.
 #[derive(Subcommand)]
@@ -72,11 +73,12 @@ pub(crate) async fn push(
     name: Option<&ModuleName>,
     dry_run: bool,
 ) -> anyhow::Result<Value> {
-    let metadata = std::fs::metadata(file).with_context(|| format!("reading {}", file.display()))?;
+    let advice = "give the Wasm file that the build of the guest has left";
+    let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, "module", &error, advice))?;
     if !metadata.is_file() {
-        bail!("{} is not a file", file.display());
+        bail!("`{}` is no file, and is to be the module; {advice}", file.display());
     }
-    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let bytes = read_file(file, "module", advice)?;
     let name = name.map(|name| ("name", name.to_string()));
     let query = name.into_iter().chain(dry_run.then(|| ("dry_run", "true".to_owned())));
     let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();

@@ -24,13 +24,14 @@ pub(crate) enum OperatorCommand {
         job: JobId,
         /// The operator.
         operator: NodeId,
-        /// The module: `name@version`, or a hash.
-        module: String,
+        /// The module: `name@version`, or a hash; left out, it stays, and its parameters change.
+        #[arg(required_unless_present_any = ["parameters", "set_parameter"])]
+        module: Option<String>,
         /// Its parameters as JSON; left out, they stay as they are.
         #[arg(long, value_name = "JSON")]
         parameters: Option<String>,
         /// One of its parameters, as JSON or else as text; the others stay. May be given more than once.
-        #[arg(long, value_name = "NAME=VALUE", value_parser = parameter, conflicts_with = "parameters")]
+        #[arg(long, visible_alias = "param", value_name = "NAME=VALUE", value_parser = parameter, conflicts_with = "parameters")]
         set_parameter: Vec<(String, Value)>,
         /// The operator's subtasks; another number takes the mode `restart`.
         #[arg(long, value_name = "SUBTASKS")]
@@ -148,6 +149,10 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             way_back,
             wait,
         } => {
+            let module = match module {
+                Some(module) => module,
+                None => running(api, &job, &operator).await?,
+            };
             let mut body = json!({
                 "module": module, "mode": mode.as_str(), "deadline": deadline, "supersede": supersede,
                 "probation": {"time": probation, "events": probation_events},
@@ -184,6 +189,13 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             operation::report(begun, wait, api, out).await
         }
     }
+}
+
+/// The module that runs in an operator, as the job's document names it.
+async fn running(api: &Api, job: &JobId, operator: &NodeId) -> anyhow::Result<String> {
+    let described = api.get(&path(job, "")).await?;
+    let module = described["document"]["operators"][operator.as_str()]["module"].as_str().map(str::to_owned);
+    module.ok_or_else(|| anyhow::anyhow!("job `{job}` has no operator `{operator}`"))
 }
 
 /// A parameter and its value; what is no JSON is a text.

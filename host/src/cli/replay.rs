@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::job_words::payload;
 use super::output::{Output, field, number};
 use crate::replay::{ReplayOptions, exit_code, replay, told};
-use crate::words::counted;
+use crate::words::{self, counted};
 
 pub(crate) async fn perform(options: ReplayOptions, out: &Output) -> anyhow::Result<ExitCode> {
     let replayed = tokio::task::spawn_blocking(move || replay(&options)).await??;
@@ -31,7 +31,7 @@ fn in_words(told: &Value) -> String {
         lines.push(format!("with module {other} in the place of {module}"));
     }
     lines.extend(events(&told["events"], number(told, "count")));
-    lines.push(format!("  {} of state", counted_entries(number(told, "entries"))));
+    lines.push(format!("  {} of state", words::entries(number(told, "entries"))));
     lines.extend(list(told, "notes").iter().map(|note| format!("note: {}", note.as_str().unwrap_or_default())));
     lines.extend(list(told, "log").iter().map(|line| format!("{}: {}", field(line, "level"), field(line, "message"))));
     lines.extend(ending(&told["ending"]));
@@ -79,10 +79,6 @@ fn events(shown: &Value, count: u64) -> Vec<String> {
         lines.push(format!("  and {} more", count - shown.len() as u64));
     }
     lines
-}
-
-fn counted_entries(entries: u64) -> String {
-    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {

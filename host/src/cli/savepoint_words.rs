@@ -48,7 +48,7 @@ pub(super) fn inspected(one: &Value) -> String {
         let (events, bytes) = (number(&node["tail"], "events"), ByteSize(number(&node["tail"], "bytes")));
         format!("{} carries {}, {bytes}, that nobody had read", field(node, "node"), counted(events, "posted event"))
     };
-    lines.extend(list(one, "nodes").iter().filter(|node| !node["tail"].is_null()).map(tail));
+    lines.extend(list(one, "nodes").iter().filter(|node| number(&node["tail"], "events") > 0).map(tail));
     lines.join("\n")
 }
 

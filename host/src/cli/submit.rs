@@ -17,7 +17,7 @@ use super::output::{Output, field, number};
 use super::savepoint_words::fits;
 use super::{job_words, module};
 use crate::local::{BadJob, base_of, read_document, unreadable_module};
-use crate::words::counted;
+use crate::words::{counted, entries};
 
 /// How often a job that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -140,6 +140,10 @@ fn dry_run_in_words(answer: &Value, file: &Path) -> String {
         ));
     }
     lines.extend(fits(&answer["savepoint"]));
+    for (operator, tried) in answer["migration"].as_object().into_iter().flatten() {
+        let (keys, entries) = (counted(number(tried, "keys"), "key"), entries(number(tried, "entries")));
+        lines.push(format!("{operator}: `migrate` was tried on {keys}, {entries}"));
+    }
     lines.push(field(answer, "rendering").trim_end().to_owned());
     lines.push(if answer["ok"].as_bool() == Some(true) { "would run".to_owned() } else { "would not run".to_owned() });
     lines.retain(|line| !line.is_empty());

@@ -19,6 +19,7 @@ use gristmill_types::{JobId, RunId};
 
 pub(crate) use found::{Found, Inspection};
 
+use crate::words::unreadable;
 use examiner::{Examiner, wrong_with};
 use found::{Damage, Entry, Filled, Run, Tally};
 
@@ -36,7 +37,9 @@ const DEPTH: u32 = 4;
 /// If nothing does, it cannot be read, or it is no part of a checkpoint storage.
 pub(crate) fn inspect(path: &Path) -> anyhow::Result<Inspection> {
     let shown = || path.display().to_string();
-    let metadata = std::fs::metadata(path).with_context(|| format!("looking at `{}`", path.display()))?;
+    let advice = "give a checkpoint storage, such as `checkpoints` in a host's data directory, the folder of a run or of a \
+                  savepoint, or a file of one";
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, "checkpoint", &error, advice))?;
     if metadata.is_dir() && path.join(RECORD).is_file() {
         let (savepoint, examiner) = savepoint(path)?;
         return Ok(Inspection { path: shown(), found: Found::Savepoint { savepoint }, damaged: examiner.damaged });

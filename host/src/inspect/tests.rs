@@ -241,7 +241,7 @@ fn what_is_no_part_of_a_storage_is_refused_in_a_sentence() {
         (folder.path(), "holds no checkpoints: give a checkpoint storage"),
         (&text, "is no file of a checkpoint"),
         (&empty, "is no file of a checkpoint"),
-        (&folder.path().join("nothing"), "looking at"),
+        (&folder.path().join("nothing"), "there is no file"),
     ] {
         let error = format!("{:#}", inspect(path).expect_err("no checkpoint"));
         assert!(error.contains(words) && error.contains(&path.display().to_string()), "{error}");

@@ -13,6 +13,7 @@ use gristmill_runtime::{JobSpec, ModuleBytes, prepare};
 use gristmill_types::{ModuleHash, NodeId};
 
 use crate::wiring;
+use crate::words::unreadable;
 
 /// A job ready to start.
 pub struct LoadedJob {
@@ -68,7 +69,8 @@ pub fn read_document(file: &Path) -> anyhow::Result<String> {
         std::io::stdin().read_to_string(&mut text).context("reading the job document from standard input")?;
         return Ok(text);
     }
-    std::fs::read_to_string(file).with_context(|| format!("reading the job document {}", file.display()))
+    let advice = "give the YAML or JSON file that describes the job, or `-` to read standard input";
+    std::fs::read_to_string(file).map_err(|error| unreadable(file, "job document", &error, advice))
 }
 
 /// The directory where a document's relative paths begin.

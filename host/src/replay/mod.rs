@@ -8,9 +8,11 @@ mod told;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use gristmill_ports::crash::CrashBundle;
 use gristmill_types::ModuleHash;
+
+use crate::words::read_file;
 
 pub(crate) use again::{Ending, Replayed};
 pub(crate) use told::told;
@@ -38,7 +40,7 @@ pub(crate) struct ReplayOptions {
 pub(crate) fn replay(options: &ReplayOptions) -> anyhow::Result<Replayed> {
     let bundle = read(&options.bundle)?;
     let code = match (&options.module, &bundle.code) {
-        (Some(file), _) => std::fs::read(file).with_context(|| format!("reading the module `{}`", file.display()))?,
+        (Some(file), _) => read_file(file, "module", "give the Wasm file that is to make the call with --module")?,
         (None, Some(code)) if hash_of(code) == bundle.module => code.clone(),
         (None, Some(_)) => {
             return Err(anyhow!(
@@ -69,7 +71,8 @@ pub(crate) fn exit_code(replayed: &Replayed) -> ExitCode {
 }
 
 fn read(path: &Path) -> anyhow::Result<CrashBundle> {
-    let file = std::fs::read(path).with_context(|| format!("reading the crash bundle `{}`", path.display()))?;
+    let advice = "`gristmill job crashes JOB` lists those of a job, `gristmill job crash JOB NAME -o FILE` fetches one";
+    let file = read_file(path, "crash bundle", advice)?;
     CrashBundle::decode(&file)
         .map_err(|damaged| anyhow!("`{}` is no crash bundle to be used: {damaged}", path.display()))
 }

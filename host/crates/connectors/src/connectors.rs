@@ -7,9 +7,9 @@ use gristmill_checkpoint::SplitPosition;
 use gristmill_dataflow::document::{KeyBy, SinkKind, SinkSpec, SourceKind, SourceSpec};
 use gristmill_ports::format::KeySelector;
 use gristmill_ports::ingress::Ingress;
-use gristmill_ports::parts::PartContext;
+use gristmill_ports::parts::{PartContext, StoredTail};
 use gristmill_ports::{Committer, FileStore, PortError, Sink, SourceReader};
-use gristmill_types::JobId;
+use gristmill_types::{JobId, NodeId, RunId};
 use tokio::runtime::Handle;
 
 use crate::format::key::key_selector;
@@ -54,6 +54,32 @@ impl Connectors {
             // Nothing that was read can be read again.
             SourceKind::Socket(socket) => source::socket::open(context, spec, socket, runtime),
         }
+    }
+
+    /// Stores what a source has taken in and nobody has read behind these positions, if that is kept nowhere else. Blocks.
+    ///
+    /// # Errors
+    /// `Retry` if the disk or the store refuses, or the source is not open just now; `Fatal` if what it keeps is damaged.
+    pub fn tail(
+        &self,
+        of: (&JobId, RunId, &NodeId),
+        spec: &SourceSpec,
+        stands: &[SplitPosition],
+        to: &dyn FileStore,
+    ) -> Result<Option<StoredTail>, PortError> {
+        match &spec.from {
+            SourceKind::Http(_) => self.open_sources.tail(of, stands, to),
+            // These are read again elsewhere, or cannot be read again at all.
+            SourceKind::File(_) | SourceKind::Generator(_) | SourceKind::Socket(_) => Ok(None),
+        }
+    }
+
+    /// Lays such a file where the source of another run finds it, if that was never opened. Blocks.
+    ///
+    /// # Errors
+    /// `Retry` if the disk refuses; `Fatal` if the file is none.
+    pub fn adopt_tail(&self, job: &JobId, run: RunId, source: &NodeId, tail: &Path) -> Result<(), PortError> {
+        self.open_sources.adopt_tail(job, run, source, tail)
     }
 
     /// Removes what was kept for the sources of a job that is deleted. Blocks on files.

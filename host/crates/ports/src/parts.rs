@@ -1,8 +1,9 @@
 //! How the runtime gets concrete parts without knowing any: the host's wiring implements this.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_checkpoint::{SavepointFolder, SplitPosition};
+use gristmill_checkpoint::{FileRef, SavepointFolder, SplitPosition};
 use gristmill_dataflow::document::{CheckpointSpec, KeyBy, SinkSpec, SourceSpec};
 use gristmill_types::{
     AttemptId, Descriptor, JobId, KeyGroupRange, MaxParallelism, NodeId, Parallelism, RunId, SubtaskIndex,
@@ -50,6 +51,15 @@ impl PartContext {
     }
 }
 
+/// What a source had taken in and nobody had read, as a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredTail {
+    /// Where it is.
+    pub file: FileRef,
+    /// Events in it.
+    pub events: u64,
+}
+
 /// How urgent the work of a background thread is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
@@ -73,6 +83,25 @@ pub trait Parts: Send + Sync {
         spec: &SourceSpec,
         resume: Option<&[SplitPosition]>,
     ) -> Result<Box<dyn SourceReader>, PortError>;
+    /// Stores what a source of a job that runs has taken in and nobody has read, from these positions on, so that a
+    /// savepoint can carry it with it: all of it that was acknowledged when this was asked. `None` if the source has
+    /// nothing that is kept nowhere else. Blocks.
+    fn tail(
+        &self,
+        _job: &JobId,
+        _run: RunId,
+        _source: &NodeId,
+        _spec: &SourceSpec,
+        _stands: &[SplitPosition],
+        _to: &dyn FileStore,
+    ) -> Result<Option<StoredTail>, PortError> {
+        Ok(None)
+    }
+    /// Lays such a file where the source of another run finds it when it is opened at the same positions. Once that has
+    /// been opened, it changes nothing. Blocks.
+    fn adopt_tail(&self, _job: &JobId, _run: RunId, _source: &NodeId, _tail: &Path) -> Result<(), PortError> {
+        Ok(())
+    }
     /// Opens the writer of one subtask of a sink, to go on from its [`Sink::position`]; `None`: this is the beginning.
     fn sink(&self, context: &PartContext, spec: &SinkSpec, resume: Option<&[u8]>) -> Result<Box<dyn Sink>, PortError>;
     /// What commits the output of a sink, if the sink is transactional. The subtask of the context is the first.

@@ -43,6 +43,12 @@ pub trait SourceReader: Send {
         false
     }
 
+    /// Nothing new is taken in while this is held: whoever offers something is told to come again. What was taken in before
+    /// stays, and is read on.
+    ///
+    /// Only for sources that others put something into.
+    fn hold(&mut self, _held: bool) {}
+
     /// Decodes raw bytes that were set aside earlier, as if they had just been read: the replay of a dead letter.
     fn decode_again(&mut self, raw: &[u8], origin: &str) -> SourceBatch;
 }

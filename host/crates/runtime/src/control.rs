@@ -16,8 +16,14 @@ pub(crate) enum Control {
     Pause,
     /// To a source: go on.
     Resume,
+    /// To a source: take nothing new in, or do so again. What was taken in is read on.
+    Hold(bool),
     /// To a source: end here, as if the input had ended, but without its final watermark.
     Stop,
+    /// To a source: end where it stands. What was taken in and not read stays where it is kept.
+    StopHere,
+    /// To a source: end here, and event time with it.
+    Drain,
     /// To a source, ended or not: send this barrier.
     Barrier(CheckpointBarrier),
     /// To a source: nothing before these positions is asked for again.
@@ -57,7 +63,14 @@ impl Control {
     pub(crate) fn is_for_those_who_left(&self) -> bool {
         match self {
             Self::Barrier(_) | Self::Forget(_) | Self::Leave | Self::Swap(_) | Self::State(_) | Self::Shadow(_) => true,
-            Self::Pause | Self::Resume | Self::Stop | Self::Replay { .. } | Self::Decode { .. } => false,
+            Self::Hold(_) => true,
+            Self::Pause
+            | Self::Resume
+            | Self::Stop
+            | Self::StopHere
+            | Self::Drain
+            | Self::Replay { .. }
+            | Self::Decode { .. } => false,
         }
     }
 }

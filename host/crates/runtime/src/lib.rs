@@ -36,6 +36,7 @@ pub use job::handle::{JobHandle, NotRunning};
 pub use job::launch::{resume, resume_open, start};
 pub use job::modules::OpenSwap;
 pub use job::origin::{fit_savepoint, read_savepoint};
+pub use job::origin_trial::try_savepoint;
 pub use job::prepare::{ModuleBytes, prepare};
 pub use job::replay::ReplayError;
 pub use job::spec::{JobSpec, OperatorParts, StartError, new_run};

@@ -293,9 +293,11 @@ impl Ledger {
         (CommitPermit::of_decided(manifest), new)
     }
 
-    /// Where the sources stood at the oldest checkpoint that is kept.
+    /// Where the sources stood at the oldest checkpoint that is kept, or that is being carried into a savepoint.
     pub(super) fn oldest_splits(&self) -> Splits {
-        self.retained.front().map(|oldest| oldest.splits.clone()).unwrap_or_default()
+        let kept = self.retained.front().map(|oldest| (oldest.checkpoint, &oldest.splits));
+        let oldest = kept.into_iter().chain(self.savepoints.oldest()).min_by_key(|(checkpoint, _)| *checkpoint);
+        oldest.map(|(_, splits)| splits.clone()).unwrap_or_default()
     }
 
     /// What need not be kept any more, now that another checkpoint is decided.

@@ -44,6 +44,8 @@ pub struct Coordinator {
     retry_at_ms: u64,
     /// Somebody asked for one.
     requested: Option<CheckpointKind>,
+    /// The last one is to become a savepoint.
+    savepoint_at_end: bool,
     /// What the next barrier switches.
     swap: Option<SwapNotice>,
     /// Whether that swap, or one that has switched, holds checkpoints back.
@@ -108,6 +110,7 @@ impl Coordinator {
             pause_until_ms: now.monotonic_ms,
             retry_at_ms: now.monotonic_ms,
             requested: None,
+            savepoint_at_end: false,
             swap: None,
             hold: Hold::None,
             renamed: BTreeMap::new(),
@@ -142,6 +145,16 @@ impl Coordinator {
             Phase::Collecting(collecting) => Some(collecting.number),
             Phase::Storing(to_store) => Some(to_store.manifest.checkpoint),
             Phase::Idle | Phase::Final(_) => None,
+        }
+    }
+
+    /// Whether the one that is under way began behind the end of all input.
+    #[must_use]
+    pub fn is_last_under_way(&self) -> bool {
+        match &self.phase {
+            Phase::Collecting(collecting) => collecting.is_final,
+            Phase::Storing(to_store) => to_store.manifest.is_final,
+            Phase::Idle | Phase::Final(_) => false,
         }
     }
 
@@ -213,6 +226,7 @@ impl Coordinator {
             Event::Storing { trouble } => self.trouble = trouble,
             Event::Committed(ids) => self.ledger.committed(&ids),
             Event::Merged { node, subtask, replaced, by } => self.ledger.merged(&node, subtask, &replaced, by),
+            Event::SavepointAtEnd => self.savepoint_at_end = true,
             Event::Carried(checkpoint) => self.ledger.carried(checkpoint),
             Event::SavepointOver(checkpoint) => self.ledger.savepoint_over(checkpoint),
             Event::Held(checkpoint) => self.ledger.hold(checkpoint),
@@ -300,7 +314,11 @@ impl Coordinator {
     fn begin(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.last_number = CheckpointId(self.last_number.0 + 1);
         let (number, requested) = (self.last_number, self.requested.take());
-        let kind = requested.unwrap_or(CheckpointKind::Checkpoint);
+        let kind = match requested {
+            _ if self.savepoint_at_end && self.all_ended() => CheckpointKind::Savepoint,
+            Some(kind) => kind,
+            None => CheckpointKind::Checkpoint,
+        };
         self.due_ms = self.policy.every_ms.map(|every| now.monotonic_ms.saturating_add(every));
         self.phase = Phase::Collecting(Collecting {
             number,
@@ -360,7 +378,8 @@ impl Coordinator {
         (self.failures_in_a_row, self.skipping_since_ms) = (0, None);
         self.pause_until_ms = now.monotonic_ms.saturating_add(self.policy.min_pause_ms);
         // What all have ended since its barrier does not make it final: there may be output behind it.
-        if to_store.manifest.is_final {
+        let is_wanted_otherwise = self.savepoint_at_end && to_store.manifest.kind != CheckpointKind::Savepoint;
+        if to_store.manifest.is_final && !is_wanted_otherwise {
             self.phase = Phase::Final(End::Input);
         } else if self.suspending {
             self.phase = Phase::Final(End::Suspended);

@@ -8,6 +8,7 @@ use gristmill_types::CheckpointId;
 use super::words::ToStore;
 use crate::committable::CommittableId;
 use crate::file::FileRef;
+use crate::retention::Splits;
 
 /// Those of one attempt.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ struct UnderWay {
     stage: Stage,
     /// What it is made of; nothing once that is carried away.
     files: BTreeSet<FileRef>,
+    /// Where the sources stood: what they had taken in behind that is carried too.
+    splits: Splits,
     /// Output that was cut before it and is not known to be committed.
     open: BTreeSet<CommittableId>,
 }
@@ -39,7 +42,8 @@ impl Savepoints {
     /// A checkpoint is decided that is to become one.
     pub(super) fn begin(&mut self, decided: &ToStore, open: BTreeSet<CommittableId>) {
         let (checkpoint, files) = (decided.manifest.checkpoint, decided.named.clone());
-        self.under_way.push(UnderWay { checkpoint, stage: Stage::Carrying, files, open });
+        let splits = decided.splits.clone();
+        self.under_way.push(UnderWay { checkpoint, stage: Stage::Carrying, files, splits, open });
     }
 
     /// Its files are carried away. Gives them: they need not be kept for it any more.
@@ -77,6 +81,12 @@ impl Savepoints {
     /// Whether none is in the making.
     pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_empty()
+    }
+
+    /// Where the sources stood at the oldest that is not carried away yet.
+    pub(super) fn oldest(&self) -> Option<(CheckpointId, &Splits)> {
+        let oldest = self.under_way.iter().find(|one| one.stage == Stage::Carrying)?;
+        Some((oldest.checkpoint, &oldest.splits))
     }
 
     /// Files that must stay.

@@ -165,6 +165,8 @@ pub enum Event {
         /// What stands in their place; nothing if nothing was left.
         by: Option<StateFile>,
     },
+    /// The last checkpoint, behind the end of all input, is to become a savepoint.
+    SavepointAtEnd,
     /// The files of a checkpoint were carried into a savepoint's folder.
     Carried(CheckpointId),
     /// It is a savepoint now, or will never be one.

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use gristmill_checkpoint::savepoint::Tail;
-use gristmill_checkpoint::{FileRef, Manifest, NodeSnapshot, Savepoint, SavepointFolder, StateFile};
+use gristmill_checkpoint::{FileRef, Manifest, NodeSnapshot, Savepoint, SavepointFolder, SplitPosition, StateFile};
+use gristmill_dataflow::document::SourceSpec;
 use gristmill_ports::checkpoint_store::{Content, PutNew};
 use gristmill_ports::state::StateTime;
 use gristmill_ports::{FileStore, Parts, PortError, Signal};
-use gristmill_types::{AttemptId, JobId, RunId};
+use gristmill_types::{AttemptId, JobId, NodeId, RunId};
 
 use crate::checkpoint::patience::{Undone, until_done};
 use crate::checkpoint::told::{Carried, Told};
@@ -33,6 +34,7 @@ pub(crate) struct Archivist {
     pub(crate) attempt: AttemptId,
     /// The text of the job's document.
     pub(crate) document: String,
+    pub(crate) sources: Vec<(NodeId, SourceSpec)>,
     pub(crate) parts: Arc<dyn Parts>,
     pub(crate) files: Arc<dyn FileStore>,
     pub(crate) told: Sender<Told>,
@@ -90,6 +92,7 @@ impl Archivist {
             }
             nodes.push(snapshot);
         }
+        let tails = self.tails(&nodes, &*to)?;
         // Each attempt has one of its own.
         let _ = std::fs::remove_dir_all(to.scratch());
         fail::fail_point!("savepoint-carried");
@@ -103,9 +106,23 @@ impl Archivist {
             max_parallelism: manifest.max_parallelism,
             nodes,
             entries: Some(entries),
-            tails: Vec::<Tail>::new(),
+            tails,
         };
         Ok(Carried { name: name.to_owned(), savepoint })
+    }
+
+    /// What sources have taken in that nobody had read at the barrier. The checkpoint under way keeps it where it is.
+    fn tails(&self, nodes: &[NodeSnapshot], to: &dyn FileStore) -> Result<Vec<Tail>, PortError> {
+        let mut tails = Vec::new();
+        for (source, spec) in &self.sources {
+            let page = nodes.iter().find(|page| page.node == *source);
+            let stands: Vec<_> = page.iter().flat_map(|page| &page.subtasks).flat_map(|part| &part.splits).collect();
+            let stands: Vec<SplitPosition> = stands.into_iter().cloned().collect();
+            if let Some(tail) = self.parts.tail(&self.job, self.run, source, spec, &stands, to)? {
+                tails.push(Tail { source: source.clone(), file: tail.file, events: tail.events });
+            }
+        }
+        Ok(tails)
     }
 
     /// Of each subtask, one file in the place of its list.

@@ -38,6 +38,8 @@ pub(crate) enum Told {
     Requested(CheckpointKind),
     /// Somebody wants a savepoint.
     SavepointWanted(Wanted),
+    /// Somebody wants the last checkpoint to become a savepoint.
+    DrainWanted(Wanted),
     /// The files of a checkpoint are in a savepoint's folder, or cannot be brought there.
     Carried { checkpoint: CheckpointId, carried: Result<Box<Carried>, String> },
     /// A savepoint has its record, or cannot have it.

@@ -150,6 +150,7 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
         run: spec.run,
         attempt,
         document: spec.text.clone(),
+        sources: spec.document.sources.iter().map(|(id, source)| (id.clone(), source.clone())).collect(),
         parts: Arc::clone(parts),
         files: Arc::clone(&files),
         told: told_sender.clone(),

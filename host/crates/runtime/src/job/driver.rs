@@ -13,11 +13,12 @@ use gristmill_checkpoint::{CommitPermit, Committable, Seating, StateFile};
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::state::StateMerger;
 use gristmill_types::{CheckpointId, CheckpointKind, NodeId};
+use tokio::sync::oneshot;
 
 use crate::checkpoint::archivist::SavepointWork;
 use crate::checkpoint::cut::StorerWork;
 use crate::checkpoint::merger;
-use crate::checkpoint::told::Told;
+use crate::checkpoint::told::{Told, Wanted};
 use crate::control::Control;
 use crate::ending::{Failure, TaskEnd};
 use crate::event::JobEventKind;
@@ -30,7 +31,7 @@ use crate::job::rewrites::Left;
 use crate::job::rewriting::RewritingsUnderWay;
 use crate::job::savepoints::SavepointsUnderWay;
 use crate::job::shadows::ShadowsUnderWay;
-use crate::job::shared::JobShared;
+use crate::job::shared::{Ending, JobShared};
 use crate::job::state::AttemptEnd;
 use crate::job::swaps::SwapsUnderWay;
 use crate::swap::SwapControl;
@@ -130,12 +131,16 @@ impl Driver<'_> {
     }
 
     /// What was wished before the attempt began holds for it too.
-    fn obey_status(&self) {
+    fn obey_status(&mut self) {
         // Told under the lock of the status, as wishes are: a resume must not be overtaken by this pause.
         let status = self.job.status.borrow();
+        let ending = self.job.ending().clone();
+        if ending.holds() {
+            self.attempt.tell_sources(|| Control::Hold(true));
+        }
         match status.state {
             JobState::Paused => self.attempt.tell_sources(|| Control::Pause),
-            JobState::Stopping => self.attempt.tell_sources(|| Control::Stop),
+            JobState::Stopping => self.attempt.tell_sources(|| ending.control()),
             JobState::Starting
             | JobState::Running
             | JobState::Restarting
@@ -143,6 +148,12 @@ impl Driver<'_> {
             | JobState::Stopped
             | JobState::Cancelled
             | JobState::Failed => {}
+        }
+        drop(status);
+        if let Ending::Drain(name) = ending {
+            // Whoever waits for it asks again.
+            let (tell, _) = oneshot::channel();
+            self.hear(Told::DrainWanted(Wanted { name, tell }));
         }
     }
 
@@ -182,6 +193,10 @@ impl Driver<'_> {
                     self.tell(Event::Requested(CheckpointKind::Savepoint));
                 }
             },
+            Told::DrainWanted(wanted) => {
+                self.savepoints.want_at_end(wanted);
+                self.tell(Event::SavepointAtEnd);
+            }
             Told::Carried { checkpoint, carried } => match self.savepoints.carried(checkpoint, carried) {
                 true => self.tell(Event::Carried(checkpoint)),
                 false => self.tell(Event::SavepointOver(checkpoint)),
@@ -246,7 +261,7 @@ impl Driver<'_> {
     fn act(&mut self, action: Action) {
         match action {
             Action::Inject(barrier) => {
-                self.savepoints.injected(&barrier);
+                self.savepoints.injected(&barrier, self.coordinator.is_last_under_way());
                 self.shadows.injecting(barrier.checkpoint);
                 let events = self.swaps.injected(now(&*self.job.parts.clock()).monotonic_ms, &barrier);
                 self.tell_all(events);

@@ -12,7 +12,7 @@ use crate::checkpoint::history::CheckpointsReport;
 use crate::checkpoint::told::{Told, Wanted};
 use crate::control::Control;
 use crate::event::JobEvent;
-use crate::job::shared::{JobShared, NodeSeat};
+use crate::job::shared::{Ending, JobShared, NodeSeat};
 use crate::job::state::{IllegalTransition, JobStatus, Wish, wished};
 use crate::report::JobReport;
 use crate::tap::TapEvent;
@@ -74,7 +74,60 @@ impl JobHandle {
     /// # Errors
     /// If the job is over.
     pub fn stop(&self) -> Result<(), IllegalTransition> {
-        self.wish(Wish::Stop, || Control::Stop)
+        let ending = self.shared.ending().clone();
+        self.wish(Wish::Stop, || ending.control())
+    }
+
+    /// Sources hold still and take nothing new in, so that a savepoint has all that was ever taken in. [`Self::stop_here`]
+    /// or [`Self::let_go`] follows.
+    ///
+    /// # Errors
+    /// If the job is over or ending.
+    pub fn hold(&self) -> Result<(), IllegalTransition> {
+        let before = std::mem::replace(&mut *self.shared.ending(), Ending::Held);
+        self.pause().inspect_err(|_| *self.shared.ending() = before)?;
+        self.tell_held(true);
+        Ok(())
+    }
+
+    /// Sources take in again what comes; they go on if `resumes`.
+    ///
+    /// # Errors
+    /// If the job is over or ending.
+    pub fn let_go(&self, resumes: bool) -> Result<(), IllegalTransition> {
+        *self.shared.ending() = Ending::Plain;
+        self.tell_held(false);
+        if resumes { self.resume() } else { Ok(()) }
+    }
+
+    /// Sources end where they stand: what was taken in and not read is in the savepoint that was taken while they were
+    /// held, and stays in this job for whoever starts it again.
+    ///
+    /// # Errors
+    /// If the job is over.
+    pub fn stop_here(&self) -> Result<(), IllegalTransition> {
+        *self.shared.ending() = Ending::Here;
+        self.stop()
+    }
+
+    /// The job comes to its end as if all its input had ended: what was taken in is read, event time is completed, all
+    /// output is committed. The last checkpoint becomes a savepoint of this name. The receiver hears what came of that, and
+    /// nothing if the attempt ends before: whoever asks again is told by the next one.
+    ///
+    /// # Errors
+    /// If the job is over, or does not run yet.
+    pub fn drain(&self, name: &str) -> Result<Option<oneshot::Receiver<Result<Savepoint, String>>>, IllegalTransition> {
+        let before = std::mem::replace(&mut *self.shared.ending(), Ending::Drain(name.to_owned()));
+        self.stop().inspect_err(|_| *self.shared.ending() = before)?;
+        let (tell, told) = oneshot::channel();
+        let heard = self.tell(Told::DrainWanted(Wanted { name: name.to_owned(), tell }));
+        Ok(heard.ok().map(|()| told))
+    }
+
+    fn tell_held(&self, held: bool) {
+        if let Some(attempt) = self.shared.attempt() {
+            attempt.tell_sources(|| Control::Hold(held));
+        }
     }
 
     /// The same for a job that was about to stop when its host went down: as soon as it runs.

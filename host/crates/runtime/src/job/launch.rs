@@ -15,7 +15,7 @@ use crate::job::assemble::seats::seats;
 use crate::job::begin::{Beginning, begin};
 use crate::job::handle::JobHandle;
 use crate::job::modules::{Modules, OpenSwap};
-use crate::job::shared::JobShared;
+use crate::job::shared::{Ending, JobShared};
 use crate::job::spec::{JobSpec, StartError};
 use crate::job::state::JobStatus;
 use crate::job::supervisor::supervise;
@@ -72,6 +72,7 @@ fn shared(spec: &JobSpec, open: Option<OpenSwap>, parts: Arc<dyn Parts>) -> Arc<
         over: Mutex::default(),
         going_back: Mutex::default(),
         held_still: AtomicBool::new(spec.paused),
+        ending: Mutex::new(spec.drains_into.clone().map_or(Ending::Plain, Ending::Drain)),
         cancelled: Signal::default(),
         suspended: Signal::default(),
         history: History::default(),

@@ -21,6 +21,7 @@ pub(crate) mod helpers;
 pub(crate) mod rewrites;
 pub(crate) mod rewriting;
 pub(crate) mod origin;
+pub mod origin_trial;
 pub(crate) mod begin;
 pub(crate) mod crew;
 pub(crate) mod savepoints;

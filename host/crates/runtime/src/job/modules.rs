@@ -180,10 +180,15 @@ impl Modules {
     ) -> HashMap<NodeId, OperatorParts> {
         let open = self.under_way().map(Arc::clone).filter(|_| !self.goes_on_as_canary(canaries, max));
         if let Some(report) = open {
-            let SwapReport { operator, new, stage, .. } = report.borrow().clone();
+            let SwapReport { operator, old, new, stage, .. } = report.borrow().clone();
             let page = pages.and_then(|pages| pages.get(&operator));
             // What was taken back in this process stays so, whatever the newest manifest came to say.
-            let is_named = stage != SwapStage::Undoing && page.is_some_and(|page| page.module == Some(new));
+            let is_named = stage != SwapStage::Undoing
+                && match self.is_of_parameters() {
+                    // No manifest says with which: those run that were known to be decided.
+                    true => self.is_decided(),
+                    false => page.is_some_and(|page| page.module == Some(new)),
+                };
             // What the new module has rewritten is rewritten back by the attempt that begins.
             let old_states = &self.running[&operator].prepared.factory.descriptor().states;
             let returns = page.is_some_and(|page| !Seating::restored(&page.states, old_states).moves.is_empty());
@@ -194,7 +199,10 @@ impl Modules {
                 true => report.stage = SwapStage::Done,
                 false => {
                     report.stage = if returns { SwapStage::Undoing } else { SwapStage::Undone };
-                    let why = "the job went on from a checkpoint that does not name the new module";
+                    let why = match old == new {
+                        true => "the job went on before it was known that all subtasks had the new parameters",
+                        false => "the job went on from a checkpoint that does not name the new module",
+                    };
                     if stage != SwapStage::Undoing {
                         report.cause = Some(why.to_owned());
                     }
@@ -214,6 +222,17 @@ impl Modules {
         terms.get_or_insert_with(|| CanaryTerms { share, max, policy: *policy, tally: Arc::default() });
         report.send_modify(|report| (report.stage, report.share) = (SwapStage::Canary, Some(share)));
         true
+    }
+
+    /// Whether the newest swap changes nothing but parameters.
+    fn is_of_parameters(&self) -> bool {
+        self.newest.as_ref().is_some_and(|newest| newest.old.module == newest.new.module)
+    }
+
+    /// Whether what the newest swap brings is what attempts begin with.
+    fn is_decided(&self) -> bool {
+        let running = |newest: &NewestSwap| self.running.get(&newest.report.borrow().operator);
+        self.newest.as_ref().is_some_and(|newest| running(newest).is_some_and(|runs| runs.is_same(&newest.new)))
     }
 
     /// All that a swap had rewritten is rewritten back.

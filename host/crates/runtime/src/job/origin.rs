@@ -100,6 +100,9 @@ impl Beginner<'_> {
             for file in page.subtasks.iter_mut().flat_map(|part| &mut part.files) {
                 file.file = self.copy(&*from, &file.file)?;
             }
+            if let Some(tail) = savepoint.tail(&node).filter(|_| self.reads_posts(&node)) {
+                self.parts.adopt_tail(&self.spec.document.job, self.spec.run, &node, &from.open(&tail.file)?)?;
+            }
             pages.insert(node, page);
         }
         // Of no use to anybody else, and each attempt has one of its own.
@@ -108,12 +111,18 @@ impl Beginner<'_> {
         Ok(Restored(pages))
     }
 
-    /// Counters begin anew; so does a source whose input is the run's own, and a sink that writes elsewhere.
-    fn forget_what_is_of_the_run(&self, page: &mut NodeSnapshot, savepoint: &Savepoint) {
-        let is_own_input = self.spec.document.sources.get(&page.node).is_some_and(|source| match source.from {
+    /// Whether a node is a source whose input is the run's own.
+    fn reads_posts(&self, node: &NodeId) -> bool {
+        self.spec.document.sources.get(node).is_some_and(|source| match source.from {
             SourceKind::Http(_) => true,
             SourceKind::Generator(_) | SourceKind::File(_) | SourceKind::Socket(_) => false,
-        });
+        })
+    }
+
+    /// Counters begin anew; so does a source whose input is the run's own and not in the savepoint, and a sink that writes
+    /// elsewhere.
+    fn forget_what_is_of_the_run(&self, page: &mut NodeSnapshot, savepoint: &Savepoint) {
+        let is_own_input = self.reads_posts(&page.node) && savepoint.tail(&page.node).is_none();
         let goes_on = writes_there(&page.node, &savepoint.document, &self.spec.text);
         for part in &mut page.subtasks {
             part.counters.clear();
@@ -144,7 +153,7 @@ impl Beginner<'_> {
 }
 
 /// Entries name states by their place, so it stays; under no name nobody reads them.
-fn forget_dropped(page: &mut NodeSnapshot, fits: &[StateFit]) {
+pub(crate) fn forget_dropped(page: &mut NodeSnapshot, fits: &[StateFit]) {
     let is_dropped =
         |name: &str| fits.iter().any(|fit| matches!(fit, StateFit::Dropped { state } if state.as_str() == name));
     for state in page.states.iter_mut().filter(|state| is_dropped(&state.name)) {

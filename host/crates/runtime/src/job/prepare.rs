@@ -57,6 +57,7 @@ pub fn prepare(
         newest: None,
         origin: None,
         paused: false,
+        drains_into: None,
         text: String::new(),
     })
 }

@@ -17,8 +17,12 @@ type SavepointTold = Result<Savepoint, String>;
 pub(crate) struct SavepointsUnderWay {
     /// No barrier was sent for these yet.
     wanted: VecDeque<Wanted>,
+    /// What the last checkpoint becomes.
+    at_end: Option<Wanted>,
     taking: BTreeMap<CheckpointId, Wanted>,
     carried: BTreeMap<CheckpointId, Carried>,
+    /// The barrier of the newest one was the last.
+    is_last: bool,
 }
 
 impl SavepointsUnderWay {
@@ -26,16 +30,25 @@ impl SavepointsUnderWay {
         self.wanted.push_back(wanted);
     }
 
+    /// The last checkpoint is to become this one. Whoever asked for the same before hears nothing.
+    pub(crate) fn want_at_end(&mut self, wanted: Wanted) {
+        match self.taking.values_mut().find(|taking| taking.name == wanted.name) {
+            Some(taking) => *taking = wanted,
+            None => self.at_end = Some(wanted),
+        }
+    }
+
     /// Whether there are some for which no barrier was sent yet.
     pub(crate) fn are_wanted(&self) -> bool {
         !self.wanted.is_empty()
     }
 
-    /// A barrier is sent. One of a savepoint is for whoever has waited longest.
-    pub(crate) fn injected(&mut self, barrier: &CheckpointBarrier) {
+    /// A barrier is sent. One of a savepoint is for whoever has waited longest; the last one for whoever wanted that.
+    pub(crate) fn injected(&mut self, barrier: &CheckpointBarrier, is_last: bool) {
         if barrier.kind == CheckpointKind::Savepoint
-            && let Some(wanted) = self.wanted.pop_front()
+            && let Some(wanted) = self.at_end.take_if(|_| is_last).or_else(|| self.wanted.pop_front())
         {
+            self.is_last = is_last;
             self.taking.insert(barrier.checkpoint, wanted);
         }
     }
@@ -46,7 +59,10 @@ impl SavepointsUnderWay {
             // Begun anew, under another number.
             Failure::TimedOut { .. } | Failure::Declined { .. } => {
                 if let Some(wanted) = self.taking.remove(&checkpoint) {
-                    self.wanted.push_front(wanted);
+                    match self.is_last {
+                        true => self.at_end = Some(wanted),
+                        false => self.wanted.push_front(wanted),
+                    }
                 }
             }
             // It may still be stored.

@@ -15,6 +15,7 @@ use gristmill_types::{JobId, MaxParallelism, NodeId, Parallelism, RunId, Subtask
 use tokio::sync::watch;
 
 use crate::checkpoint::history::History;
+use crate::control::Control;
 use crate::counters::NodeCounters;
 use crate::event::{EventLog, JobEventKind};
 use crate::job::attempt::Attempt;
@@ -48,6 +49,8 @@ pub(crate) struct JobShared {
     pub(crate) going_back: Mutex<()>,
     /// Its sources held still when it last failed, or when the host went down.
     pub(crate) held_still: AtomicBool,
+    /// See [`Self::ending`].
+    pub(crate) ending: Mutex<Ending>,
     pub(crate) cancelled: Signal,
     /// The host goes down: the job ends here and goes on when the host is back.
     pub(crate) suspended: Signal,
@@ -60,6 +63,35 @@ pub(crate) struct JobShared {
     pub(crate) gone: watch::Sender<bool>,
     pub(crate) started: Instant,
     pub(crate) took: OnceLock<Duration>,
+}
+
+/// How a job is to end once it is told to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Behind all that its sources have taken in.
+    Plain,
+    /// A savepoint is being taken: sources take nothing new in until it is known what comes of it.
+    Held,
+    /// Where its sources stood in the savepoint that was taken.
+    Here,
+    /// As if its input had ended; the last checkpoint becomes the savepoint of this name.
+    Drain(String),
+}
+
+impl Ending {
+    /// What sources are told by whoever ends the job.
+    pub(crate) fn control(&self) -> Control {
+        match self {
+            Self::Plain | Self::Held => Control::Stop,
+            Self::Here => Control::StopHere,
+            Self::Drain(_) => Control::Drain,
+        }
+    }
+
+    /// Whether sources take nothing new in.
+    pub(crate) fn holds(&self) -> bool {
+        matches!(self, Self::Held | Self::Here)
+    }
 }
 
 /// Where a node of the plan sits, and what is known of it from outside.
@@ -90,6 +122,11 @@ impl JobShared {
     /// Which module runs in each operator.
     pub(crate) fn modules(&self) -> MutexGuard<'_, Modules> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it is to end once it is told to.
+    pub(crate) fn ending(&self) -> MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Edits of state that no attempt looks after.

@@ -31,6 +31,8 @@ pub struct JobSpec {
     pub origin: Option<Origin>,
     /// Whether its sources hold still until resumed.
     pub paused: bool,
+    /// The savepoint that it is to end in, once all that was taken in is through: an earlier host was asked for that.
+    pub drains_into: Option<String>,
     /// The document as it was written, for savepoints: with its placeholders, since secrets are never stored.
     pub text: String,
 }
@@ -53,6 +55,13 @@ pub struct OperatorParts {
     pub prepared: Prepared,
     /// Which module it is.
     pub module: ModuleHash,
+}
+
+impl OperatorParts {
+    /// Whether both do the same: one module, with the same parameters.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.module == other.module && self.prepared.parameters == other.prepared.parameters
+    }
 }
 
 /// Why a job does not start. Nothing of it runs.

@@ -8,7 +8,7 @@ use gristmill_checkpoint::fit::{Declared, StateFit, Stored, fit_states};
 use gristmill_checkpoint::seating::Move;
 use gristmill_checkpoint::{Seating, StateFile};
 use gristmill_ports::migration::{Entries, Migrator};
-use gristmill_ports::state::{EntryPlace, StateEntry};
+use gristmill_ports::state::{EntryPlace, StateEntry, StateReader};
 use gristmill_ports::{FileStore, Parts, PortError};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CallFailure, NodeId};
@@ -97,7 +97,9 @@ pub(crate) fn try_migration(
         let asked = attempt.told.send(Told::FilesWanted { node: node.clone(), tell });
         let lists = asked.ok().and_then(|()| hear.recv().ok()).ok_or("the job starts again; ask again once it runs")?;
         let mut trial = Trial { moves, migrator, tried: MigrationTried::default() };
-        match lists.iter().try_for_each(|list| trial.list(list, attempt, (parts, files))) {
+        let reader = parts.state_reader();
+        let mut all = lists.iter();
+        match all.try_for_each(|list| trial.list(list, &|| attempt.over.is_raised(), (&*reader, files))) {
             Ok(()) => {
                 trial.tried.states = moves.iter().map(|one| one.state.clone()).collect();
                 return Ok(trial.tried);
@@ -107,6 +109,27 @@ pub(crate) fn try_migration(
         }
     }
     Err(format!("its newest checkpoint cannot be read: {last}"))
+}
+
+/// Tries `migrate` on all that is to be moved of these files, which nobody changes meanwhile.
+///
+/// # Errors
+/// Why it cannot be rewritten, with the key if it is one.
+pub(crate) fn try_on_files(
+    moves: &[Move],
+    migrator: &mut dyn Migrator,
+    list: &[StateFile],
+    (reader, files): (&dyn StateReader, &dyn FileStore),
+) -> Result<MigrationTried, String> {
+    let mut trial = Trial { moves, migrator, tried: MigrationTried::default() };
+    match trial.list(list, &|| false, (reader, files)) {
+        Ok(()) => {
+            trial.tried.states = moves.iter().map(|one| one.state.clone()).collect();
+            Ok(trial.tried)
+        }
+        Err(Refused::Because(why)) => Err(why),
+        Err(Refused::Unreadable(error)) => Err(error.message),
+    }
 }
 
 enum Refused {
@@ -130,12 +153,12 @@ impl Trial<'_> {
     fn list(
         &mut self,
         list: &[StateFile],
-        attempt: &Attempt,
-        (parts, files): (&dyn Parts, &dyn FileStore),
+        is_over: &dyn Fn() -> bool,
+        (reader, files): (&dyn StateReader, &dyn FileStore),
     ) -> Result<(), Refused> {
         let (mut page, mut of) = (Entries::default(), None);
-        for entry in parts.state_reader().entries(list, files)? {
-            if attempt.over.is_raised() {
+        for entry in reader.entries(list, files)? {
+            if is_over() {
                 return Err(Refused::Because("the job starts again; ask again once it runs".to_owned()));
             }
             let StateEntry { state, key, place, value, .. } = entry?;

@@ -419,12 +419,8 @@ impl Fitting<'_> {
 
 /// Why one module cannot take the place of another while events flow, if it cannot.
 fn misfit(operator: &NodeId, old: &OperatorParts, new: &OperatorParts) -> Option<String> {
-    if old.module == new.module {
-        return Some(format!(
-            "operator `{operator}` runs module {} already; a checkpoint does not say with which parameters, so other \
-             parameters of the same module take `mode: restart`",
-            new.module
-        ));
+    if old.is_same(new) {
+        return Some(format!("operator `{operator}` runs module {} with these parameters already", new.module));
     }
     ports_misfit(operator, old.prepared.factory.descriptor(), new.prepared.factory.descriptor())
 }

@@ -108,7 +108,10 @@ impl OperatorTask {
             // Meant for sources, or for those who have come to their end.
             Control::Pause
             | Control::Resume
+            | Control::Hold(_)
             | Control::Stop
+            | Control::StopHere
+            | Control::Drain
             | Control::Decode { .. }
             | Control::Barrier(_)
             | Control::Forget(_)

@@ -35,6 +35,16 @@ enum Ended {
     Input,
     /// By request: event time is not.
     Stop,
+    /// By request, as if the source had no more; in another life of the job it has.
+    Drain,
+}
+
+/// Where a source is to stop.
+enum Stopped {
+    /// Behind what it has taken in and cannot read again.
+    Behind(Ended),
+    /// Where it stands.
+    Here(Ended),
 }
 
 impl SourceTask {
@@ -51,7 +61,7 @@ impl SourceTask {
             self.replay(control)?;
         }
         match ended {
-            Ended::Input => self.chain.watermark(Watermark::END)?,
+            Ended::Input | Ended::Drain => self.chain.watermark(Watermark::END)?,
             Ended::Stop => {}
         }
         self.chain.end()?;
@@ -66,11 +76,18 @@ impl SourceTask {
                 // One that was stopped has more to read, in another life of the job.
                 Some(Control::Barrier(barrier)) => self.cut(barrier, matches!(ended, Ended::Input))?,
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
+                Some(Control::Hold(held)) => self.reader.hold(held),
                 Some(Control::Swap(step)) => self.chain.swap(step),
                 Some(Control::State(asked)) => self.chain.act_on_state(&asked)?,
                 Some(Control::Shadow(shadow)) => self.chain.shadow(shadow),
                 Some(
-                    Control::Pause | Control::Resume | Control::Stop | Control::Replay { .. } | Control::Decode { .. },
+                    Control::Pause
+                    | Control::Resume
+                    | Control::Stop
+                    | Control::StopHere
+                    | Control::Drain
+                    | Control::Replay { .. }
+                    | Control::Decode { .. },
                 ) => {}
                 None if self.chain.drain_slice() => {}
                 None => self.chain.around.inbox.sleep(None)?,
@@ -89,11 +106,11 @@ impl SourceTask {
         let mut context = Context::from_waker(&waker);
         let mut held = Held::default();
         let mut failed_before = 0;
-        let mut stopping = false;
+        let mut stopping = None;
         loop {
             match self.obey(&mut held)? {
-                Some(Ended::Stop) if self.reader.stop() => stopping = true,
-                Some(ended) => {
+                Some(Stopped::Behind(ended)) if self.reader.stop() => stopping = Some(ended),
+                Some(Stopped::Behind(ended) | Stopped::Here(ended)) => {
                     self.emit(held.take())?;
                     return Ok(ended);
                 }
@@ -119,7 +136,7 @@ impl SourceTask {
                 Poll::Ready(Ok(None)) => {
                     self.counters.note_going_on();
                     self.emit(held.take())?;
-                    return Ok(if stopping { Ended::Stop } else { Ended::Input });
+                    return Ok(stopping.unwrap_or(Ended::Input));
                 }
                 Poll::Ready(Err(error)) => {
                     self.emit(held.take())?;
@@ -143,13 +160,16 @@ impl SourceTask {
     }
 
     /// Does what control asks for; returns once it lets the reading go on, or ends it.
-    fn obey(&mut self, held: &mut Held) -> Result<Option<Ended>, TaskEnd> {
+    fn obey(&mut self, held: &mut Held) -> Result<Option<Stopped>, TaskEnd> {
         let mut paused = false;
         loop {
             match self.chain.around.inbox.control()? {
                 Some(Control::Pause) => paused = true,
                 Some(Control::Resume) => paused = false,
-                Some(Control::Stop) => return Ok(Some(Ended::Stop)),
+                Some(Control::Hold(held)) => self.reader.hold(held),
+                Some(Control::Stop) => return Ok(Some(Stopped::Behind(Ended::Stop))),
+                Some(Control::Drain) => return Ok(Some(Stopped::Behind(Ended::Drain))),
+                Some(Control::StopHere) => return Ok(Some(Stopped::Here(Ended::Stop))),
                 Some(Control::Barrier(barrier)) => {
                     self.emit(held.take())?;
                     self.cut(barrier, false)?;
@@ -188,9 +208,15 @@ impl SourceTask {
                 taken.say(self.chain.around.passed);
                 Ok(())
             }
+            Control::Hold(held) => {
+                self.reader.hold(held);
+                Ok(())
+            }
             Control::Pause
             | Control::Resume
             | Control::Stop
+            | Control::StopHere
+            | Control::Drain
             | Control::Barrier(_)
             | Control::Forget(_)
             | Control::Swap(_)

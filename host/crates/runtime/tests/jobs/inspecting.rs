@@ -41,6 +41,15 @@ fn set(job: &Running, key: &str, count: u64) -> Edited {
     job.handle.edit_state(&at(key), edit, PATIENCE).unwrap()
 }
 
+/// A job that has counted each key ten times, half of what there is.
+fn halfway(key: &str) -> (Outside, Running) {
+    let outside = Outside::new(100);
+    outside.tape.play(50);
+    let job = outside.start();
+    counts_to(&job, key, 10);
+    (outside, job)
+}
+
 #[test]
 fn a_key_is_looked_at_while_events_flow() {
     let outside = Outside::new(1000);
@@ -76,10 +85,7 @@ fn what_is_not_there_is_refused_in_words() {
 
 #[test]
 fn an_edit_lasts_once_a_checkpoint_that_has_it_is_decided_and_survives_a_crash() {
-    let outside = Outside::new(100);
-    outside.tape.play(50);
-    let job = outside.start();
-    counts_to(&job, "k1", 10);
+    let (outside, job) = halfway("k1");
     let edited = set(&job, "k1", 1000);
     assert_eq!((number(&edited.before), edited.after), (Some(10), CheckpointId(0)));
     assert_eq!(look(&job, "k1"), Some(1000), "it is seen at once");
@@ -100,10 +106,7 @@ fn an_edit_lasts_once_a_checkpoint_that_has_it_is_decided_and_survives_a_crash()
 
 #[test]
 fn an_edit_that_no_checkpoint_has_at_a_crash_never_happened() {
-    let outside = Outside::new(100);
-    outside.tape.play(50);
-    let job = outside.start();
-    counts_to(&job, "k1", 10);
+    let (outside, job) = halfway("k1");
     let before = checkpoint(&job);
     // The next manifest cannot be stored.
     outside.store.out_of_reach(true);
@@ -124,10 +127,7 @@ fn an_edit_that_no_checkpoint_has_at_a_crash_never_happened() {
 
 #[test]
 fn an_edit_whose_attempt_ends_is_told_what_the_next_one_goes_on_from() {
-    let outside = Outside::new(100);
-    outside.tape.play(50);
-    let job = outside.start();
-    counts_to(&job, "k1", 10);
+    let (outside, job) = halfway("k1");
     let before = checkpoint(&job);
     outside.store.out_of_reach(true);
     let edited = set(&job, "k1", 1000);
@@ -146,10 +146,7 @@ fn an_edit_whose_attempt_ends_is_told_what_the_next_one_goes_on_from() {
 
 #[test]
 fn deleting_a_value_lets_a_key_begin_anew() {
-    let outside = Outside::new(100);
-    outside.tape.play(50);
-    let job = outside.start();
-    counts_to(&job, "k2", 10);
+    let (outside, job) = halfway("k2");
     let edited = job.handle.edit_state(&at("k2"), StateEdit::Clear, PATIENCE).unwrap();
     assert_eq!(number(&edited.before), Some(10));
     assert_eq!(look(&job, "k2"), None);

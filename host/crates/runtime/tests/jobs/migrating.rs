@@ -73,12 +73,18 @@ pub(crate) fn has_rewritten(job: &Running, keys: u64) {
     job.hears(|kind| matches!(kind, JobEventKind::StateRewritten { keys: all, failed: 0, .. } if *all == keys));
 }
 
-#[test]
-fn counts_go_on_in_another_schema_while_events_flow() {
-    let outside = Outside::new(300);
+/// A job of so many events that has read fifty of them, ten of each key.
+fn under_way(events: usize) -> (Outside, Running) {
+    let outside = Outside::new(events);
     outside.tape.play(50);
     let job = outside.start();
     outside.tape.wait_reached(50);
+    (outside, job)
+}
+
+#[test]
+fn counts_go_on_in_another_schema_while_events_flow() {
+    let (outside, job) = under_way(300);
     checkpoint(&job);
     let mut report = job.handle.swap(&node(), &with(count_v2(), NEW), AT_ONCE).unwrap();
     assert_eq!(over(&mut report).stage, SwapStage::Done);
@@ -94,10 +100,7 @@ fn counts_go_on_in_another_schema_while_events_flow() {
 
 #[test]
 fn a_job_that_ends_in_the_middle_goes_on_with_both_schemas() {
-    let outside = Outside::new(300);
-    outside.tape.play(50);
-    let job = outside.start();
-    outside.tape.wait_reached(50);
+    let (outside, job) = under_way(300);
     checkpoint(&job);
     let mut report = job.handle.swap(&node(), &with(count_v2(), NEW), AT_ONCE).unwrap();
     until(&mut report, |report| report.stage == SwapStage::Done);
@@ -116,10 +119,7 @@ fn a_job_that_ends_in_the_middle_goes_on_with_both_schemas() {
 
 #[test]
 fn a_version_that_fails_on_probation_leaves_the_old_schema_behind() {
-    let outside = Outside::new(400);
-    outside.tape.play(50);
-    let job = outside.start();
-    outside.tape.wait_reached(50);
+    let (outside, job) = under_way(400);
     let fails = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&fails);
     let native = second(Native::new(&["in"], &["out"], move |_| {
@@ -152,10 +152,7 @@ fn a_version_that_fails_on_probation_leaves_the_old_schema_behind() {
 
 #[test]
 fn a_host_that_ends_while_state_is_rewritten_back_goes_on_with_that() {
-    let outside = Outside::new(300);
-    outside.tape.play(50);
-    let job = outside.start();
-    outside.tape.wait_reached(50);
+    let (outside, job) = under_way(300);
     let mut report = job.handle.swap(&node(), &with(count_v2(), NEW), ON_PROBATION).unwrap();
     until(&mut report, |report| report.stage == SwapStage::Probation);
     outside.tape.play(100);
@@ -180,10 +177,7 @@ fn a_host_that_ends_while_state_is_rewritten_back_goes_on_with_that() {
 
 #[test]
 fn what_cannot_be_rewritten_is_found_before_anything_is_touched() {
-    let outside = Outside::new(300);
-    outside.tape.play(50);
-    let job = outside.start();
-    outside.tape.wait_reached(50);
+    let (outside, job) = under_way(300);
     checkpoint(&job);
     let refused = |rewrite: fn(Migration<'_>, &Entries) -> Result<Entries, CallFailure>, terms: SwapTerms| {
         let mut native = count_v2();
@@ -249,10 +243,7 @@ fn no_version_takes_over_while_another_is_still_rewriting() {
 
 #[test]
 fn new_and_dropped_states_are_seen_by_whom_declares_them() {
-    let outside = Outside::new(300);
-    outside.tape.play(50);
-    let job = outside.start();
-    outside.tape.wait_reached(50);
+    let (outside, job) = under_way(300);
     // Declares a state of its own before the one that it shares.
     let total = Arc::new(AtomicU64::new(0));
     let seen = Arc::clone(&total);

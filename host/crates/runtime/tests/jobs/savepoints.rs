@@ -3,6 +3,7 @@
 use gristmill_checkpoint::{Savepoint, SavepointFolder};
 use gristmill_ports::CheckpointStore;
 use gristmill_ports::catalog::JobState;
+use gristmill_types::Watermark;
 
 use crate::fakes::{Book, MemoryStore, Native, Running, World};
 use crate::recovery::{COUNT, Outside, checkpoint, count};
@@ -66,6 +67,77 @@ fn a_name_is_given_once() {
     job.ends(JobState::Finished);
 }
 
+/// Where event time stands in a savepoint, behind the source.
+fn event_time(savepoint: &Savepoint) -> Vec<Watermark> {
+    let count = savepoint.node(&"count".parse().unwrap()).unwrap();
+    count.subtasks.iter().map(|part| part.watermark).collect()
+}
+
+#[test]
+fn a_job_that_drains_completes_event_time_and_all_its_output_is_committed_before_its_savepoint() {
+    let outside = Outside::new(100);
+    outside.tape.play(40);
+    let job = outside.start();
+    outside.tape.wait_reached(40);
+    let taken = job.handle.drain("end").unwrap().expect("it runs");
+    let savepoint = taken.blocking_recv().unwrap().unwrap();
+    assert!(event_time(&savepoint).iter().all(|watermark| *watermark == Watermark::END), "{savepoint:?}");
+    assert_eq!(outside.book.committed().len(), 40);
+    job.ends(JobState::Stopped);
+    // What was not read is read by whoever begins from it.
+    let book = Book::default();
+    outside.tape.play(100);
+    fork_of(&outside, &book, "end").start(COUNT).ends(JobState::Finished);
+    assert_eq!(both(&outside.book, &book), outside.tape.counted());
+}
+
+#[test]
+fn a_job_that_stops_where_its_savepoint_was_taken_leaves_event_time_open() {
+    let outside = Outside::new(100);
+    outside.tape.play(40);
+    let job = outside.start();
+    outside.tape.wait_reached(40);
+    job.handle.hold().unwrap();
+    let savepoint = take(&job, "here").unwrap().unwrap();
+    assert!(event_time(&savepoint).iter().all(|watermark| *watermark < Watermark::END), "{savepoint:?}");
+    outside.tape.play(100);
+    job.handle.stop_here().unwrap();
+    job.ends(JobState::Stopped);
+    let book = Book::default();
+    fork_of(&outside, &book, "here").start(COUNT).ends(JobState::Finished);
+    assert_eq!(both(&outside.book, &book), outside.tape.counted(), "nothing is lost, nothing twice");
+}
+
+#[test]
+fn a_job_that_was_held_in_vain_goes_on() {
+    let outside = Outside::new(100);
+    outside.tape.play(40);
+    let job = outside.start();
+    outside.tape.wait_reached(40);
+    job.handle.hold().unwrap();
+    job.handle.let_go(true).unwrap();
+    outside.tape.play(100);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn a_job_that_drains_does_so_however_often_it_begins_anew() {
+    let outside = Outside::new(100);
+    outside.tape.play(40);
+    let job = outside.start();
+    outside.tape.wait_reached(40);
+    outside.store.out_of_reach(true);
+    let lost = job.handle.drain("end").unwrap().expect("it runs");
+    job.handle.restart().unwrap();
+    assert!(lost.blocking_recv().is_err(), "its attempt is over");
+    outside.store.out_of_reach(false);
+    job.ends(JobState::Stopped);
+    let mut record = None;
+    outside.store.damage(&folder("end").record(), |bytes| record = Some(Savepoint::decode(bytes).unwrap()));
+    assert!(event_time(&record.unwrap()).iter().all(|watermark| *watermark == Watermark::END));
+}
+
 #[test]
 fn a_savepoint_for_which_storage_is_away_comes_later() {
     let outside = Outside::new(100);
@@ -114,6 +186,11 @@ fn a_crash_while_one_is_taken_leaves_none() {
 /// The world with a job that counts by key and begins from the savepoint `start`; its output goes to `book`.
 fn fork(outside: &Outside, book: &Book, run: u64) -> World {
     outside.world().book("out", book).begins_from(run, "start", &[]).operator("count", count())
+}
+
+/// The same, from another savepoint.
+fn fork_of(outside: &Outside, book: &Book, name: &str) -> World {
+    outside.world().book("out", book).begins_from(1, name, &[]).operator("count", count())
 }
 
 /// A job that has read 60 events, with a savepoint `start`, and runs no more.

@@ -161,6 +161,62 @@ fn what_somebody_takes_back_runs_the_old_module_again() {
     assert_eq!(outside.book.sorted(), outside.tape.counted());
 }
 
+/// The job with the module that runs already, and other parameters.
+fn with_parameters(native: Native, parameters: &str) -> JobSpec {
+    let mut spec = with(native, OLD);
+    spec.operators.get_mut(&node()).unwrap().prepared.parameters = parameters.to_owned();
+    spec
+}
+
+#[test]
+fn other_parameters_of_the_same_module_are_switched_at_a_barrier() {
+    let outside = Outside::new(400);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    let events = Arc::new(AtomicU64::new(0));
+    let refused = job.handle.swap(&node(), &with_parameters(counting(&events), "{}"), AT_ONCE).unwrap_err();
+    assert!(refused.to_string().contains("with these parameters already"), "{refused}");
+    let wanted = with_parameters(counting(&events), "{\"limit\":1}");
+    let mut report = job.handle.swap(&node(), &wanted, AT_ONCE).unwrap();
+    assert_eq!(over(&mut report).stage, SwapStage::Done);
+    outside.tape.play(100);
+    outside.tape.wait_reached(100);
+    job.handle.restart().unwrap();
+    outside.tape.play(400);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert!(events.load(Ordering::SeqCst) >= 350, "the next attempt has them too");
+}
+
+#[test]
+fn parameters_that_trap_are_taken_back_and_those_of_a_dead_host_too() {
+    let outside = Outside::new(400);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    let wanted = with_parameters(trapping(), "{\"limit\":0}");
+    let mut report = job.handle.swap(&node(), &wanted, ON_PROBATION).unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Probation);
+    outside.tape.play(100);
+    assert_eq!(over(&mut report).stage, SwapStage::Undone);
+    let events = Arc::new(AtomicU64::new(0));
+    let parts = with_parameters(counting(&events), "{\"limit\":1}").operators.remove(&node()).unwrap();
+    job.handle.abandon();
+    job.is_gone();
+    // Nobody was told that it is done: the job goes on as it was, in all subtasks.
+    let open = OpenSwap { operator: node(), new: parts };
+    let job = outside.world().operator_of("count", OLD, count()).resume_open(COUNT, Some(open));
+    let mut report = job.handle.newest_swap().unwrap();
+    let report = over(&mut report);
+    assert_eq!(report.stage, SwapStage::Undone, "{report:?}");
+    assert!(report.cause.unwrap().contains("the new parameters"));
+    outside.tape.play(400);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert_eq!(events.load(Ordering::SeqCst), 0);
+}
+
 #[test]
 fn a_second_swap_waits_for_the_first() {
     let outside = Outside::new(300);

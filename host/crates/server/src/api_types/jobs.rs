@@ -161,6 +161,11 @@ pub struct DryRun {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
     pub savepoint: Option<Value>,
+    /// Of each operator whose module would rewrite state of the savepoint: which states, and how many keys and entries it has
+    /// rewritten in a try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub migration: Option<Value>,
 }
 
 impl From<Assessment> for DryRun {
@@ -173,6 +178,7 @@ impl From<Assessment> for DryRun {
             plan: assessment.plan.as_ref().map(json),
             rendering: assessment.plan.as_ref().map(gristmill_dataflow::describe),
             savepoint: assessment.savepoint.as_ref().map(json),
+            migration: (!assessment.migration.is_empty()).then(|| json(&assessment.migration)),
         }
     }
 }

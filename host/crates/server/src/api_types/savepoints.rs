@@ -25,6 +25,9 @@ pub struct StopRequest {
     /// The name of a savepoint to take first, while the sources hold still.
     #[serde(default)]
     pub savepoint: Option<String>,
+    /// Only with a savepoint: the job comes to its end as if all its input had ended, and the savepoint is made of that end.
+    #[serde(default)]
+    pub drain: bool,
 }
 
 /// A savepoint in short.

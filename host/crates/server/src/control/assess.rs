@@ -2,7 +2,7 @@
 //!
 //! Two steps: reading (cheap, finds the modules) and preparing (compiles). Between them a submission takes its name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use gristmill_checkpoint::fit::NodeFit;
@@ -13,7 +13,7 @@ use gristmill_dataflow::{
 use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord};
 use gristmill_ports::module_registry::ModuleRegistry;
-use gristmill_runtime::{JobSpec, ModuleBytes, OperatorParts};
+use gristmill_runtime::{JobSpec, MigrationTried, ModuleBytes, OperatorParts};
 use gristmill_types::{JobId, ModuleHash, NodeId, Parallelism};
 use serde_json::Value;
 
@@ -34,6 +34,8 @@ pub struct Assessment {
     pub operators: Vec<OperatorAssessment>,
     /// What becomes of the savepoint that it begins from, if it does.
     pub savepoint: Option<Vec<NodeFit>>,
+    /// What became of a try of `migrate` on all that would have to be rewritten of it, by operator; nothing of a start.
+    pub migration: BTreeMap<NodeId, MigrationTried>,
 }
 
 impl Assessment {
@@ -44,7 +46,7 @@ impl Assessment {
     }
 
     pub(super) fn refusal(problems: Vec<DocumentProblem>) -> Self {
-        Self { job: None, problems, plan: None, operators: Vec::new(), savepoint: None }
+        Self { job: None, problems, plan: None, operators: Vec::new(), savepoint: None, migration: BTreeMap::new() }
     }
 }
 
@@ -211,6 +213,7 @@ impl ReadJob {
             plan: Some(spec.plan.clone()),
             operators: document.operators.iter().map(assess).collect(),
             savepoint: None,
+            migration: BTreeMap::new(),
         };
         Ok(PreparedJob { document, spec, secrets, assessment })
     }

@@ -1,6 +1,6 @@
 //! Beginning and end of a host's life, as far as the control is concerned.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use super::jobs::orphans;
 use super::operations::LISTED;
-use super::saving::HOLDS;
+use super::saving::{HOLDS, is_open_drain, open_drain, settled_drain};
 use super::state_query::{EDIT, settled_edit};
-use super::{Control, ControlError};
+use super::{Control, ControlError, JobView};
 
 /// How long jobs that are broken off may take to end: a guest may be in the middle of a call.
 const AFTER_BREAK: Duration = Duration::from_secs(5);
@@ -28,11 +28,18 @@ impl Control {
     pub async fn restore(self: &Arc<Self>) -> Result<(), ControlError> {
         let held = self.settle_operations().await?;
         for mut record in self.ask(|catalog| orphans(catalog)).await? {
-            if record.state == JobState::Paused && held.contains(&record.id) {
-                record.state = JobState::Restarting;
+            // The operation has come to nothing, and the job goes on as it was before.
+            if let (JobState::Paused | JobState::Stopping, Some(resumes)) = (record.state, held.get(&record.id)) {
+                record.state = if *resumes { JobState::Restarting } else { JobState::Paused };
             }
             let (id, state) = (record.id.clone(), record.state);
-            match self.relaunch_either(record).await {
+            let draining = id.clone();
+            let draining = self.ask(move |catalog| open_drain(catalog, &draining)).await?;
+            let again = self.relaunch_either(record).await;
+            if let (Ok(JobView { live: Some(live), .. }), Some((operation, name))) = (&again, draining) {
+                self.follow_drain(Arc::clone(live), name, operation);
+            }
+            match again {
                 Ok(_) => tracing::info!(job = %id, was = %state, "found unfinished; goes on"),
                 Err(error) => tracing::warn!(job = %id, was = %state, %error, "found unfinished; now FAILED"),
             }
@@ -41,12 +48,13 @@ impl Control {
         Ok(())
     }
 
-    /// Fails what was under way, but for edits of state that a checkpoint has. Gives the jobs that such an operation has held still, which are to go on.
-    async fn settle_operations(&self) -> Result<BTreeSet<JobId>, ControlError> {
+    /// Fails what was under way, but for edits of state that a checkpoint has, and drains: those go on. Gives the jobs that
+    /// an operation has held still, and whether they are to go on.
+    async fn settle_operations(&self) -> Result<BTreeMap<JobId, bool>, ControlError> {
         let now_ms = self.now_ms();
         let checkpoints = Arc::clone(&self.parts.checkpoints);
         self.ask(move |catalog| {
-            let mut held = BTreeSet::new();
+            let mut held = BTreeMap::new();
             // What became of a swap, or of another document, is known once its job goes on.
             let of_job = |job: JobRecord| {
                 let document = job.pending.filter(|_| !job.state.is_final()).map(|pending| pending.operation);
@@ -56,11 +64,22 @@ impl Control {
             let operations = catalog.operations(LISTED)?.into_iter();
             let is_lost = |one: &OperationRecord| one.status == OperationStatus::Running && !open.contains(&one.id);
             for mut operation in operations.filter(is_lost) {
-                held.extend(operation.job.clone().filter(|_| operation.detail[HOLDS] == json!(true)));
+                let of = match &operation.job {
+                    Some(job) => catalog.job(job)?,
+                    None => None,
+                };
+                if is_open_drain(&operation) && of.as_ref().is_some_and(|job| !job.state.is_final()) {
+                    continue;
+                }
+                held.extend(operation.job.clone().zip(operation.detail[HOLDS].as_bool()));
                 let lost = || Err(json!({"message": "the host stopped before it was done"}));
                 let outcome = match &operation.job {
+                    Some(_) if is_open_drain(&operation) => match &of {
+                        Some(job) => settled_drain(&*checkpoints, job, &operation),
+                        None => lost(),
+                    },
                     Some(job) if operation.kind == EDIT => {
-                        let run = catalog.job(job)?.and_then(|record| record.run);
+                        let run = of.and_then(|record| record.run);
                         settled_edit(&*checkpoints, job, run, &operation.detail)
                     }
                     Some(_) | None => lost(),

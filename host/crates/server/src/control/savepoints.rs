@@ -7,7 +7,7 @@ use gristmill_checkpoint::savepoint::RECORD;
 use gristmill_checkpoint::{NodeSnapshot, Savepoint, SavepointFolder, StateFile};
 use gristmill_ports::catalog::{OperationRecord, Origin};
 use gristmill_ports::{FileStore, PortError};
-use gristmill_runtime::{fit_savepoint, read_savepoint};
+use gristmill_runtime::{fit_savepoint, read_savepoint, try_savepoint};
 use gristmill_types::{JobId, NodeId};
 use serde_json::{Value, json};
 
@@ -126,6 +126,27 @@ impl Control {
         let fits = fit_savepoint(&prepared.spec, &savepoint, &origin.dropped).map_err(ControlError::BadDocument)?;
         prepared.assessment.savepoint = Some(fits);
         prepared.spec.origin = Some(origin);
+        Ok(prepared)
+    }
+
+    /// The same for a dry run: the modules rewrite what is in another schema, into nothing. Blocks.
+    ///
+    /// # Errors
+    /// If there is none of that name or it is damaged; all that does not fit, or cannot be rewritten.
+    pub(super) fn try_beside(
+        &self,
+        prepared: PreparedJob,
+        origin: Option<Origin>,
+    ) -> Result<PreparedJob, ControlError> {
+        let mut prepared = self.lay_beside(prepared, origin)?;
+        let (Some(fits), Some(origin)) = (&prepared.assessment.savepoint, &prepared.spec.origin) else {
+            return Ok(prepared);
+        };
+        let savepoint = self.read_savepoint(&origin.job, &origin.name)?;
+        let files = (self.parts.open_savepoint)(&SavepointFolder::new(&origin.job, &origin.name))?;
+        let read = (&*self.parts.state_reader, &*files);
+        let tried = try_savepoint(&prepared.spec, (&savepoint, fits), read, &self.parts.clock);
+        prepared.assessment.migration = tried.map_err(ControlError::BadDocument)?;
         Ok(prepared)
     }
 

@@ -4,18 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_checkpoint::{Savepoint, SavepointFolder};
-use gristmill_ports::catalog::{JobState, OperationRecord};
-use gristmill_runtime::{JobStatus, read_savepoint};
+use gristmill_ports::catalog::{Catalog, JobRecord, JobState, OperationRecord, OperationStatus};
+use gristmill_ports::{CheckpointStore, PortError};
+use gristmill_runtime::{JobHandle, JobStatus, read_savepoint};
 use gristmill_types::JobId;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::error::wrong_state;
 use super::live::LiveJob;
 use super::names::is_savepoint_name;
+use super::operations::LISTED;
 use super::{Control, ControlError, blocking};
 
 /// In an operation under way: the job is held still for it, and goes on if it comes to nothing.
 pub(super) const HOLDS: &str = "holds";
+/// In an operation under way: the job comes to its end as if its input had ended.
+const DRAINS: &str = "drain";
+/// The kind of operations that bring a job to its end.
+pub(super) const STOP: &str = "stop-job";
 /// How soon a job is asked again for a savepoint while it is between two attempts.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -42,8 +49,8 @@ impl Control {
         Ok(operation)
     }
 
-    /// Holds the sources still, has a savepoint taken, then stops the job: no event is read behind the savepoint. If it
-    /// cannot be taken, the sources go on, and the operation fails.
+    /// Holds the sources still, has a savepoint taken, then stops the job: no event is read behind the savepoint, and none
+    /// is taken in that is not in it. If it cannot be taken, the sources go on, and the operation fails.
     ///
     /// # Errors
     /// If there is no such job, it does not run, or the name is none or given already.
@@ -57,8 +64,8 @@ impl Control {
         let name = self.new_savepoint_name(id, Some(name)).await?;
         let was_paused = live.handle().status().state == JobState::Paused;
         let detail = json!({"savepoint": name, HOLDS: !was_paused});
-        let operation = self.begin_with("stop-job", id, detail).await?;
-        if let Err(error) = live.handle().pause() {
+        let operation = self.begin_with(STOP, id, detail).await?;
+        if let Err(error) = live.handle().hold() {
             let refused = wrong_state(id, error.state, "stopped with a savepoint");
             self.end(operation, Err(json!({"message": refused.to_string()}))).await;
             return Err(refused);
@@ -66,7 +73,10 @@ impl Control {
         let (control, begun) = (Arc::clone(self), operation.clone());
         tokio::spawn(async move {
             let outcome = control.save_and_stop(&live, &name, was_paused).await;
-            control.end(begun, outcome).await;
+            // The host goes down: the next one says that nothing came of it, and lets the job go on as it was.
+            if live.has_ended() || !live.is_gone() {
+                control.end(begun, outcome).await;
+            }
         });
         Ok(operation)
     }
@@ -74,9 +84,8 @@ impl Control {
     async fn save_and_stop(&self, live: &LiveJob, name: &str, was_paused: bool) -> Result<Value, Value> {
         let taken = self.take(live, name).await;
         let ended = match &taken {
-            Ok(_) => live.handle().stop(),
-            Err(_) if was_paused => Ok(()),
-            Err(_) => live.handle().resume(),
+            Ok(_) => live.handle().stop_here(),
+            Err(_) => live.handle().let_go(!was_paused),
         };
         let mut detail = told(name, &taken?);
         if let Err(error) = ended {
@@ -86,6 +95,53 @@ impl Control {
         let JobStatus { state, cause } = live.until_recorded().await;
         (detail["state"], detail["cause"]) = (json!(state), json!(cause));
         if state == JobState::Failed { Err(detail) } else { Ok(detail) }
+    }
+
+    /// Brings the job to its end as if all its input had ended, and makes a savepoint of that end: all that was taken in is
+    /// read, event time is completed, all output is committed. A host that dies meanwhile leaves it to the next one.
+    ///
+    /// # Errors
+    /// If there is no such job, it does not run, or the name is none or given already.
+    pub async fn drain_into(self: &Arc<Self>, id: &JobId, name: String) -> Result<OperationRecord, ControlError> {
+        let job = self.job(id).await?;
+        let live = Arc::clone(job.running("drained")?);
+        let state = live.handle().status().state;
+        if state == JobState::Stopping {
+            return Err(wrong_state(id, state, "drained"));
+        }
+        let name = self.new_savepoint_name(id, Some(name)).await?;
+        let operation = self.begin_with(STOP, id, json!({"savepoint": name, DRAINS: true})).await?;
+        if let Err(error) = live.handle().drain(&name) {
+            let refused = wrong_state(id, error.state, "drained");
+            self.end(operation, Err(json!({"message": refused.to_string()}))).await;
+            return Err(refused);
+        }
+        self.follow_drain(live, name, operation.clone());
+        Ok(operation)
+    }
+
+    /// Ends the operation of a job that drains once it is over.
+    pub(super) fn follow_drain(self: &Arc<Self>, live: Arc<LiveJob>, name: String, operation: OperationRecord) {
+        let control = Arc::clone(self);
+        tokio::spawn(async move {
+            let drained = control.until_drained(&live, &name).await;
+            // One that sleeps is left to the next host.
+            if live.has_ended() {
+                control.end(operation, drained).await;
+            }
+        });
+    }
+
+    async fn until_drained(&self, live: &LiveJob, name: &str) -> Result<Value, Value> {
+        let taken = self.ask_until_taken(live, name, |handle| handle.drain(name).ok().flatten()).await;
+        live.until_gone().await;
+        if !live.has_ended() {
+            return Err(never_taken(live).await);
+        }
+        let JobStatus { state, cause } = live.until_recorded().await;
+        let mut detail = taken.as_ref().map_or_else(Value::clone, |savepoint| told(name, savepoint));
+        (detail["state"], detail["cause"]) = (json!(state), json!(cause));
+        if taken.is_ok() && state != JobState::Failed { Ok(detail) } else { Err(detail) }
     }
 
     /// A name that nothing has yet.
@@ -116,6 +172,15 @@ impl Control {
 
     /// Asks until there is one, or the job refuses: an attempt that ends forgets what it was asked.
     async fn take(&self, live: &LiveJob, name: &str) -> Result<Savepoint, Value> {
+        self.ask_until_taken(live, name, |handle| handle.savepoint(name).ok()).await
+    }
+
+    async fn ask_until_taken(
+        &self,
+        live: &LiveJob,
+        name: &str,
+        ask: impl Fn(&JobHandle) -> Option<oneshot::Receiver<Result<Savepoint, String>>>,
+    ) -> Result<Savepoint, Value> {
         loop {
             // Looked at before storage: behind its end a job completes nothing.
             let is_gone = live.is_gone();
@@ -126,13 +191,13 @@ impl Control {
             if is_gone {
                 return Err(never_taken(live).await);
             }
-            match live.handle().savepoint(name) {
-                Ok(told) => match told.await {
+            match ask(live.handle()) {
+                Some(told) => match told.await {
                     Ok(Ok(savepoint)) => return Ok(savepoint),
                     Ok(Err(why)) => return Err(json!({"message": live.hide_secrets(&why)})),
                     Err(_) => {}
                 },
-                Err(_) => tokio::select! {
+                None => tokio::select! {
                     () = live.until_gone() => {}
                     () = tokio::time::sleep(ASK_AGAIN) => {}
                 },
@@ -147,6 +212,34 @@ impl Control {
         let found = blocking(move || read_savepoint(&*store, &folder)).await.ok()?.ok()??;
         (found.run == live.handle().run()).then_some(found)
     }
+}
+
+/// The operation that drains a job, and the savepoint that it drains into, if one was begun and is not over.
+pub(super) fn open_drain(catalog: &dyn Catalog, job: &JobId) -> Result<Option<(OperationRecord, String)>, PortError> {
+    let drains = |one: &OperationRecord| one.job.as_ref() == Some(job) && is_open_drain(one);
+    let found = catalog.operations(LISTED)?.into_iter().find(drains);
+    Ok(found.and_then(|one| one.detail["savepoint"].as_str().map(str::to_owned).map(|name| (one, name))))
+}
+
+/// Whether an operation drains a job.
+pub(super) fn is_open_drain(one: &OperationRecord) -> bool {
+    one.status == OperationStatus::Running && one.kind == STOP && one.detail[DRAINS] == json!(true)
+}
+
+/// What became of a job that was to drain, and is over.
+pub(super) fn settled_drain(
+    store: &dyn CheckpointStore,
+    job: &JobRecord,
+    operation: &OperationRecord,
+) -> Result<Value, Value> {
+    let name = operation.detail["savepoint"].as_str().unwrap_or_default();
+    let found = read_savepoint(store, &SavepointFolder::new(&job.id, name)).ok().flatten();
+    let mut detail = match found.filter(|savepoint| Some(savepoint.run) == job.run) {
+        Some(savepoint) => told(name, &savepoint),
+        None => return Err(json!({"message": "the job ended before the savepoint was there", "state": job.state})),
+    };
+    detail["state"] = json!(job.state);
+    Ok(detail)
 }
 
 fn told(name: &str, savepoint: &Savepoint) -> Value {

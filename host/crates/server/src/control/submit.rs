@@ -11,6 +11,7 @@ use gristmill_types::{CheckpointId, JobId};
 use super::assess::{PreparedJob, ReadJob};
 use super::error::wrong_state;
 use super::live::{LiveJob, MOST_RUNNING};
+use super::saving::open_drain;
 use super::{Assessment, Control, ControlError, JobView, blocking};
 
 /// A job that has been started.
@@ -23,7 +24,8 @@ pub struct Submitted {
 }
 
 impl Control {
-    /// Says what would become of a document, and of the savepoint that it is to begin from. Starts nothing, opens nothing, stores nothing.
+    /// Says what would become of a document, and of the savepoint that it is to begin from: its modules rewrite what they
+    /// would have to, into nothing. Starts nothing, stores nothing.
     ///
     /// # Errors
     /// If the catalog cannot be read; what is wrong with the document is in the answer.
@@ -32,7 +34,7 @@ impl Control {
         let prepared = self
             .ask_control(move |control| {
                 let prepared = control.prepare(ReadJob::read(text, &*control.parts.catalog)?)?;
-                control.lay_beside(prepared, origin)
+                control.try_beside(prepared, origin)
             })
             .await;
         drop(permit);
@@ -211,6 +213,9 @@ impl Control {
         record.accepted = accepted.or(record.accepted);
         (spec.run, spec.accepted, spec.paused) = (run, record.accepted, was == JobState::Paused);
         (spec.newest, spec.origin) = (record.newest, record.origin.clone());
+        let drained = record.id.clone();
+        let draining = self.ask(move |catalog| open_drain(catalog, &drained)).await?;
+        spec.drains_into = draining.as_ref().map(|(_, name)| name.clone());
         // A job is written down as anything else only once an attempt of it has begun, and that stays to be seen.
         spec.goes_on = was != JobState::Starting;
         let state = if spec.goes_on { JobState::Restarting } else { JobState::Starting };
@@ -224,7 +229,7 @@ impl Control {
             Ok(Arc::new(LiveJob::new(handle.map_err(cannot)?, secrets)))
         });
         let live = live.await?;
-        if was == JobState::Stopping {
+        if was == JobState::Stopping || draining.is_some() {
             // A job that is over already needs no stop.
             let _ = live.handle().stop_when_it_runs();
         }

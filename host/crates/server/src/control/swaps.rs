@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::assess::{PreparedJob, ReadJob};
 use super::changeover::Exit;
+use super::checkpoints::ask_for_checkpoint;
 use super::error::{in_the_way, wrong_state};
 use super::live::LiveJob;
 use super::recording::has_begun;
@@ -123,6 +124,9 @@ impl Control {
         let (document, spec) = (canonical_json(&prepared.document), Arc::new(prepared.spec));
         let (checked, wanted, node) = (Arc::clone(&live), Arc::clone(&spec), operator.clone());
         let (mode, terms) = (wish.mode, wish.terms.clone());
+        if mode == SwapMode::DryRun {
+            see_state(&live).await?;
+        }
         let tried = blocking(move || match mode {
             // All of it is looked at when it is made.
             SwapMode::Barrier => Ok(None),
@@ -131,8 +135,10 @@ impl Control {
         })
         .await??;
         let id = live.handle().id().clone();
-        let operation = self.begin("swap", &id).await?;
         let module = spec.operators[operator].module;
+        let old = live.handle().modules().get(operator).copied();
+        let detail = json!({"operator": operator, "old": old, "new": module});
+        let operation = self.begin_with("swap", &id, detail).await?;
         let pending =
             PendingSwap { operation: operation.id.clone(), operator: operator.clone(), module, document, canary: None };
         match wish.mode {
@@ -348,7 +354,10 @@ impl Control {
         let newest = live.handle().newest_swap().filter(|report| is_meant(&report.borrow()));
         let none = || ControlError::SwapRefused(format!("no swap of operator `{operator}` of job `{id}` is under way"));
         let mut report = newest.ok_or_else(none)?;
-        let operation = self.begin(kind, id).await?;
+        let SwapReport { old, new, .. } = report.borrow().clone();
+        // The other way round: what runs now is what goes.
+        let detail = json!({"operator": operator, "old": new, "new": old});
+        let operation = self.begin_with(kind, id, detail).await?;
         live.handle().withdraw_swap("somebody asked for it").map_err(SwapRefused::from)?;
         let (control, begun) = (Arc::clone(self), operation.clone());
         tokio::spawn(async move {
@@ -423,4 +432,18 @@ fn told(live: &LiveJob, report: &SwapReport) -> Value {
     let mut detail = serde_json::to_value(&report).unwrap_or_default();
     detail["pause_max_us"] = json!(longest);
     detail
+}
+
+/// What a dry run has rewritten is what the newest checkpoint has: of a job without any, one is made first.
+async fn see_state(live: &LiveJob) -> Result<(), ControlError> {
+    if live.handle().newest().borrow().is_some() {
+        return Ok(());
+    }
+    let made = tokio::time::timeout(MAKES_ROOM, ask_for_checkpoint(live)).await;
+    let waited = MAKES_ROOM.as_secs();
+    let late =
+        |_| ControlError::NoAnswer(format!("no checkpoint, which a dry run looks at, was decided in {waited} s"));
+    let refused =
+        |why: Value| ControlError::NoAnswer(format!("no checkpoint, which a dry run looks at, could be made: {why}"));
+    made.map_err(late)?.map(drop).map_err(refused)
 }

@@ -187,7 +187,9 @@ pub(super) async fn resume(State(control): State<Arc<Control>>, Path(job): Path<
 /// Stop a job: its sources end, what is inside flows out
 ///
 /// The operation succeeds when the job is over. With the name of a savepoint the sources hold still while it is taken, and
-/// the job stops behind it; if it cannot be taken, they go on and the operation fails.
+/// the job stops behind it; if it cannot be taken, they go on and the operation fails. With `drain` too, all that was taken
+/// in is read, event time is completed and all output is committed first: a job that begins from the savepoint finds every
+/// later event late.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/stop", operation_id = "stop_job", tag = "jobs",
     params(("job" = String, Path, description = "the job's id")), request_body = Option<StopRequest>,
@@ -203,9 +205,15 @@ pub(super) async fn stop(
     body: Bytes,
 ) -> Result<Response, Refused> {
     let job: JobId = job.parse()?;
-    let StopRequest { savepoint } = if body.trim_ascii().is_empty() { StopRequest::default() } else { json(&body)? };
+    let StopRequest { savepoint, drain } =
+        if body.trim_ascii().is_empty() { StopRequest::default() } else { json(&body)? };
     Ok(under_way(match savepoint {
+        Some(name) if drain => control.drain_into(&job, name).await?,
         Some(name) => control.stop_with_savepoint(&job, name).await?,
+        None if drain => {
+            let refused = Refused::new(Code::BadRequest, "`drain` says what a savepoint is made of, and none is named");
+            return Err(refused.hint("add `savepoint`, the name of one"));
+        }
         None => control.stop(&job).await?,
     }))
 }

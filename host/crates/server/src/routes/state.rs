@@ -37,6 +37,19 @@ pub(super) async fn list(
     Ok(Answer::ok(control.operator_states(&job.parse()?, &operator.parse()?).await?.into()))
 }
 
+/// Which state, for the description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) struct StatePath {
+    /// the job's id
+    job: String,
+    /// the operator's id
+    operator: String,
+    /// the state's name
+    state: String,
+}
+
 /// What of a state is to be seen.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -73,12 +86,7 @@ fn some_entries() -> usize {
 /// page of the newest decided checkpoint, which the stream knows nothing of.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/operators/{operator}/state/{state}", operation_id = "read_state", tag = "state",
-    params(
-        ("job" = String, Path, description = "the job's id"),
-        ("operator" = String, Path, description = "the operator's id"),
-        ("state" = String, Path, description = "the state's name"),
-        LookQuery,
-    ),
+    params(StatePath, LookQuery),
     responses(
         (status = 200, content_type = "application/json", description = "the key's entries, or a page of the state",
             body = StatePageOrKey),
@@ -153,12 +161,7 @@ pub(super) struct CountQuery {
 /// In the newest decided checkpoint.
 #[utoipa::path(
     get, path = "/v1/jobs/{job}/operators/{operator}/state/{state}/count", operation_id = "count_state", tag = "state",
-    params(
-        ("job" = String, Path, description = "the job's id"),
-        ("operator" = String, Path, description = "the operator's id"),
-        ("state" = String, Path, description = "the state's name"),
-        CountQuery,
-    ),
+    params(StatePath, CountQuery),
     responses(
         (status = 200, body = StateCountView, description = "keys, entries, bytes"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job, operator or state"),
@@ -204,12 +207,7 @@ impl EditQuery {
 /// operation fails and says so.
 #[utoipa::path(
     put, path = "/v1/jobs/{job}/operators/{operator}/state/{state}", operation_id = "put_state", tag = "state",
-    params(
-        ("job" = String, Path, description = "the job's id"),
-        ("operator" = String, Path, description = "the operator's id"),
-        ("state" = String, Path, description = "the state's name"),
-        EditQuery,
-    ),
+    params(StatePath, EditQuery),
     request_body = EditRequest,
     responses(
         (status = 202, body = OperationView, description = "it took effect; the operation tells whether it lasts"),
@@ -235,12 +233,7 @@ pub(super) async fn put(
 /// As a put of nothing.
 #[utoipa::path(
     delete, path = "/v1/jobs/{job}/operators/{operator}/state/{state}", operation_id = "delete_state", tag = "state",
-    params(
-        ("job" = String, Path, description = "the job's id"),
-        ("operator" = String, Path, description = "the operator's id"),
-        ("state" = String, Path, description = "the state's name"),
-        EditQuery,
-    ),
+    params(StatePath, EditQuery),
     responses(
         (status = 202, body = OperationView, description = "it took effect; the operation tells whether it lasts"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job, operator or state"),

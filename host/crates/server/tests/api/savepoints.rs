@@ -94,7 +94,41 @@ async fn a_job_is_stopped_behind_its_savepoint() {
     assert_eq!(operation["detail"]["state"], "STOPPED", "{operation:#}");
     host.get(&format!("{SAVEPOINTS}/last")).await.expect(StatusCode::OK);
     host.post(SAVEPOINTS, "").await.problem(409, "wrong-state");
-    host.post("/v1/jobs/orders/stop", r#"{"drain": true}"#).await.problem(400, "malformed-json");
+    host.post("/v1/jobs/orders/stop", r#"{"drian": true}"#).await.problem(400, "malformed-json");
+}
+
+#[tokio::test]
+async fn a_job_is_drained_into_a_savepoint() {
+    let host = Host::with_job().await;
+    let problem = host.post("/v1/jobs/orders/stop", r#"{"drain": true}"#).await.problem(400, "bad-request");
+    assert_eq!(problem["hint"], "add `savepoint`, the name of one");
+    host.post("/v1/jobs/orders/sources/in/events", "a").await.expect(StatusCode::ACCEPTED);
+    host.until("/v1/jobs/orders", |job| job["events_read"] == 1).await;
+    let asked = r#"{"savepoint": "last", "drain": true}"#;
+    let operation = host.finished(host.post("/v1/jobs/orders/stop", asked).await).await;
+    assert_eq!((&operation["kind"], &operation["status"]), (&json!("stop-job"), &json!("SUCCEEDED")), "{operation:#}");
+    assert_eq!((&operation["detail"]["state"], &operation["detail"]["savepoint"]), (&json!("STOPPED"), &json!("last")));
+    let job = host.get("/v1/jobs/orders").await.expect(StatusCode::OK);
+    assert_eq!((&job["events_read"], &job["events_written"]), (&json!(1), &json!(1)), "{job:#}");
+    host.get(&format!("{SAVEPOINTS}/last")).await.expect(StatusCode::OK);
+    host.post("/v1/jobs/orders/stop", asked).await.problem(409, "wrong-state");
+}
+
+#[tokio::test]
+async fn a_host_that_dies_while_a_job_drains_leaves_the_rest_to_the_next() {
+    let host = Host::with_job().await;
+    host.post("/v1/jobs/orders/sources/in/events", "unwritable").await.expect(StatusCode::ACCEPTED);
+    host.until("/v1/jobs/orders", |job| job.to_string().contains("does not answer")).await;
+    let asked = host.post("/v1/jobs/orders/stop", r#"{"savepoint": "last", "drain": true}"#).await;
+    host.until("/v1/jobs/orders", |job| job["state"] == "STOPPING").await;
+    let id = asked.expect(StatusCode::ACCEPTED)["id"].as_str().unwrap().to_owned();
+    host.control.drain(std::time::Duration::ZERO).await;
+    let host = host.after().await;
+    host.until("/v1/jobs/orders", |job| job["state"] == "STOPPING" || job["state"] == "STOPPED").await;
+    let operation = host.until(&format!("/v1/operations/{id}"), |one| one["status"] != "RUNNING").await;
+    assert_eq!(operation["status"], "SUCCEEDED", "{operation:#}");
+    assert_eq!(host.get("/v1/jobs/orders").await.expect(StatusCode::OK)["state"], "STOPPED");
+    host.get(&format!("{SAVEPOINTS}/last")).await.expect(StatusCode::OK);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{Host, wasm};
+use crate::support::{Host, WASM, wasm};
 
 const SWAP: &str = "/v1/jobs/orders/operators/pass/swap";
 
@@ -44,6 +44,39 @@ async fn a_swap_is_done_with_the_pause_of_each_subtask_and_stands_in_the_catalog
     host.post("/v1/jobs/orders/sources/in/events", "hello").await.expect(StatusCode::ACCEPTED);
     host.until("/v1/jobs/orders", |job| job["events_written"] == 1).await;
     host.delete("/v1/modules/pass@2").await.problem(409, "module-in-use");
+}
+
+/// The module hashes of the newest record of the audit log.
+async fn audited(host: &Host) -> Value {
+    let page = host.get("/v1/audit?limit=1000").await.expect(StatusCode::OK);
+    page["records"].as_array().unwrap().last().unwrap()["outcome"]["modules"].clone()
+}
+
+#[tokio::test]
+async fn the_audit_log_says_which_module_went_and_which_came() {
+    let host = host().await;
+    let hash = |module: &[u8]| json!(blake3::hash(module).to_string());
+    let (one, two) = (hash(WASM), hash(&wasm(2)));
+    for mode in ["barrier", "restart"] {
+        let host = if mode == "barrier" { &host } else { &self::host().await };
+        host.post(SWAP, to("pass@2", &json!({"mode": mode}))).await.expect(StatusCode::ACCEPTED);
+        assert_eq!(audited(host).await, json!({"old": one, "new": two}), "{mode}");
+    }
+    host.until("/v1/jobs/orders", |job| module_of(job) == "pass@2").await;
+    host.post(SWAP, to("pass@1", &json!({"probation": {"time": "60s"}}))).await.expect(StatusCode::ACCEPTED);
+    host.post(&format!("{SWAP}/rollback"), "").await.expect(StatusCode::ACCEPTED);
+    assert_eq!(audited(&host).await, json!({"old": one, "new": two}), "what came goes again");
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_job_without_a_checkpoint_has_one_made() {
+    let host = host().await;
+    assert_eq!(host.get("/v1/jobs/orders/checkpoints").await.expect(StatusCode::OK)["completed"], 0);
+    host.finished(host.post(SWAP, to("pass@2", &json!({"mode": "dry-run"}))).await).await;
+    let completed = host.get("/v1/jobs/orders/checkpoints").await.expect(StatusCode::OK)["completed"].clone();
+    assert_eq!(completed, 1);
+    host.finished(host.post(SWAP, to("pass@2", &json!({"mode": "dry-run"}))).await).await;
+    assert_eq!(host.get("/v1/jobs/orders/checkpoints").await.expect(StatusCode::OK)["completed"], completed);
 }
 
 #[tokio::test]

@@ -62,6 +62,8 @@ pub(super) struct Desk {
     pub(super) now_ms: u64,
     /// What acknowledgements say of event time.
     pub(super) watermark: Watermark,
+    /// Where its splits stand, if it has any.
+    pub(super) position: Option<u64>,
 }
 
 impl Desk {
@@ -102,7 +104,7 @@ impl Desk {
             given_up,
         };
         let now = Now { monotonic_ms: 0, wall_ms: 0 };
-        Self { coordinator: Coordinator::new(setup, now), now_ms: 0, watermark: Watermark::START }
+        Self { coordinator: Coordinator::new(setup, now), now_ms: 0, watermark: Watermark::START, position: None }
     }
 
     pub(super) fn tell(&mut self, event: Event) -> Vec<Action> {
@@ -120,7 +122,7 @@ impl Desk {
             node: node(name),
             snapshot: SubtaskSnapshot {
                 subtask: SubtaskIndex(subtask),
-                splits: Vec::new(),
+                splits: self.position.map_or_else(Vec::new, |at| splits(at).into_values().flatten().collect()),
                 ended: false,
                 groups: KeyGroupRange { start: 0, end: 128 },
                 watermark: self.watermark,

@@ -112,3 +112,49 @@ fn the_files_of_a_checkpoint_that_is_held_stay_until_it_is_released() {
     let gone = garbage(&desk.decide_next()).files;
     assert!(gone.contains(&file(1)) && gone.contains(&file(2)), "{gone:?}");
 }
+
+fn kind_of(stored: &ToStore) -> CheckpointKind {
+    stored.manifest.kind
+}
+
+#[test]
+fn the_last_checkpoint_becomes_the_savepoint_that_was_wanted_of_the_end() {
+    for wanted_late in [false, true] {
+        let mut desk = Desk::new(POLICY);
+        if !wanted_late {
+            assert_eq!(injected(&desk.tell(Event::SavepointAtEnd)), None, "not before the end");
+        }
+        desk.after(1_000);
+        assert_eq!(kind_of(&desk.ack_all(1)), CheckpointKind::Checkpoint);
+        desk.stored(1);
+        desk.tell(Event::Ended(participant(0)));
+        assert_eq!(injected(&desk.tell(Event::Ended(participant(1)))), Some(2));
+        assert!(desk.coordinator.is_last_under_way());
+        let mut number = 2;
+        if wanted_late {
+            // The last one has begun already: there is another.
+            desk.tell(Event::SavepointAtEnd);
+            assert_eq!(kind_of(&desk.ack_all(2)), CheckpointKind::Checkpoint);
+            assert_eq!(injected(&desk.stored(2)), Some(3));
+            number = 3;
+        }
+        let stored = desk.ack_all(number);
+        assert_eq!((kind_of(&stored), stored.manifest.is_final), (CheckpointKind::Savepoint, true));
+        assert_eq!(finished(&desk.stored(number)), None, "it is not carried yet");
+        assert_eq!(finished(&desk.tell(Event::SavepointOver(CheckpointId(number)))), Some(End::Input));
+    }
+}
+
+#[test]
+fn what_sources_took_in_behind_a_savepoint_is_kept_until_it_is_carried() {
+    let mut desk = Desk::new(POLICY);
+    desk.position = Some(1);
+    let stood = forgotten(&decide(&mut desk, &[1], &[]));
+    assert!(stood.as_ref().is_some_and(|stood| !stood.is_empty()), "{stood:?}");
+    desk.position = Some(2);
+    for _ in 0..3 {
+        assert_eq!(forgotten(&desk.decide_next()), stood);
+    }
+    desk.tell(Event::Carried(CheckpointId(1)));
+    assert_ne!(forgotten(&desk.decide_next()), stood);
+}

@@ -46,16 +46,19 @@ pub(super) enum Ready {
 pub(super) struct Intake {
     queue: Mutex<Queue>,
     work: Condvar,
+    /// Rung when the writer is done with some offers.
+    settled: Condvar,
     buffer_bytes: u64,
     most_logged: u64,
 }
 
 impl Intake {
-    /// For a log of so many bytes in which these keys were used.
-    pub(super) fn new(buffer_bytes: u64, most_logged: u64, logged: u64, keys: Keys) -> Self {
-        let queue = Queue::new(logged, keys);
+    /// For a log of which these keys were used, with so many bytes and this number for the next event.
+    pub(super) fn new(buffer_bytes: u64, most_logged: u64, (logged, next): (u64, u64), keys: Keys) -> Self {
+        let queue = Queue::new(logged, next, keys);
         let buffer_bytes = buffer_bytes.min(LARGEST_OFFER);
-        Self { queue: Mutex::new(queue), work: Condvar::new(), buffer_bytes, most_logged }
+        let (work, settled) = (Condvar::new(), Condvar::new());
+        Self { queue: Mutex::new(queue), work, settled, buffer_bytes, most_logged }
     }
 
     /// Takes an offer in, or says why not. Does not block.
@@ -89,6 +92,7 @@ impl Intake {
         }
         queue.cost += cost;
         queue.unlogged += cost;
+        queue.offered += 1;
         queue.waiting.push_back(Waiting { events, key, follows, on_durable, cost });
         drop(queue);
         self.work.notify_one();
@@ -101,7 +105,7 @@ impl Intake {
         if cost as u64 > largest {
             return Some(IngressAnswer::TooLarge { buffer_bytes: largest });
         }
-        if queue.closed || queue.gone {
+        if queue.closed || queue.gone || queue.held {
             return Some(IngressAnswer::Full { retry_after_ms: AFTER_THE_END_MS });
         }
         let wanted = (queue.cost + cost) as u64;
@@ -156,7 +160,24 @@ impl Intake {
         }
         let answers = offers.into_iter().map(|offer| queue.settle(offer, is_appended)).collect();
         wake(queue);
+        self.settled.notify_all();
         answers
+    }
+
+    /// Nothing is taken in while this is held.
+    pub(super) fn hold(&self, held: bool) {
+        self.lock().held = held;
+    }
+
+    /// Waits until every offer that has come so far is in the log or refused. Gives the number behind the last event of
+    /// the log, and the keys that were used in it; `None` if the reader has gone meanwhile.
+    pub(super) fn settle(&self) -> Option<(u64, Vec<Remembered>)> {
+        let mut queue = self.lock();
+        let offered = queue.offered;
+        while queue.settled < offered && !queue.gone {
+            queue = self.settled.wait(queue).expect("nothing panics while it holds this lock");
+        }
+        (!queue.gone).then(|| (queue.next, queue.keys.iter().copied().collect()))
     }
 
     /// Nothing before this event is needed any more.
@@ -201,6 +222,7 @@ impl Intake {
     pub(super) fn leave(&self) {
         self.lock().gone = true;
         self.work.notify_one();
+        self.settled.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -15,6 +15,7 @@ mod queue;
 mod intake;
 mod writer;
 mod reader;
+mod tail;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -54,6 +55,11 @@ impl OpenSources {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SourceId, Option<Arc<Intake>>>> {
         self.sources.lock().expect("nothing panics while it holds this lock")
+    }
+
+    /// The log of one source of one run.
+    fn folder_of_log(&self, job: &JobId, run: RunId, source: &NodeId) -> PathBuf {
+        self.folder_of(job).join(run.to_string()).join(source.as_str())
     }
 
     /// The folder of all logs of a job.
@@ -120,14 +126,14 @@ pub(crate) fn open(
     let events = EventReader::new(spec)?;
     let resumed_at = resumed_at(node, resume)?;
     sources.forget_runs_but(&context.job, context.run)?;
-    let folder = sources.folder_of(&context.job).join(context.run.to_string()).join(node.as_str());
+    let folder = sources.folder_of_log(&context.job, context.run, node);
     let mut open = OpenSource::claim(sources, context)?;
     let opened = Log::open(&folder, &sources.data_dir, http.log.as_u64());
     let (log, keys) = opened.map_err(|error| of_source(node, &error))?;
     let next = resumed_at.unwrap_or_else(|| log.first());
     check(&log, next).map_err(fatal)?;
     let earlier = log.read_from(next).map(Earlier::new);
-    let intake = Arc::new(Intake::new(http.buffer.as_u64(), http.log.as_u64(), log.bytes(), keys));
+    let intake = Arc::new(Intake::new(http.buffer.as_u64(), http.log.as_u64(), (log.bytes(), log.next()), keys));
     open.begin(&intake, writer::spawn(node.as_str(), log, Arc::clone(&intake))?);
     Ok(Box::new(HttpReader { node: node.clone(), intake, earlier, events, next, now_ms: 0, _open: open }))
 }

@@ -31,6 +31,13 @@ pub(super) struct Queue {
     pub(super) is_writing: bool,
     /// Not told to the writer yet.
     pub(super) forget_before: Option<u64>,
+    /// Offers that came, and those of them that the writer is done with.
+    pub(super) offered: u64,
+    pub(super) settled: u64,
+    /// The number that the next event in the log will have.
+    pub(super) next: u64,
+    /// Nothing is taken in for now.
+    pub(super) held: bool,
     /// Nothing is taken in any more.
     pub(super) closed: bool,
     /// The reader has gone.
@@ -40,8 +47,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Nothing, before a log of so many bytes in which these keys were used.
-    pub(super) fn new(logged: u64, keys: Keys) -> Self {
+    /// Nothing, before a log of so many bytes in which these keys were used; the next event has this number.
+    pub(super) fn new(logged: u64, next: u64, keys: Keys) -> Self {
         Self {
             waiting: VecDeque::new(),
             ready: VecDeque::new(),
@@ -52,6 +59,10 @@ impl Queue {
             on_the_way: HashMap::new(),
             is_writing: false,
             forget_before: None,
+            offered: 0,
+            settled: 0,
+            next,
+            held: false,
             closed: false,
             gone: false,
             waker: None,
@@ -79,6 +90,7 @@ impl Queue {
     pub(super) fn hand_over(&mut self, group: Group) {
         for logged in logged(group) {
             self.cost += logged.event.len() + EVENT_COST;
+            self.next = logged.number + 1;
             self.ready.push_back(logged);
         }
     }
@@ -88,6 +100,7 @@ impl Queue {
         let Waiting { key, follows, on_durable, cost, .. } = offer;
         self.cost -= cost;
         self.unlogged -= cost;
+        self.settled += 1;
         if let Some(used) = key.filter(|_| !follows) {
             self.on_the_way.remove(&used.key);
         }
@@ -111,7 +124,7 @@ mod tests {
         let [a, b] = [b"a", b"b"].map(|event| KeyHash::of_events(&[event.to_vec()]));
         let used = |events| UsedKey { key: KeyHash(1), events };
         for (later, event, is_logged) in [(b, b"b", false), (a, b"a", true)] {
-            let mut queue = Queue::new(0, Keys::of_log(1 << 30));
+            let mut queue = Queue::new(0, 0, Keys::of_log(1 << 30));
             assert!(!queue.settle(waiting(used(a), b"a", false), false).1, "the disk is full");
             let offers = vec![LoggedOffer { key: Some(KeyHash(1)), events: vec![event.to_vec()] }];
             let group = Group { first: 0, arrived_ms: 0, offers };

@@ -86,6 +86,10 @@ impl SourceReader for HttpReader {
         something_is_left || self.earlier.is_some()
     }
 
+    fn hold(&mut self, held: bool) {
+        self.intake.hold(held);
+    }
+
     fn decode_again(&mut self, raw: &[u8], origin: &str) -> SourceBatch {
         self.events.read_again(raw, origin, self.now_ms)
     }

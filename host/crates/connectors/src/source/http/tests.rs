@@ -2,9 +2,13 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use gristmill_checkpoint::{FileHash, FileRef};
 use gristmill_dataflow::document::SourceKind;
+use gristmill_ports::FileStore;
+use gristmill_ports::checkpoint_store::Content;
 use gristmill_ports::source::ReadBounds;
 use gristmill_ports::{ErrorKind as PortErrorKind, SourceBatch};
+use gristmill_types::AttemptId;
 
 use super::*;
 use crate::fixture::{bell, part};
@@ -287,4 +291,63 @@ fn another_run_begins_with_an_empty_log_and_a_deleted_job_leaves_nothing() {
     host.sources.forget_job(&job()).expect("removed");
     assert!(!logs.exists());
     host.sources.forget_job(&job()).expect("nothing is there");
+}
+
+/// Files of a savepoint, in a folder.
+struct Folder(tempfile::TempDir);
+
+impl FileStore for Folder {
+    fn put(&self, content: Content<'_>) -> Result<FileRef, PortError> {
+        let Content::File(from) = content else { panic!("a tail is a file") };
+        let bytes = std::fs::read(from).expect("it is there");
+        let file = FileRef { attempt: AttemptId(1), number: 1, hash: FileHash::of(&bytes), bytes: bytes.len() as u64 };
+        std::fs::rename(from, self.0.path().join("stored")).expect("moved");
+        Ok(file)
+    }
+
+    fn open(&self, _: &FileRef) -> Result<PathBuf, PortError> {
+        Ok(self.0.path().join("stored"))
+    }
+
+    fn scratch(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+#[test]
+fn a_tail_takes_what_was_not_read_and_all_keys_into_a_log_elsewhere() {
+    let here = Host::new();
+    let mut opened = here.open(RAW, None);
+    here.post(Some("k1"), &["a", "b"]);
+    here.post(Some("k2"), &["c", "d", "e"]);
+    assert_eq!(opened.values(4), ["a", "b", "c", "d"]);
+    let stands = opened.reader.positions();
+    here.post(None, &["f"]);
+    // What was acknowledged is in it; what comes later is told to come again.
+    opened.reader.hold(true);
+    assert!(matches!(here.offer(None, &["late"]).0, IngressAnswer::Full { .. }));
+    let folder = Folder(tempfile::tempdir().expect("a folder"));
+    let tail = here.sources.tail((&job(), RunId(1), &node()), &stands, &folder).expect("stored").expect("a tail");
+    assert_eq!(tail.events, 2);
+    opened.reader.hold(false);
+    here.post(None, &["not in it"]);
+
+    let there = Host::new();
+    let stored = folder.open(&tail.file).expect("there");
+    let adopt = |host: &Host| host.sources.adopt_tail(&job(), RunId(7), &node(), &stored).expect("laid down");
+    adopt(&there);
+    let mut opened = there.try_open(7, RAW, Some(&stands)).expect("it opens");
+    assert_eq!(opened.values(2), ["e", "f"]);
+    there.post(Some("k1"), &["a", "b"]);
+    there.post(Some("k2"), &["c", "d", "e"]);
+    there.post(None, &["g"]);
+    assert_eq!(opened.values(1), ["g"], "the same under the same key is known there too");
+    drop(opened);
+    // Another attempt, before there is a checkpoint: what came meanwhile stays.
+    adopt(&there);
+    let mut opened = there.try_open(7, RAW, Some(&stands)).expect("it opens");
+    assert_eq!(opened.values(3), ["e", "f", "g"]);
+    std::fs::write(&stored, "no tail").expect("written");
+    let error = there.sources.adopt_tail(&job(), RunId(8), &node(), &stored).expect_err("no tail");
+    assert!(error.message.contains("is no part of a log: its beginning is missing"), "{error}");
 }

@@ -212,6 +212,7 @@ impl World {
             newest: None,
             origin: self.origin,
             paused: false,
+            drains_into: None,
             text: String::new(),
         };
         let handle = start(spec, Arc::new(parts))?;

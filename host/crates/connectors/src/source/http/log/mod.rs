@@ -9,6 +9,7 @@ mod frame;
 mod segment_header;
 mod segment;
 mod log_reader;
+mod tail;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use self::frame::{Payload, write_group};
 pub(super) use self::log_reader::LogReader;
 use self::log_reader::damaged;
 use self::segment::{Next, OpenSegment, SegmentReader, beginning_of, clear_unfinished, first_of, path_of, sync_folder};
+pub(super) use self::tail::{adopt, write_tail};
 use super::keys::{Keys, Remembered};
 
 /// Bytes of a segment, about.

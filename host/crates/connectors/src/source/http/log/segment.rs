@@ -221,6 +221,30 @@ impl SegmentReader {
     }
 }
 
+/// Copies a segment from elsewhere into a folder. It is there whole or not at all.
+///
+/// # Errors
+/// `Retry` if the disk refuses; `Fatal` if the file is no segment.
+pub(super) fn lay_down(folder: &Path, segment: &Path) -> Result<(), PortError> {
+    let read = |path: &Path| -> io::Result<Option<[u8; SEGMENT_HEADER]>> {
+        let mut header = Vec::new();
+        File::open(path)?.take(SEGMENT_HEADER as u64).read_to_end(&mut header)?;
+        Ok(header.try_into().ok())
+    };
+    let refused = |reason: &str| PortError::fatal(format!("`{}` is no part of a log: {reason}", segment.display()));
+    let header = read(segment).map_err(|error| unreadable(segment, &error))?;
+    let header = header.ok_or_else(|| refused("its beginning is missing"))?;
+    let SegmentHeader { first, .. } = SegmentHeader::decode(&header).map_err(|reason| refused(&reason))?;
+    let unfinished = folder.join(UNFINISHED);
+    let copy = || -> io::Result<()> {
+        std::fs::copy(segment, &unfinished)?;
+        File::options().write(true).open(&unfinished)?.sync_all()?;
+        std::fs::rename(&unfinished, path_of(folder, first))?;
+        sync_folder(folder)
+    };
+    copy().map_err(|error| PortError::retry(format!("cannot write into `{}`: {error}", folder.display())))
+}
+
 fn unreadable(path: &Path, error: &io::Error) -> PortError {
     match error.kind() {
         ErrorKind::NotFound => {
