@@ -31,7 +31,7 @@ impl PerEvent for WordCount {
         seen.count += 1;
         self.counts.write(event, |line| {
             if is_capital {
-                line.bytes(&word.to_ascii_lowercase());
+                line.bytes(word.to_ascii_lowercase());
             } else {
                 line.bytes(word);
             }

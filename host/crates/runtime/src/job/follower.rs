@@ -22,8 +22,8 @@ use crate::shadow::tee::{TeeEnd, Teed, TeedCall};
 use crate::shadow::{Shadow, ShadowTold};
 use crate::task::operator_node::expanded;
 
-/// So often it is looked whether anybody still wants it, while nothing comes.
-const LOOK: Duration = Duration::from_millis(20);
+/// So often it is looked for calls, and whether anybody still wants it, while nothing comes.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What all subtasks of a shadow share.
 pub(crate) struct Ground {

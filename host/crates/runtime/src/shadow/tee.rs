@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use gristmill_ports::Signal;
@@ -97,7 +97,7 @@ impl Tee {
 /// What comes out of a queue.
 pub(crate) enum Teed {
     Call(TeedCall),
-    /// Nothing for a while.
+    /// Nothing yet.
     Quiet,
     /// The operator makes no calls any more.
     End,
@@ -110,16 +110,20 @@ pub(crate) struct TeeEnd {
 }
 
 impl TeeEnd {
-    /// What is next.
-    pub(crate) fn next(&self, wait: Duration) -> Teed {
-        match self.receiver.recv_timeout(wait) {
+    /// What is next. Where there is nothing it naps so long: an operator that had to wake its shadow would pay a system call for
+    /// that with each of its own.
+    pub(crate) fn next(&self, nap: Duration) -> Teed {
+        match self.receiver.try_recv() {
             Ok((bytes, call)) => {
                 self.room.calls.fetch_sub(1, Ordering::Relaxed);
                 self.room.bytes.fetch_sub(bytes, Ordering::Relaxed);
                 Teed::Call(call)
             }
-            Err(RecvTimeoutError::Timeout) => Teed::Quiet,
-            Err(RecvTimeoutError::Disconnected) => Teed::End,
+            Err(TryRecvError::Empty) => {
+                std::thread::sleep(nap);
+                Teed::Quiet
+            }
+            Err(TryRecvError::Disconnected) => Teed::End,
         }
     }
 
