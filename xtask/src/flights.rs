@@ -15,7 +15,7 @@ pub(crate) fn answer(flights: u64, carriers: &Path, routes: &Path) -> anyhow::Re
     println!("\ncarrier  flights  mean departure delay (min)  never left");
     for (carrier, line) in &by_carrier.latest {
         // Only lines of version 2 say how many never left; a carrier without flights since then has none.
-        let cancelled = &line["cancelled"].as_u64().map_or_else(|| "-".to_owned(), |count| count.to_string());
+        let cancelled = line["cancelled"].as_u64().map_or_else(|| "-".to_owned(), |count| count.to_string());
         println!("{carrier:<7}  {:>7}  {:>26.1}  {cancelled:>10}", number(line, "flights"), delay(line));
     }
     let by_route = Lines::read(routes, "route")?;
