@@ -23,6 +23,18 @@ pub use bounds::{Conduct, ProbationBounds, TELLING};
 /// A probation lasts at most so many times its time, however few events come.
 const LONGEST_PROBATION: u64 = 10;
 
+/// How a swap is taken back once a subtask may have switched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Retreat {
+    /// The old instances take their seats again, and what was rewritten is rewritten back.
+    #[default]
+    Seats,
+    /// By another attempt, from before the switch: nothing is decided before the probation is over.
+    Rewind,
+    /// By another attempt, with the module that the newest manifest names: nothing can be rewritten back.
+    Restart,
+}
+
 /// How long a swap may take, and how long it may be taken back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwapPolicy {
@@ -95,6 +107,8 @@ pub enum SwapEvent {
     Took(SubtaskIndex),
     /// The barrier that switches is out.
     BarrierOut,
+    /// The barrier of a checkpoint is out, this one or another.
+    Began(CheckpointId),
     /// It has passed a subtask.
     Switched(SubtaskIndex),
     /// The manifest of this checkpoint is made, and cannot be taken back any more.
@@ -131,7 +145,10 @@ pub enum SwapAction {
     /// The hold is over: manifests from now on name the new module, and one is made now.
     Name,
     /// The job goes on from its newest checkpoint, with the module that it names.
-    Rewind,
+    Rewind {
+        /// Why.
+        cause: String,
+    },
 }
 
 /// The state machine.
@@ -141,8 +158,7 @@ pub struct Swap {
     began_ms: u64,
     /// The modules have states in different schemas.
     rewrites: bool,
-    /// It is taken back by another attempt.
-    rewinds: bool,
+    retreat: Retreat,
     subtasks: BTreeSet<SubtaskIndex>,
     /// How much the new module serves from its newest barrier on, or from the next. A canary is a probation of a share.
     share: Share,
@@ -177,9 +193,10 @@ enum Phase {
     Naming {
         named: Named,
     },
-    /// The first manifest made since then decides it.
+    /// Decided by the first checkpoint that began since then: what subtasks did before they went back is in its files.
     Undoing {
         cause: String,
+        since: Option<CheckpointId>,
         by: Option<CheckpointId>,
     },
     /// It is decided, and state is being rewritten back.
@@ -207,7 +224,16 @@ impl Swap {
     pub fn new(policy: SwapPolicy, subtasks: BTreeSet<SubtaskIndex>, now_ms: u64) -> Self {
         let phase = Phase::Preparing { waiting: subtasks.clone(), all: subtasks.clone() };
         let share = Share::WHOLE;
-        Self { policy, began_ms: now_ms, rewrites: false, rewinds: false, subtasks, share, serves: false, phase }
+        Self {
+            policy,
+            began_ms: now_ms,
+            rewrites: false,
+            retreat: Retreat::Seats,
+            subtasks,
+            share,
+            serves: false,
+            phase,
+        }
     }
 
     /// The same with a new module that serves so much at first.
@@ -229,16 +255,16 @@ impl Swap {
         Self { rewrites, ..self }
     }
 
-    /// The same, taken back by going on from before the switch: nothing is committed until its probation is over.
+    /// The same, taken back in this way.
     #[must_use]
-    pub fn that_rewinds(self, rewinds: bool) -> Self {
-        Self { rewinds, ..self }
+    pub fn that_retreats(self, retreat: Retreat) -> Self {
+        Self { retreat, ..self }
     }
 
-    /// Whether it is taken back by another attempt.
+    /// Whether nothing is decided before its probation is over.
     #[must_use]
     pub fn rewinds(&self) -> bool {
-        self.rewinds
+        self.retreat == Retreat::Rewind
     }
 
     /// Where it is.
@@ -320,6 +346,12 @@ impl Swap {
                 }
                 Vec::new()
             }
+            SwapEvent::Began(checkpoint) => {
+                if let Phase::Undoing { since, .. } = &mut self.phase {
+                    since.get_or_insert(checkpoint);
+                }
+                Vec::new()
+            }
             SwapEvent::Switched(subtask) => {
                 if let Phase::Switching { waiting, .. } = &mut self.phase {
                     waiting.remove(&subtask);
@@ -328,10 +360,12 @@ impl Swap {
             }
             SwapEvent::Storing(checkpoint) => {
                 match &mut self.phase {
-                    Phase::Switching { .. } if self.rewinds => {}
+                    Phase::Switching { .. } if self.retreat == Retreat::Rewind => {}
                     Phase::Switching { named: named @ Named::Nowhere, .. }
                     | Phase::Naming { named: named @ Named::Nowhere } => *named = Named::By(checkpoint),
-                    Phase::Undoing { by: by @ None, .. } => *by = Some(checkpoint),
+                    Phase::Undoing { since: Some(since), by: by @ None, .. } if *since <= checkpoint => {
+                        *by = Some(checkpoint);
+                    }
                     Phase::Preparing { .. }
                     | Phase::Prepared { .. }
                     | Phase::Switching { .. }
@@ -396,7 +430,7 @@ impl Swap {
                 actions.extend(self.let_go());
                 return actions;
             }
-            Phase::Undoing { cause, by } if *by == Some(checkpoint) => {
+            Phase::Undoing { cause, by, .. } if *by == Some(checkpoint) => {
                 let cause = std::mem::take(cause);
                 if self.rewrites {
                     self.phase = Phase::Returning { cause };
@@ -423,7 +457,7 @@ impl Swap {
         if !waiting.is_empty() {
             return Vec::new();
         }
-        if self.rewinds {
+        if self.rewinds() {
             self.phase = Phase::Held { since_ms: now_ms };
             return if self.policy.probation_ms == 0 { self.name() } else { Vec::new() };
         }
@@ -463,18 +497,19 @@ impl Swap {
     fn withdraw(&mut self, cause: String) -> Vec<SwapAction> {
         let is_named = match &self.phase {
             Phase::Preparing { .. } | Phase::Prepared { .. } => self.serves,
-            Phase::Switching { .. } | Phase::Held { .. } if self.rewinds => {
-                self.phase = Phase::Undone { cause };
-                return vec![SwapAction::Rewind];
+            Phase::Switching { .. } | Phase::Held { .. } if self.rewinds() => {
+                self.phase = Phase::Undone { cause: cause.clone() };
+                return vec![SwapAction::Rewind { cause }];
             }
             // A manifest that names the new module may stand already: it is asked when the job goes on.
-            Phase::Naming { .. } => return vec![SwapAction::Rewind],
+            Phase::Naming { .. } => return vec![SwapAction::Rewind { cause }],
+            Phase::Switching { .. } if self.retreat == Retreat::Restart => return vec![SwapAction::Rewind { cause }],
             // Subtasks that have switched may have rewritten something.
             Phase::Switching { named, .. } => self.serves || self.rewrites || *named != Named::Nowhere,
             Phase::Probation { .. } | Phase::Held { .. } => true,
             Phase::Undoing { .. } | Phase::Returning { .. } | Phase::Done | Phase::Undone { .. } => return Vec::new(),
         };
-        self.phase = if is_named { Phase::Undoing { cause, by: None } } else { Phase::Undone { cause } };
+        self.phase = if is_named { Phase::Undoing { cause, since: None, by: None } } else { Phase::Undone { cause } };
         vec![SwapAction::Recall]
     }
 
@@ -511,7 +546,7 @@ impl Swap {
                 let longest_ms = self.policy.probation_ms.saturating_mul(LONGEST_PROBATION);
                 let is_long_enough = elapsed_ms >= self.policy.probation_ms && events >= self.policy.probation_events;
                 match is_long_enough || elapsed_ms >= longest_ms {
-                    true if self.rewinds => self.name(),
+                    true if self.rewinds() => self.name(),
                     true => self.let_go(),
                     false => Vec::new(),
                 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call_times::{CallTimes, TimesSeen};
 use crate::counters::Count;
+use crate::right_of_return::RightOfReturn;
 
 /// How a second module serves a share of an operator.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub(crate) struct CanaryTerms {
     pub(crate) policy: SwapPolicy,
     /// What is counted, by all subtasks.
     pub(crate) tally: Arc<CanaryTally>,
+    /// Whether the module that it stands beside may still take over again.
+    pub(crate) right: Arc<RightOfReturn>,
 }
 
 /// The counts of both modules since the canary began in this process.

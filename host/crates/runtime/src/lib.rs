@@ -12,6 +12,7 @@ mod counters;
 pub mod shadow;
 pub mod event;
 mod states;
+mod right_of_return;
 pub mod canary;
 pub mod swap;
 mod state_access;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use gristmill_ports::state::StateError;
 use gristmill_types::descriptor::StateKind;
-use gristmill_types::{CheckpointId, NodeId, StateIndex};
+use gristmill_types::{CheckpointId, ModuleHash, NodeId, StateIndex};
 use tokio::sync::oneshot;
 
 /// Whose state is meant.
@@ -108,6 +108,8 @@ pub struct Edited {
 /// The key's state, as a subtask finds it.
 #[derive(Debug, Clone)]
 pub(crate) struct StateKey {
+    /// The module that declares the state so.
+    pub(crate) module: ModuleHash,
     pub(crate) state: StateIndex,
     pub(crate) kind: StateKind,
     pub(crate) key: Vec<u8>,

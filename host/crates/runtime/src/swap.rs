@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gristmill_checkpoint::Share;
 use gristmill_checkpoint::seating::Move;
-use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::swap::{Retreat, SwapPolicy, SwapStage};
 use gristmill_ports::Operator;
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{EventBatch, ModuleHash, NodeId, SubtaskIndex, SwapId};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::canary::CanaryTerms;
+use crate::right_of_return::RightOfReturn;
 use crate::states::NextStates;
 
 /// What became of a swap so far.
@@ -94,8 +95,8 @@ pub(crate) struct Instance {
     pub(crate) operator: Box<dyn Operator>,
     /// How its states stand among those of the subtask.
     pub(crate) states: NextStates,
-    /// If it fails, the attempt is over.
-    pub(crate) rewinds: bool,
+    /// Of the instance before it.
+    pub(crate) right: Arc<RightOfReturn>,
     /// It serves a share at first.
     pub(crate) canary: Option<CanaryTerms>,
 }
@@ -189,8 +190,7 @@ pub(crate) struct SwapWanted {
     pub(crate) module: ModuleHash,
     pub(crate) old: ModuleHash,
     pub(crate) policy: SwapPolicy,
-    /// It is taken back by another attempt, from before the switch.
-    pub(crate) rewinds: bool,
+    pub(crate) retreat: Retreat,
     /// One for each subtask.
     pub(crate) instances: Vec<(Box<dyn Operator>, NextStates)>,
     /// All states of the operator once it has switched, and what is to be moved among them.

@@ -448,12 +448,12 @@ impl Coordinator {
 
     fn look_for_end(&mut self, actions: &mut Vec<Action>) {
         let Phase::Final(end) = self.phase else { return };
-        let is_carried = match end {
-            End::Input => self.ledger.has_no_savepoint_under_way(),
-            // A host that goes down does not wait for it.
-            End::Suspended => true,
+        let is_settled = match end {
+            End::Input => self.ledger.uncommitted() == 0 && self.ledger.has_no_savepoint_under_way(),
+            // A host that goes down waits for no savepoint, nor for output that no checkpoint has decided.
+            End::Suspended => self.ledger.handed_over() == 0,
         };
-        if self.ledger.uncommitted() == 0 && is_carried && !self.over {
+        if is_settled && !self.over {
             self.over = true;
             actions.push(Action::Finish(end));
         }

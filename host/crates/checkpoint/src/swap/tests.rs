@@ -21,6 +21,14 @@ fn decided(checkpoint: u64) -> SwapEvent {
     SwapEvent::Decided(CheckpointId(checkpoint))
 }
 
+fn began(checkpoint: u64) -> SwapEvent {
+    SwapEvent::Began(CheckpointId(checkpoint))
+}
+
+fn rewind() -> SwapAction {
+    SwapAction::Rewind { cause: "it trapped".to_owned() }
+}
+
 fn tick(events: u64) -> SwapEvent {
     SwapEvent::Tick { events, conduct: Conduct::default() }
 }
@@ -106,6 +114,7 @@ fn conduct_beyond_a_bound_withdraws_the_swap_before_its_time_is_over_and_at_its_
             (15, told(99, 99), SwapStage::Probation, vec![]),
             (at_ms, told(100, 1), SwapStage::Undoing, vec![SwapAction::Recall]),
             (5_001, told(100, 1), SwapStage::Undoing, vec![]),
+            (5_002, began(4), SwapStage::Undoing, vec![]),
             (5_002, storing(4), SwapStage::Undoing, vec![]),
             (5_003, decided(4), SwapStage::Undone, vec![]),
         ];
@@ -148,11 +157,31 @@ fn what_a_manifest_may_name_is_undone_by_a_later_one_only() {
             (20, withdrawn(), SwapStage::Undoing, vec![SwapAction::Recall]),
             (21, decided(2), SwapStage::Undoing, vec![]),
             (22, withdrawn(), SwapStage::Undoing, vec![]),
+            // What its barrier has cut off is from before the way back.
             (23, storing(4), SwapStage::Undoing, vec![]),
-            (24, storing(5), SwapStage::Undoing, vec![]),
-            (25, decided(4), SwapStage::Undone, vec![]),
+            (24, began(5), SwapStage::Undoing, vec![]),
+            (25, decided(4), SwapStage::Undoing, vec![]),
+            (26, storing(5), SwapStage::Undoing, vec![]),
+            (27, began(6), SwapStage::Undoing, vec![]),
+            (28, storing(6), SwapStage::Undoing, vec![]),
+            (29, decided(5), SwapStage::Undone, vec![]),
         ];
         assert!(play(then(before, steps)).is_over());
+    }
+}
+
+#[test]
+fn a_swap_that_cannot_be_rewritten_back_leaves_it_to_the_manifest_that_stands() {
+    let new = || Swap::new(POLICY, [SubtaskIndex(0), SubtaskIndex(1)].into(), 0);
+    for (script, left) in [(Vec::new(), SwapStage::Undone), (prepared(), SwapStage::Switching)] {
+        let mut swap = new().that_rewrites(true).that_retreats(Retreat::Restart);
+        script.into_iter().for_each(|(at_ms, event, ..)| _ = swap.handle(at_ms, event));
+        let told = swap.handle(9, withdrawn());
+        let expected = match left {
+            SwapStage::Undone => SwapAction::Recall,
+            _ => rewind(),
+        };
+        assert_eq!((swap.stage(), told), (left, vec![expected]));
     }
 }
 
@@ -183,7 +212,7 @@ fn a_manifest_that_is_slow_to_be_stored_is_waited_for() {
 /// Plays events to a swap that rewinds.
 fn play_rewinding(rewrites: bool, script: Vec<(u64, SwapEvent, SwapStage, Vec<SwapAction>)>) -> Swap {
     let swap = Swap::new(POLICY, [SubtaskIndex(0), SubtaskIndex(1)].into(), 0);
-    let mut swap = swap.that_rewrites(rewrites).that_rewinds(true);
+    let mut swap = swap.that_rewrites(rewrites).that_retreats(Retreat::Rewind);
     for (number, (at_ms, event, stage, actions)) in script.into_iter().enumerate() {
         let said = swap.handle(at_ms, event.clone());
         assert_eq!((swap.stage(), said), (stage, actions), "step {number}: {event:?}");
@@ -245,17 +274,14 @@ fn what_is_held_is_undone_by_another_attempt() {
         true,
         then(
             held(),
-            [
-                (50, withdrawn(), SwapStage::Undone, vec![SwapAction::Rewind]),
-                (51, withdrawn(), SwapStage::Undone, vec![]),
-            ],
+            [(50, withdrawn(), SwapStage::Undone, vec![rewind()]), (51, withdrawn(), SwapStage::Undone, vec![])],
         ),
     );
     assert_eq!(swap.cause(), Some("it trapped"));
     // A subtask that has switched has made calls that nothing but another attempt undoes.
     let half = then(
         prepared(),
-        [(6, switched(1), SwapStage::Switching, vec![]), (7, withdrawn(), SwapStage::Undone, vec![SwapAction::Rewind])],
+        [(6, switched(1), SwapStage::Switching, vec![]), (7, withdrawn(), SwapStage::Undone, vec![rewind()])],
     );
     play_rewinding(false, half);
     play_rewinding(false, vec![(1, withdrawn(), SwapStage::Undone, vec![SwapAction::Recall])]);
@@ -270,7 +296,7 @@ fn a_failure_after_the_hold_leaves_it_to_the_manifest_that_stands() {
             [
                 (10, SwapEvent::Promoted, SwapStage::Switched, vec![SwapAction::Name]),
                 (11, storing(3), SwapStage::Switched, vec![]),
-                (12, withdrawn(), SwapStage::Switched, vec![SwapAction::Rewind]),
+                (12, withdrawn(), SwapStage::Switched, vec![rewind()]),
             ],
         ),
     );
@@ -314,6 +340,7 @@ fn a_canary_is_withdrawn_by_a_later_manifest_wherever_it_is() {
         let steps = [
             (22, withdrawn(), SwapStage::Undoing, vec![SwapAction::Recall]),
             (23, SwapEvent::Widened(share(50)), SwapStage::Undoing, vec![]),
+            (24, began(8), SwapStage::Undoing, vec![]),
             (24, storing(8), SwapStage::Undoing, vec![]),
             (25, decided(8), SwapStage::Undone, vec![]),
         ];

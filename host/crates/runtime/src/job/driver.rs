@@ -115,6 +115,11 @@ impl Driver<'_> {
             }
             let swapped = self.swaps.tick(now(&*clock).monotonic_ms);
             self.tell_all(swapped);
+            if self.savepoints.are_wanted()
+                && let Some(why) = self.swaps.holding()
+            {
+                self.savepoints.refuse_wanted(&why);
+            }
             if let Some(why) = self.swaps.take_rewound() {
                 self.finish(AttemptEnd::Restarted { why });
             }
@@ -186,13 +191,12 @@ impl Driver<'_> {
                 }
             }
             Told::Requested(kind) => self.tell(Event::Requested(kind)),
-            Told::SavepointWanted(wanted) => match self.swaps.holding() {
-                Some(why) => wanted.refuse(why),
-                None => {
-                    self.savepoints.want(wanted);
+            Told::SavepointWanted(wanted) => {
+                self.savepoints.want(wanted);
+                if self.swaps.holding().is_none() {
                     self.tell(Event::Requested(CheckpointKind::Savepoint));
                 }
-            },
+            }
             Told::DrainWanted(wanted) => {
                 self.savepoints.want_at_end(wanted);
                 self.tell(Event::SavepointAtEnd);

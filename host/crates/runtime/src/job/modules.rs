@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::swap::{Retreat, SwapPolicy, SwapStage};
 use gristmill_checkpoint::{CanaryRef, NodeSnapshot, Seating};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{MaxParallelism, ModuleHash, NodeId, SwapId};
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::canary::CanaryTerms;
 use crate::job::spec::OperatorParts;
+use crate::right_of_return::RightOfReturn;
 use crate::swap::SwapReport;
 
 /// A swap that an earlier process has left open: the manifest that the job goes on from decides it.
@@ -67,6 +68,15 @@ impl Modules {
     /// What runs in an operator.
     pub(crate) fn running(&self, node: &NodeId) -> Option<&OperatorParts> {
         self.running.get(node)
+    }
+
+    /// What has the calls of an operator now: one on a held probation is not decided, but it has them all.
+    pub(crate) fn seated(&self, node: &NodeId) -> Option<&OperatorParts> {
+        let held = self.newest.as_ref().filter(|newest| {
+            let report = newest.report.borrow();
+            report.operator == *node && report.stage == SwapStage::Held && !report.left_open
+        });
+        held.map(|newest| &newest.new).or_else(|| self.running.get(node))
     }
 
     /// All that runs.
@@ -196,14 +206,14 @@ impl Modules {
                 self.decided();
             }
             report.send_modify(|report| match is_named {
-                true => report.stage = SwapStage::Done,
+                true => (report.stage, report.cause) = (SwapStage::Done, None),
                 false => {
                     report.stage = if returns { SwapStage::Undoing } else { SwapStage::Undone };
                     let why = match old == new {
                         true => "the job went on before it was known that all subtasks had the new parameters",
                         false => "the job went on from a checkpoint that does not name the new module",
                     };
-                    if stage != SwapStage::Undoing {
+                    if stage != SwapStage::Undoing && report.cause.is_none() {
                         report.cause = Some(why.to_owned());
                     }
                 }
@@ -219,7 +229,13 @@ impl Modules {
         let named = canaries.iter().find(|canary| canary.node == operator && canary.module == new);
         let Some(CanaryRef { share, .. }) = named.filter(|_| stage != SwapStage::Undoing) else { return false };
         let share = *share;
-        terms.get_or_insert_with(|| CanaryTerms { share, max, policy: *policy, tally: Arc::default() });
+        terms.get_or_insert_with(|| CanaryTerms {
+            share,
+            max,
+            policy: *policy,
+            tally: Arc::default(),
+            right: Arc::new(RightOfReturn::new(Retreat::Seats)),
+        });
         report.send_modify(|report| (report.stage, report.share) = (SwapStage::Canary, Some(share)));
         true
     }

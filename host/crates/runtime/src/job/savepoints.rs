@@ -43,6 +43,11 @@ impl SavepointsUnderWay {
         !self.wanted.is_empty()
     }
 
+    /// None can be taken now.
+    pub(crate) fn refuse_wanted(&mut self, why: &str) {
+        self.wanted.drain(..).for_each(|one| one.refuse(why.to_owned()));
+    }
+
     /// A barrier is sent. One of a savepoint is for whoever has waited longest; the last one for whoever wanted that.
     pub(crate) fn injected(&mut self, barrier: &CheckpointBarrier, is_last: bool) {
         if barrier.kind == CheckpointKind::Savepoint

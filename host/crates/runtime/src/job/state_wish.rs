@@ -97,7 +97,7 @@ impl JobHandle {
     /// If there is no such operator.
     pub fn states(&self, operator: &NodeId) -> Result<(ModuleHash, Vec<StateSpec>), StateRefused> {
         let modules = self.shared.modules();
-        let parts = modules.running(operator).ok_or_else(|| self.no_such_operator(operator))?;
+        let parts = modules.seated(operator).ok_or_else(|| self.no_such_operator(operator))?;
         Ok((parts.module, parts.prepared.factory.descriptor().states.clone()))
     }
 
@@ -127,14 +127,14 @@ impl JobHandle {
         look: StateLook,
         patience: Duration,
     ) -> Result<StateFound, StateRefused> {
-        let (spec, index) = self.spec_of(at)?;
+        let (module, spec, index) = self.spec_of(at)?;
         if let StateLook::Entry(name) = &look
             && let Some(why) = StateEdit::DeleteEntry(name.clone()).misfit(spec.kind)
         {
             return Err(wrong_kind(at, why));
         }
         let (answer, heard) = mpsc::channel();
-        let of = StateKey { state: index, kind: spec.kind, key: at.key.clone() };
+        let of = StateKey { module, state: index, kind: spec.kind, key: at.key.clone() };
         let asked = self.ask(at, of, Act::Look { look, answer })?;
         self.await_answer(&asked, &heard, patience)
     }
@@ -145,13 +145,13 @@ impl JobHandle {
     /// # Errors
     /// If the job does not run, has no such state, or its subtask does not answer: nothing was changed then.
     pub fn edit_state(&self, at: &StateAddress, edit: StateEdit, patience: Duration) -> Result<Edited, StateRefused> {
-        let (spec, index) = self.spec_of(at)?;
+        let (module, spec, index) = self.spec_of(at)?;
         if let Some(why) = edit.misfit(spec.kind) {
             return Err(wrong_kind(at, why));
         }
         let (answer, heard) = mpsc::channel();
         let (tell, decided) = oneshot::channel();
-        let of = StateKey { state: index, kind: spec.kind, key: at.key.clone() };
+        let of = StateKey { module, state: index, kind: spec.kind, key: at.key.clone() };
         let asked = self.ask(at, of, Act::Edit { edit, answer, decided: tell })?;
         let (before, after) = self.await_answer(&asked, &heard, patience)?;
         Ok(Edited { before, after, decided })
@@ -166,7 +166,7 @@ impl JobHandle {
         operator: &NodeId,
     ) -> Result<Result<Option<Box<dyn Inspector>>, CallFailure>, StateRefused> {
         let seat = self.seat(operator).ok_or_else(|| self.no_such_operator(operator))?;
-        let parts = self.shared.modules().running(operator).cloned();
+        let parts = self.shared.modules().seated(operator).cloned();
         let parts = parts.ok_or_else(|| self.no_such_operator(operator))?;
         let not_running = || NotRunning(self.shared.id.clone());
         let attempt = self.shared.attempt().filter(|_| !self.shared.is_over()).ok_or_else(not_running)?;
@@ -179,15 +179,15 @@ impl JobHandle {
         StateRefused::NoSuchOperator { job: self.shared.id.clone(), operator: operator.clone() }
     }
 
-    fn spec_of(&self, at: &StateAddress) -> Result<(StateSpec, StateIndex), StateRefused> {
-        let (_, states) = self.states(&at.operator)?;
+    fn spec_of(&self, at: &StateAddress) -> Result<(ModuleHash, StateSpec, StateIndex), StateRefused> {
+        let (module, states) = self.states(&at.operator)?;
         let place = states.iter().position(|spec| spec.name == at.state);
         let place = place.ok_or_else(|| StateRefused::NoSuchState {
             operator: at.operator.clone(),
             state: at.state.clone(),
             known: states.iter().map(|spec| format!("`{}`", spec.name)).collect(),
         })?;
-        Ok((states[place].clone(), StateIndex(place as u32)))
+        Ok((module, states[place].clone(), StateIndex(place as u32)))
     }
 
     /// Tells the subtask that owns the key.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
+use gristmill_checkpoint::swap::{Retreat, SwapPolicy, SwapStage};
 use gristmill_checkpoint::{Seating, Share};
 use gristmill_ports::Operator;
 use gristmill_ports::parts::{PartContext, Urgency};
@@ -19,6 +19,7 @@ use crate::job::handle::{JobHandle, NotRunning};
 use crate::job::shared::NodeSeat;
 use crate::job::spec::{JobSpec, OperatorParts};
 use crate::job::swap_states::{MigrationTried, lives_as_before, seat as seat_states, try_migration};
+use crate::right_of_return::RightOfReturn;
 use crate::states::{NextStates, Rewriting};
 use crate::swap::{SwapReport, SwapTold, SwapWanted, SwapWish};
 
@@ -148,6 +149,14 @@ impl JobHandle {
         Ok(fitting.tried)
     }
 
+    /// Whether state would have to be rewritten for what `spec` has in `operator`; false if there is no such operator.
+    #[must_use]
+    pub fn would_rewrite(&self, operator: &NodeId, spec: &JobSpec) -> bool {
+        let there = self.shared.modules().states(operator).to_vec();
+        let declared = spec.operators.get(operator).map(|parts| &parts.prepared.factory.descriptor().states);
+        declared.is_some_and(|declared| !Seating::among(&there, declared).moves.is_empty())
+    }
+
     /// Opens an instance of what `spec` has in `operator` for each subtask, as they are now, and drops it: whether the job could
     /// start again with it. Blocks; not for a tokio worker.
     ///
@@ -201,7 +210,13 @@ impl JobHandle {
             let begun = begun.expect("nothing is under way, and the operator runs");
             if !share.is_whole() {
                 let max = self.shared.max_parallelism;
-                modules.begins_as_canary(CanaryTerms { share, max, policy, tally: Arc::default() });
+                modules.begins_as_canary(CanaryTerms {
+                    share,
+                    max,
+                    policy,
+                    tally: Arc::default(),
+                    right: Arc::new(RightOfReturn::new(Retreat::Seats)),
+                });
             }
             begun
         };
@@ -215,7 +230,7 @@ impl JobHandle {
                 module: parts.module,
                 old,
                 policy,
-                rewinds: terms.way_back == WayBack::Rewind,
+                retreat: retreat(&fitting, terms.way_back),
                 instances: opened.into_iter().zip(states).collect(),
                 states: fitting.seating.states.clone(),
                 moves: fitting.seating.moves.clone(),
@@ -408,6 +423,14 @@ impl JobHandle {
         done.unwrap_or_else(|_| {
             Err(SwapRefused::Misfit("a bug in the host: preparing the new module panicked".to_owned()))
         })
+    }
+}
+
+fn retreat(fitting: &Fitting<'_>, way_back: WayBack) -> Retreat {
+    match way_back {
+        WayBack::Rewind => Retreat::Rewind,
+        WayBack::None if fitting.has_no_way_back() => Retreat::Restart,
+        WayBack::Migrate | WayBack::None => Retreat::Seats,
     }
 }
 

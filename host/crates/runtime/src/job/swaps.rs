@@ -21,6 +21,7 @@ use crate::job::conduct::{Comparison, Seen};
 use crate::job::modules::CanaryThere;
 use crate::job::shared::{JobShared, NodeSeat};
 use crate::job::swap_points::crash_at;
+use crate::right_of_return::RightOfReturn;
 use crate::swap::{Instance, SubtaskPause, SubtaskStep, SwapControl, SwapReport, SwapTold, SwapWanted, SwapWish};
 
 /// So often it is looked at the clock and at the events of a probation.
@@ -33,7 +34,7 @@ pub(crate) struct SwapsUnderWay<'a> {
     current: Option<UnderWay>,
     /// An operator that goes back to its old module: what is being rewritten for the new one is of no use any more.
     recalled: Option<NodeId>,
-    /// Why the job is to go on from before a switch.
+    /// Why the job is to go on from its newest checkpoint.
     rewound: Option<String>,
 }
 
@@ -43,6 +44,9 @@ struct UnderWay {
     old: ModuleHash,
     new: ModuleHash,
     machine: Swap,
+    right: Arc<RightOfReturn>,
+    /// The coordinator has heard of it.
+    is_told: bool,
     /// It is a canary, or began as one.
     canary: Option<CanaryTerms>,
     report: Arc<watch::Sender<SwapReport>>,
@@ -79,6 +83,8 @@ impl<'a> SwapsUnderWay<'a> {
             old,
             new: parts.module,
             machine: Swap::new(terms.policy, subtasks, now_ms).serving(terms.share),
+            right: Arc::clone(&terms.right),
+            is_told: true,
             canary: Some(terms),
             report,
             events_before: 0,
@@ -133,10 +139,12 @@ impl<'a> SwapsUnderWay<'a> {
 
     /// A barrier is sent.
     pub(crate) fn injected(&mut self, now_ms: u64, barrier: &CheckpointBarrier) -> Vec<Event> {
-        match &self.current {
+        let mut events = match &self.current {
             Some(current) if barrier.swap == Some(current.swap) => self.tell(now_ms, SwapEvent::BarrierOut),
             Some(_) | None => Vec::new(),
-        }
+        };
+        events.extend(self.tell(now_ms, SwapEvent::Began(barrier.checkpoint)));
+        events
     }
 
     /// A manifest is made.
@@ -168,26 +176,37 @@ impl<'a> SwapsUnderWay<'a> {
     }
 
     fn begin(&mut self, now_ms: u64, wanted: SwapWanted) {
-        let SwapWanted { swap, node, module, policy, rewinds, instances, states, moves, canary, report, old } = wanted;
+        let SwapWanted { swap, node, module, policy, retreat, instances, states, moves, canary, report, old } = wanted;
         // The attempt that it was meant for has ended meanwhile.
         if report.borrow().is_over() {
             return;
         }
         let seat = self.seat(&node);
         let subtasks = seat.parallelism.subtasks().collect();
+        let fresh = || Arc::new(RightOfReturn::new(retreat));
+        let right = canary.as_ref().map_or_else(fresh, |canary| Arc::clone(&canary.right));
         for (inbox, (operator, states)) in self.attempt.inboxes[seat.task].iter().zip(instances) {
-            let instance = Box::new(Instance { swap, module, operator, states, rewinds, canary: canary.clone() });
+            let instance = Box::new(Instance {
+                swap,
+                module,
+                operator,
+                states,
+                right: Arc::clone(&right),
+                canary: canary.clone(),
+            });
             inbox.tell(Control::Swap(SwapControl::Take { node: seat.place, instance }));
         }
         let share = canary.as_ref().map_or(Share::WHOLE, |canary| canary.share);
         let machine = Swap::new(policy, subtasks, now_ms).of_share(share);
-        let machine = machine.that_rewrites(!moves.is_empty()).that_rewinds(rewinds);
+        let machine = machine.that_rewrites(!moves.is_empty()).that_retreats(retreat);
         let comparison = Comparison::begin(seat);
         self.current = Some(UnderWay {
             swap,
             old,
             new: module,
             machine,
+            right,
+            is_told: false,
             canary,
             report,
             events_before: 0,
@@ -226,8 +245,13 @@ impl<'a> SwapsUnderWay<'a> {
 
     fn tell(&mut self, now_ms: u64, event: SwapEvent) -> Vec<Event> {
         let Some(current) = &mut self.current else { return Vec::new() };
-        let before = current.machine.stage();
+        let (before, machine) = (current.machine.stage(), current.machine.clone());
         let actions = current.machine.handle(now_ms, event);
+        if actions.contains(&SwapAction::LetGo) && !current.right.ended() {
+            // A subtask goes back, and its word is on its way.
+            current.machine = machine;
+            return Vec::new();
+        }
         let stage = current.machine.stage();
         if stage != before {
             self.moved(before, stage);
@@ -268,7 +292,11 @@ impl<'a> SwapsUnderWay<'a> {
 
     /// Why no savepoint can be taken now, if it cannot.
     pub(crate) fn holding(&self) -> Option<String> {
-        let current = self.current.as_ref().filter(|current| current.machine.stage() == SwapStage::Held)?;
+        let holds = |stage| matches!(stage, SwapStage::Switching | SwapStage::Switched | SwapStage::Held);
+        let current = self.current.as_ref()?;
+        if !current.machine.rewinds() || !holds(current.machine.stage()) {
+            return None;
+        }
         Some(format!(
             "nothing is decided while swap {} of operator `{}` is on probation, since it would be rewound: wait until it is \
              over, or roll it back",
@@ -376,8 +404,9 @@ impl<'a> SwapsUnderWay<'a> {
         match action {
             SwapAction::Switch => {
                 let machine = &self.current.as_ref()?.machine;
-                let notice = notice(*new, machine.share());
-                Some(if machine.rewinds() { Event::SwapHolds(notice) } else { Event::SwapReady(notice) })
+                let (notice, rewinds) = (notice(*new, machine.share()), machine.rewinds());
+                self.current.as_mut()?.is_told = true;
+                Some(if rewinds { Event::SwapHolds(notice) } else { Event::SwapReady(notice) })
             }
             SwapAction::Widen(share) => {
                 tell(&|| SwapControl::Widen { node: at, swap, share: *share });
@@ -386,16 +415,17 @@ impl<'a> SwapsUnderWay<'a> {
                 None
             }
             SwapAction::Name => Some(Event::HoldOver(notice(*new, Share::WHOLE))),
-            SwapAction::Rewind => {
-                let why = self.current.as_ref()?.machine.cause().unwrap_or("the new module failed after its probation");
-                self.rewound = Some(format!("operator `{node}` goes on from before its swap: {why}"));
+            SwapAction::Rewind { cause } => {
+                self.rewound = Some(format!("the swap of operator `{node}` is taken back: {cause}"));
+                // Of one that the newest manifest decides.
+                self.current.as_ref()?.report.send_modify(|report| report.cause = Some(cause.clone()));
                 None
             }
             SwapAction::Recall => {
                 tell(&|| SwapControl::Recall { node: at, swap });
                 let undone = Event::SwapUndone(notice(*old, Share::WHOLE));
                 self.recalled = Some(node.clone());
-                Some(undone)
+                self.current.as_ref()?.is_told.then_some(undone)
             }
             SwapAction::LetGo => {
                 tell(&|| SwapControl::LetGo { node: at, swap });

@@ -177,7 +177,7 @@ impl Chain {
     }
 
     /// Takes a step of a swap, between two batches.
-    pub(crate) fn swap(&mut self, control: SwapControl) {
+    pub(crate) fn swap(&mut self, control: SwapControl) -> Result<(), TaskEnd> {
         let Work::Operator(operator) = &mut self.nodes[control.node()].work else {
             unreachable!("only operators have modules");
         };
@@ -188,10 +188,11 @@ impl Chain {
             SwapControl::LetGo { swap, .. } => operator.let_go(swap, &self.around.desk),
             SwapControl::Rewrite { keys, done, .. } => {
                 // Nobody waits any more only when the attempt is over.
-                let _ = done.send(operator.rewrite_page(&keys, &self.around));
+                let _ = done.send(operator.rewrite_page(&keys, &self.around)?);
             }
             SwapControl::Rewritten { .. } => operator.states.note_rewritten(),
         }
+        Ok(())
     }
 
     /// Does what somebody asks of the state of a key, between two batches, unless that was given up.

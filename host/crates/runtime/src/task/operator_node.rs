@@ -139,8 +139,8 @@ impl OperatorNode {
                     self.note_crash(handling, &events, &failure, around);
                     match self.goes_back(&failure, around) {
                         AfterFault::OldInstance => handling.pending.again(part),
-                        // Whoever was told ends the attempt.
-                        AfterFault::Rewound => return Err(TaskEnd::Closed),
+                        // Whoever was told ends the attempt, and says why.
+                        AfterFault::Rewound => return Err(self.job_failure(&failure.to_string(), false)),
                         AfterFault::Policy => self.recover(handling, part, &events, &failure, around)?,
                     }
                 }

@@ -96,10 +96,7 @@ impl OperatorTask {
                 taken.say(self.chain.around.passed);
                 Ok(())
             }
-            Control::Swap(step) => {
-                self.chain.swap(step);
-                Ok(())
-            }
+            Control::Swap(step) => self.chain.swap(step),
             Control::State(asked) => self.chain.act_on_state(&asked),
             Control::Shadow(shadow) => {
                 self.chain.shadow(shadow);

@@ -77,7 +77,7 @@ impl SourceTask {
                 Some(Control::Barrier(barrier)) => self.cut(barrier, matches!(ended, Ended::Input))?,
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
                 Some(Control::Hold(held)) => self.reader.hold(held),
-                Some(Control::Swap(step)) => self.chain.swap(step),
+                Some(Control::Swap(step)) => self.chain.swap(step)?,
                 Some(Control::State(asked)) => self.chain.act_on_state(&asked)?,
                 Some(Control::Shadow(shadow)) => self.chain.shadow(shadow),
                 Some(
@@ -175,7 +175,7 @@ impl SourceTask {
                     self.cut(barrier, false)?;
                 }
                 Some(Control::Forget(oldest)) => self.reader.forget_before(&oldest),
-                Some(Control::Swap(step)) => self.chain.swap(step),
+                Some(Control::Swap(step)) => self.chain.swap(step)?,
                 Some(Control::State(asked)) => self.chain.act_on_state(&asked)?,
                 Some(Control::Shadow(shadow)) => self.chain.shadow(shadow),
                 // Only those who have come to their end are sent away.

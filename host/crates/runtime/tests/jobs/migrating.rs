@@ -150,6 +150,78 @@ fn a_version_that_fails_on_probation_leaves_the_old_schema_behind() {
     assert_eq!(job.letters.all().len(), 0);
 }
 
+/// The checkpoint that switches has the state from before the new version's first call.
+#[test]
+fn a_version_that_fails_before_its_switch_is_decided_takes_no_key_with_it() {
+    let outside = Outside::new(400);
+    outside.tape.play(50);
+    let job = outside.start();
+    outside.tape.wait_reached(50);
+    let fails = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&fails);
+    let native = second(Native::new(&["in"], &["out"], move |_| {
+        let fails = Arc::clone(&told);
+        Ok(Box::new(move |_, batch, state| {
+            let outcome = counted_v2(batch, state);
+            if fails.load(Ordering::SeqCst) { Err(trap()) } else { Ok(outcome) }
+        }))
+    }));
+    outside.store.out_of_reach(true);
+    let mut report = job.handle.swap(&node(), &with(native, NEW), ON_PROBATION).unwrap();
+    until(&mut report, |report| report.pauses.len() == 2);
+    outside.tape.play(100);
+    until(&mut report, |report| report.pauses.iter().all(|pause| pause.pause_us.is_some()));
+    fails.store(true, Ordering::SeqCst);
+    outside.tape.play(200);
+    until(&mut report, |report| report.stage == SwapStage::Undoing);
+    outside.store.out_of_reach(false);
+    assert_eq!(over(&mut report).stage, SwapStage::Undone);
+    outside.tape.play(300);
+    outside.tape.wait_reached(300);
+    checkpoint(&job);
+    job.handle.abandon();
+    job.is_gone();
+    let job = outside.start();
+    outside.tape.play(400);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
+#[test]
+fn a_swap_that_is_withdrawn_before_its_barrier_leaves_no_state_behind() {
+    let outside = Outside::new(300);
+    outside.tape.play(50);
+    let busy = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&busy);
+    let mut slow = Native::new(&["in"], &["out"], move |_| {
+        let busy = Arc::clone(&told);
+        Ok(Box::new(move |_, batch, state| {
+            while busy.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok(crate::recovery::counted(batch, state))
+        }))
+    });
+    slow.descriptor = count().descriptor;
+    let job = outside.world().operator("count", slow).start(COUNT);
+    outside.tape.wait_reached(50);
+    checkpoint(&job);
+    busy.store(true, Ordering::SeqCst);
+    outside.tape.play(100);
+    outside.tape.wait_reached(100);
+    let mut report = job.handle.swap(&node(), &with(count_v2(), NEW), AT_ONCE).unwrap();
+    job.handle.withdraw_swap("somebody asked for it").unwrap();
+    assert_eq!(over(&mut report).stage, SwapStage::Undone);
+    busy.store(false, Ordering::SeqCst);
+    checkpoint(&job);
+    job.handle.abandon();
+    job.is_gone();
+    let job = outside.start();
+    outside.tape.play(300);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
 #[test]
 fn a_host_that_ends_while_state_is_rewritten_back_goes_on_with_that() {
     let (outside, job) = under_way(300);

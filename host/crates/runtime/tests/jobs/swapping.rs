@@ -205,7 +205,7 @@ fn parameters_that_trap_are_taken_back_and_those_of_a_dead_host_too() {
     job.handle.abandon();
     job.is_gone();
     // Nobody was told that it is done: the job goes on as it was, in all subtasks.
-    let open = OpenSwap { operator: node(), new: parts };
+    let open = OpenSwap { operator: node(), new: parts, policy: AT_ONCE };
     let job = outside.world().operator_of("count", OLD, count()).resume_open(COUNT, Some(open));
     let mut report = job.handle.newest_swap().unwrap();
     let report = over(&mut report);

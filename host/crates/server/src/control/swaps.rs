@@ -124,7 +124,7 @@ impl Control {
         let (document, spec) = (canonical_json(&prepared.document), Arc::new(prepared.spec));
         let (checked, wanted, node) = (Arc::clone(&live), Arc::clone(&spec), operator.clone());
         let (mode, terms) = (wish.mode, wish.terms.clone());
-        if mode == SwapMode::DryRun {
+        if mode == SwapMode::DryRun || mode == SwapMode::Barrier && live.handle().would_rewrite(&node, &wanted) {
             see_state(&live).await?;
         }
         let tried = blocking(move || match mode {
@@ -434,7 +434,7 @@ fn told(live: &LiveJob, report: &SwapReport) -> Value {
     detail
 }
 
-/// What a dry run has rewritten is what the newest checkpoint has: of a job without any, one is made first.
+/// What `migrate` is tried on is what the newest checkpoint has: of a job without any, one is made first.
 async fn see_state(live: &LiveJob) -> Result<(), ControlError> {
     if live.handle().newest().borrow().is_some() {
         return Ok(());
@@ -442,8 +442,8 @@ async fn see_state(live: &LiveJob) -> Result<(), ControlError> {
     let made = tokio::time::timeout(MAKES_ROOM, ask_for_checkpoint(live)).await;
     let waited = MAKES_ROOM.as_secs();
     let late =
-        |_| ControlError::NoAnswer(format!("no checkpoint, which a dry run looks at, was decided in {waited} s"));
+        |_| ControlError::NoAnswer(format!("no checkpoint, which the swap is tried on, was decided in {waited} s"));
     let refused =
-        |why: Value| ControlError::NoAnswer(format!("no checkpoint, which a dry run looks at, could be made: {why}"));
+        |why: Value| ControlError::NoAnswer(format!("no checkpoint, which the swap is tried on, could be made: {why}"));
     made.map_err(late)?.map(drop).map_err(refused)
 }

@@ -9,6 +9,7 @@ use gristmill_types::{EventBatch, InputIndex, ModuleHash, SwapId};
 
 use crate::canary::{CanaryTerms, ServedTally};
 use crate::ending::TaskEnd;
+use crate::right_of_return::RightOfReturn;
 use crate::task::operator_node::handling::Handling;
 use crate::task::operator_node::{OperatorNode, Output};
 use crate::task::surroundings::Surroundings;
@@ -36,6 +37,11 @@ impl Canary {
     /// Its turn has come.
     pub(super) fn has_seat(&self) -> bool {
         self.has_seat
+    }
+
+    /// Of the instance that it stands beside.
+    pub(super) fn right(&self) -> Arc<RightOfReturn> {
+        Arc::clone(&self.terms.right)
     }
 
     /// What is counted of whoever has the turn.

@@ -24,6 +24,10 @@ impl OperatorNode {
     /// # Errors
     /// If the state is lost.
     pub(crate) fn act_on_state(&mut self, of: &StateKey, act: Act, around: &Surroundings) -> Result<(), TaskEnd> {
+        if of.module != self.module {
+            act.refuse(StateError::Backend("another module has just taken the operator over; ask again".to_owned()));
+            return Ok(());
+        }
         let now_ms = around.clock.now_ms();
         let mut batch = EventBatch::default();
         batch.push(now_ms, Some(&of.key), None);
@@ -32,7 +36,7 @@ impl OperatorNode {
         // What the key has in the schema of another version is looked at and edited in this one's.
         if let Err(failure) = self.states.rewrite(&batch, time) {
             act.refuse(StateError::Backend(failure.to_string()));
-            return Ok(());
+            return self.unless_lost(&failure);
         }
         self.states.backend.begin(&batch, time);
         match act {

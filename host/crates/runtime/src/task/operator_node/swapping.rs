@@ -1,14 +1,18 @@
 //! Two instances in one seat: the one that runs, and one that is to run or ran before.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use gristmill_checkpoint::Share;
+use gristmill_checkpoint::swap::Retreat;
 use gristmill_ports::Operator;
 use gristmill_ports::state::StateTime;
 use gristmill_types::{CallFailure, EventBatch, ModuleHash, SubtaskIndex, SwapId};
 
 use crate::checkpoint::desk::Desk;
 use crate::checkpoint::told::Told;
+use crate::ending::TaskEnd;
+use crate::right_of_return::RightOfReturn;
 use crate::states::FormerStates;
 use crate::swap::{Instance, PageRewritten, SubtaskStep, SwapTold};
 use crate::task::operator_node::{Canary, OperatorNode};
@@ -52,8 +56,8 @@ struct Previous {
     states: Option<FormerStates>,
     /// A call of the new one has taken effect.
     flows: bool,
-    /// It does not come back: if the new one fails, the attempt is over.
-    rewinds: bool,
+    /// Whether it may come back, and how.
+    right: Arc<RightOfReturn>,
 }
 
 /// What becomes of events whose call failed.
@@ -105,14 +109,15 @@ impl OperatorNode {
             Some(Instance { module, operator, canary: Some(terms), .. }) => {
                 self.beside.canary = Some(Canary::begin(swap, module, operator, terms));
             }
-            Some(Instance { module, operator, states, rewinds, canary: None, .. }) => {
+            Some(Instance { module, operator, states, right, canary: None, .. }) => {
                 let states = self.states.hand_over(states);
-                self.take_seat(swap, module, operator, Some(states), rewinds);
+                self.take_seat(swap, module, operator, Some(states), right);
             }
             None => {
                 let Some(mut canary) = self.beside.canary.take_if(|canary| canary.swap == swap) else { return };
                 if canary.passes_barrier().is_whole() {
-                    self.take_seat(swap, canary.module, canary.operator, None, false);
+                    let right = canary.right();
+                    self.take_seat(swap, canary.module, canary.operator, None, right);
                 } else {
                     self.beside.canary = Some(canary);
                 }
@@ -131,11 +136,11 @@ impl OperatorNode {
         module: ModuleHash,
         operator: Box<dyn Operator>,
         states: Option<FormerStates>,
-        rewinds: bool,
+        right: Arc<RightOfReturn>,
     ) {
         let module = std::mem::replace(&mut self.module, module);
         let operator = std::mem::replace(&mut self.operator, operator);
-        self.beside.previous = Some(Previous { swap, module, operator, states, flows: false, rewinds });
+        self.beside.previous = Some(Previous { swap, module, operator, states, flows: false, right });
     }
 
     /// A call took effect.
@@ -157,20 +162,29 @@ impl OperatorNode {
             CallFailure::BadRecord(_) => self.cannot_rewrite,
             CallFailure::Transient(_) | CallFailure::Host(_) => false,
         };
-        let (swap, rewinds) = if let Some(canary) = self.beside.canary.take_if(|canary| is_bad && canary.has_seat()) {
+        let (swap, retreat) = if let Some(canary) = self.beside.canary.take_if(|canary| is_bad && canary.has_seat()) {
             let swap = canary.swap;
             self.withdraw(canary, &around.desk);
-            (swap, false)
+            (swap, Retreat::Seats)
         } else {
             let Some(previous) = self.beside.previous.take_if(|_| is_bad) else { return AfterFault::Policy };
-            let (swap, rewinds) = (previous.swap, previous.rewinds);
-            if !rewinds {
-                self.seat_again(previous, &around.desk);
+            if !previous.right.used() {
+                // The swap is done; the word of it is on its way.
+                tell(&around.desk, SwapTold::Given(previous.operator));
+                return AfterFault::Policy;
             }
-            (swap, rewinds)
+            let (swap, retreat) = (previous.swap, previous.right.retreat());
+            match retreat {
+                Retreat::Seats => self.seat_again(previous, &around.desk),
+                Retreat::Rewind | Retreat::Restart => {}
+            }
+            (swap, retreat)
         };
         tell_step(&around.desk, swap, SubtaskStep::Faulted(failure.to_string()));
-        if rewinds { AfterFault::Rewound } else { AfterFault::OldInstance }
+        match retreat {
+            Retreat::Seats => AfterFault::OldInstance,
+            Retreat::Rewind | Retreat::Restart => AfterFault::Rewound,
+        }
     }
 
     /// Undoes a swap, as far as it has come here.
@@ -207,10 +221,11 @@ impl OperatorNode {
     }
 
     /// Moves what these keys have in another schema, between two calls. Of keys for which that fails it is told how.
-    pub(crate) fn rewrite_page(&mut self, keys: &EventBatch, around: &Surroundings) -> PageRewritten {
+    pub(crate) fn rewrite_page(&mut self, keys: &EventBatch, around: &Surroundings) -> Result<PageRewritten, TaskEnd> {
         let time = StateTime { processing_ms: around.clock.now_ms(), event_ms: self.watermark.0 };
         let mut page = PageRewritten::default();
-        if self.states.rewrite(keys, time).is_err() {
+        if let Err(failure) = self.states.rewrite(keys, time) {
+            self.unless_lost(&failure)?;
             // Again one by one: those that can be moved are, and the others are found.
             for row in 0..keys.len() {
                 let key = keys.slice(row..row + 1);
@@ -220,6 +235,7 @@ impl OperatorNode {
                     moved => moved,
                 };
                 if let Err(failure) = moved {
+                    self.unless_lost(&failure)?;
                     page.failed += 1;
                     page.first_failure.get_or_insert_with(|| failure.to_string());
                 }
@@ -228,7 +244,18 @@ impl OperatorNode {
         page.keys = keys.len() as u64 - page.failed;
         self.counters.note_state(self.states.backend.size());
         fail::fail_point!("state-page-rewritten");
-        page
+        Ok(page)
+    }
+
+    /// What the host itself fails at may have moved a half of something: the state is that of the checkpoint, in another
+    /// attempt.
+    pub(super) fn unless_lost(&self, failure: &CallFailure) -> Result<(), TaskEnd> {
+        match failure {
+            CallFailure::Host(_) => Err(self.job_failure(&failure.to_string(), false)),
+            CallFailure::Fault(_) | CallFailure::Fatal(_) | CallFailure::BadRecord(_) | CallFailure::Transient(_) => {
+                Ok(())
+            }
+        }
     }
 
     /// The probation is over.

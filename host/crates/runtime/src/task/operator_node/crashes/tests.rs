@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gristmill_checkpoint::swap::Retreat;
 use gristmill_dataflow::document::FailurePolicy;
 use gristmill_ports::crash::{CrashStore, EntryBefore, KeptCrash, StateBefore};
 use gristmill_ports::operator::{InstanceLimits, InstanceRecord};
@@ -18,6 +19,7 @@ use gristmill_types::{
 use super::*;
 use crate::counters::NodeCounters;
 use crate::exchange::inbox::Inbox;
+use crate::right_of_return::RightOfReturn;
 use crate::states::{NextStates, States};
 use crate::swap::Instance;
 use crate::task::fixture::{NaiveState, surroundings};
@@ -242,7 +244,7 @@ fn the_fault_that_ends_a_probation_is_kept_as_it_was() {
         module: ModuleHash([8; 32]),
         operator: Box::new(Moody::default()),
         states: NextStates { seats: None, layer: None, rewriting: None },
-        rewinds: false,
+        right: Arc::new(RightOfReturn::new(Retreat::Seats)),
         canary: None,
     };
     bench.node.take_instance(instance, &bench.around);
