@@ -73,6 +73,16 @@ impl Door {
 }
 
 impl Caller {
+    /// Whether the role is enough for what a request asks for besides its route.
+    pub(crate) fn must_be(&self, needed: Role, what: &str) -> Result<(), Refused> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        let Self { name, role } = self;
+        Err(Refused::new(Code::Forbidden, format!("you are `{name}` with the role {role}; {what} needs {needed}"))
+            .hint(format!("send a token with the role {needed}")))
+    }
+
     /// Whether the role is enough for a route.
     fn may(&self, method: &Method, route: &str) -> Result<(), Refused> {
         let needed = needed(method, route);

@@ -111,6 +111,14 @@ impl<'a> SwapsUnderWay<'a> {
                 self.begin(now_ms, *wanted);
                 Vec::new()
             }
+            // Its instances are still being opened: it is not begun then.
+            SwapTold::Ended(SwapWish::Withdraw { cause }) if self.current.is_none() => {
+                let opening = self.job.modules().under_way().cloned();
+                if let Some(report) = opening.filter(|report| report.borrow().stage == SwapStage::Preparing) {
+                    report.send_modify(|report| (report.stage, report.cause) = (SwapStage::Undone, Some(cause)));
+                }
+                Vec::new()
+            }
             SwapTold::Ended(SwapWish::Withdraw { cause }) => self.tell(now_ms, SwapEvent::Withdrawn { cause }),
             SwapTold::Ended(SwapWish::Widen(share)) => self.tell(now_ms, SwapEvent::Widened(share)),
             SwapTold::Ended(SwapWish::Promote) => self.tell(now_ms, SwapEvent::Promoted),

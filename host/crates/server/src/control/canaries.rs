@@ -44,6 +44,9 @@ impl Control {
     ) -> Result<OperationRecord, ControlError> {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("served by a canary")?);
+        if wish.supersede {
+            self.try_document(&job, &live, operator, &wish.module, (wish.parameters.clone(), None)).await?;
+        }
         make_room(&live, wish.supersede, false).await?;
         let job = self.settled(&live).await?;
         let read = self.reserve_swap(&job, operator, &wish.module, (wish.parameters.clone(), None)).await?;

@@ -66,11 +66,16 @@ impl Control {
     /// # Errors
     /// If there is no such job.
     pub async fn dead_letters(&self, id: &JobId, from: u64, limit: usize) -> Result<LetterPage, ControlError> {
-        self.job(id).await?;
+        let live = self.job(id).await?.live;
         let store = Arc::clone(&self.parts.dead_letters);
         let of = id.clone();
         let mut page = blocking(move || page(&*store, &of, from, limit.min(PAGE))).await??;
-        page.letters.iter_mut().for_each(|letter| letter.crash = self.crash_of(id, &letter.letter));
+        for letter in &mut page.letters {
+            letter.crash = self.crash_of(id, &letter.letter);
+            if let Some(live) = &live {
+                letter.letter.reason.message = live.hide_secrets(&letter.letter.reason.message);
+            }
+        }
         Ok(page)
     }
 

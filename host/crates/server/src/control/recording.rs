@@ -75,9 +75,10 @@ impl Control {
                 change = changes.recv() => {
                     let Change { make, written } = change.expect("`live` holds the sender");
                     make(record);
-                    self.write_down(record).await;
-                    // Whoever asked may have left.
-                    let _ = written.send(());
+                    if self.write_down(record).await {
+                        // Whoever asked may have left.
+                        let _ = written.send(());
+                    }
                     continue;
                 }
                 changed = newest.changed() => changed.expect("the handle in `live` holds the sender"),
@@ -91,17 +92,19 @@ impl Control {
         }
     }
 
-    async fn write_down(&self, record: &JobRecord) {
+    /// Whether it is written down.
+    async fn write_down(&self, record: &JobRecord) -> bool {
         for tries_left in (0..RECORD_TRIES).rev() {
             let written = record.clone();
             match self.ask(move |catalog| catalog.put_job(&written)).await {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(error) => {
                     tracing::error!(job = %record.id, state = %record.state, tries_left, %error, "cannot record a job");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         }
+        false
     }
 }
 

@@ -8,7 +8,7 @@ use gristmill_checkpoint::Share;
 use gristmill_checkpoint::swap::SwapStage;
 use gristmill_dataflow::canonical_json;
 use gristmill_ports::catalog::{JobRecord, OperationRecord, OperationStatus, PendingDocument, PendingSwap};
-use gristmill_runtime::{JobSpec, JobStatus, NotRunning, OpenSwap, SwapRefused, SwapReport, SwapTerms};
+use gristmill_runtime::{JobSpec, JobStatus, MigrationTried, NotRunning, OpenSwap, SwapRefused, SwapReport, SwapTerms};
 use gristmill_types::{JobId, NodeId, Parallelism};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -82,13 +82,33 @@ impl Control {
     ) -> Result<OperationRecord, ControlError> {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("swapped")?);
-        make_room(&live, wish.supersede, wish.mode == SwapMode::Restart).await?;
-        let job = self.settled(&live).await?;
         let changed = (wish.parameters.clone(), wish.parallelism);
+        if wish.supersede {
+            self.try_document(&job, &live, operator, &wish.module, changed.clone()).await?;
+        }
+        if wish.mode != SwapMode::DryRun || !wish.supersede {
+            make_room(&live, wish.supersede, wish.mode == SwapMode::Restart).await?;
+        }
+        let job = self.settled(&live).await?;
         let read = self.reserve_swap(&job, operator, &wish.module, changed).await?;
         let outcome = self.begin_swap(live, operator, &wish, read).await;
         self.gate.lock().await.remove(id);
         outcome
+    }
+
+    /// What stands in the way makes room only for a wish that can be read and prepared.
+    pub(super) async fn try_document(
+        self: &Arc<Self>,
+        job: &JobView,
+        live: &LiveJob,
+        operator: &NodeId,
+        module: &str,
+        changed: (Option<Value>, Option<Parallelism>),
+    ) -> Result<(), ControlError> {
+        let read = self.reserve_swap(job, operator, module, changed).await?;
+        let prepared = self.prepare_swap(read, live.secrets()).await;
+        self.gate.lock().await.remove(&job.record.id);
+        prepared.map(drop)
     }
 
     /// Reads the job's document with the other module, and sees to it that this stays meanwhile.
@@ -133,7 +153,8 @@ impl Control {
             SwapMode::DryRun => checked.handle().check_swap(&node, &wanted, &terms),
             SwapMode::Restart => checked.handle().try_open(&node, &wanted, &terms.dropped).map(|()| None),
         })
-        .await??;
+        .await?
+        .map_err(|refused| without_secrets(&live, refused.into()))?;
         let id = live.handle().id().clone();
         let module = spec.operators[operator].module;
         let old = live.handle().modules().get(operator).copied();
@@ -146,7 +167,8 @@ impl Control {
                 let message = "it could be made at a barrier";
                 let mut detail = json!({"mode": "dry-run", "module": module, "message": message});
                 if let Some(tried) = tried {
-                    detail["migration"] = json!(tried);
+                    let no_way_back = tried.no_way_back.as_deref().map(|why| live.hide_secrets(why));
+                    detail["migration"] = json!(MigrationTried { no_way_back, ..tried });
                 }
                 self.end(operation.clone(), Ok(detail)).await;
                 self.operation(&operation.id).await
@@ -207,6 +229,7 @@ impl Control {
                 Ok(operation)
             }
             Err(refused) => {
+                let refused = without_secrets(live, refused);
                 live.change(|record| record.swap = None).await;
                 self.end(operation, Err(json!({"message": refused.to_string()}))).await;
                 Err(refused)
@@ -358,7 +381,11 @@ impl Control {
         // The other way round: what runs now is what goes.
         let detail = json!({"operator": operator, "old": new, "new": old});
         let operation = self.begin_with(kind, id, detail).await?;
-        live.handle().withdraw_swap("somebody asked for it").map_err(SwapRefused::from)?;
+        if let Err(not_running) = live.handle().withdraw_swap("somebody asked for it") {
+            let refused = ControlError::from(SwapRefused::from(not_running));
+            self.end(operation, Err(json!({"message": refused.to_string()}))).await;
+            return Err(refused);
+        }
         let (control, begun) = (Arc::clone(self), operation.clone());
         tokio::spawn(async move {
             let over = report.wait_for(SwapReport::is_over).await.map(|report| report.clone());
@@ -424,10 +451,21 @@ fn take_over(record: &mut JobRecord, pending: &PendingSwap) {
     record.document = pending.document.clone();
 }
 
+/// A module that was opened with a secret may say it in its refusal.
+fn without_secrets(live: &LiveJob, refused: ControlError) -> ControlError {
+    match refused {
+        ControlError::SwapRefused(why) => ControlError::SwapRefused(live.hide_secrets(&why)),
+        other => other,
+    }
+}
+
 /// How far a swap is, without secrets.
 fn told(live: &LiveJob, report: &SwapReport) -> Value {
     let mut report = report.clone();
     report.cause = report.cause.map(|cause| live.hide_secrets(&cause));
+    if let Some(rewritten) = &mut report.rewriting {
+        rewritten.first_failure = rewritten.first_failure.as_deref().map(|why| live.hide_secrets(why));
+    }
     let longest = report.pauses.iter().filter_map(|pause| pause.pause_us).max();
     let mut detail = serde_json::to_value(&report).unwrap_or_default();
     detail["pause_max_us"] = json!(longest);

@@ -18,6 +18,9 @@ use crate::problem::{Code, Refused};
 use crate::routes::jobs::under_way;
 use crate::routes::swaps::policy;
 
+/// Differences that a report shows at most: each holds three events, in the memory of the host.
+const MOST_SAMPLES: usize = 1000;
+
 /// Let another module run beside an operator, and see what it would do
 ///
 /// It gets what the operator gets, with a copy of the state, from the next checkpoint on. Nothing of it leaves but the report.
@@ -47,6 +50,12 @@ pub(super) async fn begin(
         policy.room_bytes = bytes("room", &room)?;
     }
     policy.samples = samples.unwrap_or(policy.samples);
+    if policy.samples > MOST_SAMPLES {
+        let why = format!("`samples` is {}, and a report holds {MOST_SAMPLES} at most", policy.samples);
+        return Err(
+            Refused::new(Code::BadRequest, why).hint("all differences are counted, whether they are shown or not")
+        );
+    }
     let wish = ShadowWish { module, parameters, policy };
     let report = control.shadow(&job.parse()?, &operator.parse()?, wish).await?;
     Ok(Answer(StatusCode::CREATED, report.into()))

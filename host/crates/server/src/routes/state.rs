@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +13,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::jobs::under_way;
+use crate::access::Role;
 use crate::api_types::{EditRequest, KeyStateView, OperationView, Problem, StateCountView, StateList, StatePageView};
+use crate::auth::Caller;
 use crate::control::{Control, EditWish, KeyLook, ReadFrom, StateOf, Written};
 use crate::extract::{Answer, Answered, Params, Path, json};
 use crate::problem::{Code, Refused};
@@ -98,10 +101,12 @@ fn some_entries() -> usize {
 )]
 pub(super) async fn read(
     State(control): State<Arc<Control>>,
+    Extension(caller): Extension<Caller>,
     Path(of): Path<(String, String, String)>,
     Params(query): Params<LookQuery>,
 ) -> Result<Response, Refused> {
     let of = state_of(of)?;
+    has_checkpoint_made(&caller, query.fresh)?;
     let LookQuery { key, key_base64, name, name_base64, after, limit, fresh, checkpoint } = query;
     let (key, name) = (written("key", key, key_base64)?, written("name", name, name_base64)?);
     let after = after.map(|after| cursor(&after)).transpose()?;
@@ -169,11 +174,18 @@ pub(super) struct CountQuery {
 )]
 pub(super) async fn count(
     State(control): State<Arc<Control>>,
+    Extension(caller): Extension<Caller>,
     Path(of): Path<(String, String, String)>,
     Params(CountQuery { fresh }): Params<CountQuery>,
 ) -> Answered<StateCountView> {
+    has_checkpoint_made(&caller, fresh)?;
     let from = if fresh { ReadFrom::Fresh } else { ReadFrom::Newest };
     Ok(Answer::ok(control.count_state(state_of(of)?, from).await?.into()))
+}
+
+/// To have a checkpoint made is more than to look.
+fn has_checkpoint_made(caller: &Caller, fresh: bool) -> Result<(), Refused> {
+    if fresh { caller.must_be(Role::Operator, "`fresh`, which has a checkpoint made,") } else { Ok(()) }
 }
 
 /// Whose state is edited.
