@@ -163,7 +163,7 @@ fn a_migration_that_fails_at_each_thousandth_entry_loses_none() {
         let (status, problem) = ask(&host, &body);
         assert_eq!((status, module(&host)), (422, json!("count@1")), "{problem}");
         assert!(problem["detail"].as_str().unwrap().contains("cannot be rewritten back"), "{problem}");
-        body["without_return"] = true.into();
+        body["way_back"] = "none".into();
         let (status, operation) = ask(&host, &body);
         assert_eq!(status, 202, "{operation}");
         assert_eq!(done(&host, &operation)["status"], "SUCCEEDED");

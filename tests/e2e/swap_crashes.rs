@@ -136,6 +136,8 @@ fn a_swap_that_cannot_go_back_makes_room_for_a_restart_that_frees_the_job() {
     document["operators"]["it"]["inputs"]["in"]["from"] = "gate".into();
     host.submit(&document.to_string());
     host.wait_for("job", "RUNNING");
+    // What the new version is tried on.
+    host.cli_ok(&["job", "checkpoint", "job", "--wait"]);
     feed(&host, 10);
     host.wait_until("job", "events_read", 10);
     let (status, first) = ask(&host, &json!({"module": TALLIES[1], "deadline": "500ms"}));

@@ -16,7 +16,7 @@ pub(crate) fn rescale(guide: &mut Guide) -> anyhow::Result<()> {
 
 pub(crate) fn state(guide: &mut Guide) -> anyhow::Result<()> {
     let of = ["words", "count", "count"];
-    guide.run(&["state", "list", "words", "count"], &["5 keys"])?;
+    guide.run(&["state", "list", "words", "count"], &["105 keys"])?;
     guide.run(&[&["state", "get"], &of[..], &["--key", "or"]].concat(), &[r#"count.count of or: {"count":1000,"#])?;
     let value = ["--key", "or", "--value", r#"{"count":41,"last":null}"#];
     guide.run(&[&["state", "set"], &of[..], &value].concat(), &["edit-state SUCCEEDED"])?;

@@ -23,7 +23,7 @@ use host::Host;
 type Step = fn(&mut Guide) -> anyhow::Result<()>;
 
 /// In this order: each goes on from what the one before left.
-const STEPS: [(&str, Step); 11] = [
+const STEPS: [(&str, Step); 12] = [
     ("A job counts the words that are posted to it", kept::begin),
     ("A savepoint is taken, looked at, verified and compared", kept::savepoint),
     ("Another job begins from the savepoint", kept::fork),
@@ -31,6 +31,7 @@ const STEPS: [(&str, Step); 11] = [
     ("A version with another schema takes over: what was counted is rewritten", swapped::migrate),
     ("A version that traps is taken back at once, and no word is lost", swapped::roll_back),
     ("A version runs beside the operator: a thousand differences are planted, and told", beside::shadow),
+    ("It serves some keys for real, then more of them, then none", beside::canary),
     ("The operator gets more subtasks", changed::rescale),
     ("State is looked at, and mended", changed::state),
     ("The call that trapped is made again, without the host", changed::replay),

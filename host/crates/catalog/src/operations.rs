@@ -10,7 +10,8 @@ use crate::store::{OPERATIONS, OPERATIONS_BY_TIME, Store, decoded};
 /// How many operations are remembered.
 pub(crate) const KEPT_OPERATIONS: u64 = 1000;
 
-/// The oldest operations that have ended, at most so many: when each began, and its id.
+/// The oldest operations that have ended, at most so many: when each began, and its id. What runs is not forgotten: it is bounded
+/// by what a host does at a time.
 fn over_and_done(
     operations: &Table<'_, &str, &[u8]>,
     by_time: &Table<'_, (i64, &str), ()>,

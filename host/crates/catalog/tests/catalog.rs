@@ -205,13 +205,16 @@ fn jobs_are_written_over_listed_by_id_and_deleted() {
 fn the_newest_thousand_operations_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let catalog = open(dir.path()).unwrap();
-    (0..1003).for_each(|number| catalog.put_operation(&operation(number)).unwrap());
-    let done = OperationRecord { status: OperationStatus::Succeeded, ..operation(1002) };
-    catalog.put_operation(&done).unwrap();
-    assert_eq!(catalog.operations(2).unwrap(), [done, operation(1001)]);
+    let done = |number| OperationRecord { status: OperationStatus::Succeeded, ..operation(number) };
+    catalog.put_operation(&operation(0)).unwrap();
+    (1..1002).for_each(|number| catalog.put_operation(&done(number)).unwrap());
+    catalog.put_operation(&operation(1002)).unwrap();
+    catalog.put_operation(&done(1002)).unwrap();
+    assert_eq!(catalog.operations(2).unwrap(), [done(1002), done(1001)]);
     assert_eq!(catalog.operations(5000).unwrap().len(), 1000);
-    assert_eq!(catalog.operation("op-2").unwrap(), None);
-    assert_eq!(catalog.operation("op-3").unwrap(), Some(operation(3)));
+    assert_eq!(catalog.operation("op-0").unwrap(), Some(operation(0)), "it runs");
+    assert_eq!(catalog.operation("op-3").unwrap(), None);
+    assert_eq!(catalog.operation("op-4").unwrap(), Some(done(4)));
 }
 
 #[test]

@@ -144,8 +144,14 @@ impl Control {
         let (document, spec) = (canonical_json(&prepared.document), Arc::new(prepared.spec));
         let (checked, wanted, node) = (Arc::clone(&live), Arc::clone(&spec), operator.clone());
         let (mode, terms) = (wish.mode, wish.terms.clone());
-        if mode == SwapMode::DryRun || mode == SwapMode::Barrier && live.handle().would_rewrite(&node, &wanted) {
-            see_state(&live).await?;
+        match mode {
+            SwapMode::DryRun => see_state(&live, MAKES_ROOM).await?,
+            // Where no checkpoint comes through, its own barrier does not either, and its deadline says in whose way it is.
+            SwapMode::Barrier if live.handle().would_rewrite(&node, &wanted) => {
+                let deadline = Duration::from_millis(terms.policy.deadline_ms);
+                _ = see_state(&live, deadline.min(MAKES_ROOM)).await;
+            }
+            SwapMode::Barrier | SwapMode::Restart => {}
         }
         let tried = blocking(move || match mode {
             // All of it is looked at when it is made.
@@ -473,12 +479,12 @@ fn told(live: &LiveJob, report: &SwapReport) -> Value {
 }
 
 /// What `migrate` is tried on is what the newest checkpoint has: of a job without any, one is made first.
-async fn see_state(live: &LiveJob) -> Result<(), ControlError> {
+async fn see_state(live: &LiveJob, patience: Duration) -> Result<(), ControlError> {
     if live.handle().newest().borrow().is_some() {
         return Ok(());
     }
-    let made = tokio::time::timeout(MAKES_ROOM, ask_for_checkpoint(live)).await;
-    let waited = MAKES_ROOM.as_secs();
+    let made = tokio::time::timeout(patience, ask_for_checkpoint(live)).await;
+    let waited = patience.as_secs();
     let late =
         |_| ControlError::NoAnswer(format!("no checkpoint, which the swap is tried on, was decided in {waited} s"));
     let refused =
