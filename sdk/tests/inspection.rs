@@ -1,5 +1,7 @@
 //! What `#[operator]` makes of an operator's states for people: JSON there and back.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use gristmill_sdk::inspection::{Inspect, Shown, Stored};
 use gristmill_sdk::prelude::*;
 

@@ -2,9 +2,7 @@
 //! logs what it found; otherwise every row is let through.
 //! The host must keep the third event with the state as it was before: only so does the call trap again elsewhere.
 
-use contract::{
-    Batch, Descriptor, Failure, Operator, Outcome, Rows, StateKind, column, emit, log, state,
-};
+use contract::{Batch, Descriptor, Failure, Operator, Outcome, Rows, StateKind, column, emit, log, state};
 
 const VALUE: u32 = 0;
 const LIST: u32 = 1;
@@ -33,7 +31,8 @@ impl Operator for TrapAtThree {
             let count = found[0] as u8;
             state::put(VALUE, &[row], &column::of([Some([count + 1])]));
             state::list_append(LIST, &[row], &column::of([Some([count])]));
-            let entries = state::Entries { rows: vec![row], keys: column::of([Some([count])]), values: column::of([Some("x")]) };
+            let entries =
+                state::Entries { rows: vec![row], keys: column::of([Some([count])]), values: column::of([Some("x")]) };
             state::map_put(MAP, &entries);
         }
         Ok(emit(Rows::All))
