@@ -40,10 +40,48 @@ impl Incoming {
 
     /// Writes a file aside. Its bytes last; it is gone when the value is dropped before it is put in its place.
     pub(super) fn write(&self, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<NamedTempFile> {
-        let mut aside = NamedTempFile::new_in(&self.folder)?;
-        aside.as_file().lock()?;
+        let mut aside = self.locked()?;
         fill(aside.as_file_mut())?;
         aside.as_file().sync_all()?;
         Ok(aside)
+    }
+
+    /// A file of our own. A host that opens the folder before it is locked takes it for one that a crash has left.
+    fn locked(&self) -> io::Result<NamedTempFile> {
+        loop {
+            let aside = NamedTempFile::new_in(&self.folder)?;
+            aside.as_file().lock()?;
+            if aside.path().try_exists()? {
+                return Ok(aside);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn whoever_opens_the_folder_leaves_what_others_are_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let incoming = Incoming::open(dir.path()).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    Incoming::open(dir.path()).unwrap();
+                }
+            });
+            for number in 0..1000 {
+                let aside = incoming.write(|file| file.write_all(b"whole")).unwrap();
+                let kept = aside.persist(dir.path().join(number.to_string()));
+                is_over.store(kept.is_err() || number == 999, Ordering::Relaxed);
+                kept.unwrap();
+            }
+        });
     }
 }
