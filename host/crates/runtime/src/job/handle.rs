@@ -90,6 +90,12 @@ impl JobHandle {
         Ok(())
     }
 
+    /// Whether sources are held still for a savepoint that the job is to be stopped with.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        *self.shared.ending() == Ending::Held
+    }
+
     /// Sources take in again what comes; they go on if `resumes`.
     ///
     /// # Errors

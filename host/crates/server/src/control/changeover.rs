@@ -46,7 +46,12 @@ impl Control {
         operation: OperationRecord,
     ) -> Result<OperationRecord, ControlError> {
         let id = live.handle().id();
-        let refused = if !live.leave() {
+        let state = live.handle().status().state;
+        let refused = if let Err(held) = live.refuse_while_held() {
+            Some(held)
+        } else if state == JobState::Stopping {
+            Some(wrong_state(id, state, "started again with another document"))
+        } else if !live.leave() {
             Some(under_way(id))
         } else if !live.change(move |record| (record.pending, record.swap) = (Some(pending), None)).await {
             live.stay();
@@ -86,6 +91,10 @@ impl Control {
         }
         fail::fail_point!("document-left");
         let id = live.handle().id().clone();
+        // While nothing runs, the newest checkpoint says which of its edits of state have happened.
+        if let Err(error) = self.settle_edits(&id).await {
+            tracing::warn!(job = %id, %error, "what became of edits of state cannot be written down");
+        }
         let again = match self.job(&id).await {
             Ok(job) => self.relaunch_either(job.record).await.map(drop),
             Err(error) => Err(error),
@@ -133,9 +142,17 @@ impl Control {
         };
         if let Err(error) = &again {
             let cause = Some(format!("it cannot go on: {error}"));
+            let (id, open) = (record.id.clone(), record.swap.clone());
             let failed =
                 JobRecord { state: JobState::Failed, cause, changed_ms: self.now_ms(), pending: None, ..record };
             self.ask(move |catalog| catalog.put_job(&failed)).await?;
+            if let Some(open) = open {
+                // The record keeps it: which module runs is known by the manifest that the job goes on from.
+                let operation = self.operation_of(&id, &open.operation).await;
+                let mut detail = operation.detail.clone();
+                detail["message"] = json!(format!("the job cannot go on before it is restarted: {error}"));
+                self.end_unless_ended(operation, Err(detail)).await;
+            }
         }
         again
     }

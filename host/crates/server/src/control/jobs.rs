@@ -135,6 +135,7 @@ impl Control {
     ) -> Result<JobView, ControlError> {
         let job = self.job(id).await?;
         let live = job.running(action)?;
+        live.refuse_while_held()?;
         steer(live.handle()).map_err(|error| wrong_state(id, error.state, action))?;
         Ok(job)
     }
@@ -192,7 +193,10 @@ impl Control {
         let job = self.job(id).await?;
         if let Some(live) = job.live.as_ref().filter(|live| live.has_ended()) {
             live.until_recorded().await;
-        } else if job.is_active() {
+        }
+        // Whoever waited may find that it has gone back to the document before, and runs.
+        let job = self.job(id).await?;
+        if job.is_active() {
             return Err(wrong_state(id, job.status().state, "deleted before it is stopped or cancelled"));
         }
         let control = Arc::clone(self);

@@ -10,6 +10,7 @@ use gristmill_types::JobId;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::ControlError;
 use super::secrets::Secrets;
 
 /// Ended jobs whose handles are kept.
@@ -139,6 +140,16 @@ impl LiveJob {
     /// What the newest shadow was asked for as.
     pub(crate) fn shadow(&self) -> Option<ShadowedAs> {
         self.shadow.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A job that is held still for its last savepoint goes on, and is changed, once it is known what comes of that.
+    pub(crate) fn refuse_while_held(&self) -> Result<(), ControlError> {
+        match self.handle.is_held() {
+            true => {
+                Err(ControlError::Busy(format!("job `{}` is held still while a savepoint is taken", self.handle.id())))
+            }
+            false => Ok(()),
+        }
     }
 
     /// A text of the job with what its placeholders stand for put back.

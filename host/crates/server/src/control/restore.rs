@@ -57,8 +57,9 @@ impl Control {
             let mut held = BTreeMap::new();
             // What became of a swap, or of another document, is known once its job goes on.
             let of_job = |job: JobRecord| {
-                let document = job.pending.filter(|_| !job.state.is_final()).map(|pending| pending.operation);
-                [job.swap.map(|swap| swap.operation), document]
+                let goes_on = !job.state.is_final();
+                let document = job.pending.filter(|_| goes_on).map(|pending| pending.operation);
+                [job.swap.filter(|_| goes_on).map(|swap| swap.operation), document]
             };
             let open: Vec<_> = catalog.jobs()?.into_iter().flat_map(of_job).flatten().collect();
             let operations = catalog.operations(LISTED)?.into_iter();

@@ -61,6 +61,7 @@ impl Control {
     ) -> Result<OperationRecord, ControlError> {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("stopped")?);
+        live.refuse_while_held()?;
         let name = self.new_savepoint_name(id, Some(name)).await?;
         let was_paused = live.handle().status().state == JobState::Paused;
         let detail = json!({"savepoint": name, HOLDS: !was_paused});

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gristmill_checkpoint::FileHash;
 use gristmill_ports::CheckpointStore;
-use gristmill_ports::catalog::OperationRecord;
+use gristmill_ports::catalog::{OperationRecord, OperationStatus};
 use gristmill_runtime::{Edited, JobHandle, StateAddress, StateEdit, StateFound, StateLook, StateRefused};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointId, JobId, ModuleHash, NodeId, RunId};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot::error::RecvError;
 
 use super::live::LiveJob;
+use super::operations::LISTED;
 use super::state_codec::Codec;
 use super::storage::newest;
 use super::{Control, ControlError, ShownStateEntry, Thing, Written, blocking};
@@ -199,6 +200,30 @@ impl Control {
             }
         };
         self.end(operation, outcome).await;
+    }
+}
+
+impl Control {
+    /// Ends the edits of a job of which nothing runs, by its newest checkpoint.
+    pub(super) async fn settle_edits(&self, id: &JobId) -> Result<(), ControlError> {
+        let (id, now_ms) = (id.clone(), self.now_ms());
+        let checkpoints = Arc::clone(&self.parts.checkpoints);
+        self.ask(move |catalog| {
+            let run = catalog.job(&id)?.and_then(|record| record.run);
+            let is_open = |one: &OperationRecord| {
+                one.status == OperationStatus::Running && one.kind == EDIT && one.job.as_ref() == Some(&id)
+            };
+            for mut operation in catalog.operations(LISTED)?.into_iter().filter(is_open) {
+                (operation.status, operation.detail) = match settled_edit(&*checkpoints, &id, run, &operation.detail) {
+                    Ok(detail) => (OperationStatus::Succeeded, detail),
+                    Err(detail) => (OperationStatus::Failed, detail),
+                };
+                operation.changed_ms = now_ms;
+                catalog.put_operation(&operation)?;
+            }
+            Ok(())
+        })
+        .await
     }
 }
 

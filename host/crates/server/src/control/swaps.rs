@@ -83,12 +83,12 @@ impl Control {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("swapped")?);
         let changed = (wish.parameters.clone(), wish.parallelism);
-        if wish.supersede {
+        // Who only asks moves nothing out of the way.
+        let supersede = wish.supersede && wish.mode != SwapMode::DryRun;
+        if supersede {
             self.try_document(&job, &live, operator, &wish.module, changed.clone()).await?;
         }
-        if wish.mode != SwapMode::DryRun || !wish.supersede {
-            make_room(&live, wish.supersede, wish.mode == SwapMode::Restart).await?;
-        }
+        make_room(&live, supersede, wish.mode == SwapMode::Restart).await?;
         let job = self.settled(&live).await?;
         let read = self.reserve_swap(&job, operator, &wish.module, changed).await?;
         let outcome = self.begin_swap(live, operator, &wish, read).await;
@@ -313,7 +313,7 @@ impl Control {
     }
 
     /// The host before may have come to the end of an operation, and no further.
-    async fn end_unless_ended(&self, operation: OperationRecord, outcome: Result<Value, Value>) {
+    pub(super) async fn end_unless_ended(&self, operation: OperationRecord, outcome: Result<Value, Value>) {
         if operation.status == OperationStatus::Running {
             self.end(operation, outcome).await;
         }

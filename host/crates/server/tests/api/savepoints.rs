@@ -139,6 +139,12 @@ async fn a_job_whose_savepoint_cannot_be_taken_goes_on() {
     host.until("/v1/jobs/orders", |job| job.to_string().contains("does not answer")).await;
     let asked = host.post("/v1/jobs/orders/stop", r#"{"savepoint": "last"}"#).await;
     host.until("/v1/jobs/orders", |job| job["state"] == "PAUSED").await;
+    // Until it is known what comes of it, nobody else moves the job.
+    for (path, body) in [("resume", ""), ("stop", r#"{"savepoint": "another"}"#), ("rescale", r#"{"parallelism": 2}"#)]
+    {
+        let busy = host.post(&format!("/v1/jobs/orders/{path}"), body).await.problem(503, "busy");
+        assert!(busy["detail"].as_str().unwrap().contains("held still while a savepoint is taken"), "{path}: {busy:#}");
+    }
     // The host dies meanwhile.
     let id = asked.expect(StatusCode::ACCEPTED)["id"].as_str().unwrap().to_owned();
     host.control.drain(std::time::Duration::ZERO).await;

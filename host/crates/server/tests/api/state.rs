@@ -216,3 +216,19 @@ async fn a_host_that_comes_back_says_what_became_of_an_edit() {
         assert!(operation["detail"]["message"].as_str().unwrap().contains(says), "{operation:#}");
     }
 }
+
+/// It is not the next attempt's checkpoints that say whether it happened.
+#[tokio::test]
+async fn an_edit_that_a_restart_leaves_behind_is_said_to_have_never_happened() {
+    let host = keeping("a:x").await;
+    let newest =
+        host.finished(host.post("/v1/jobs/keeping/checkpoints", "").await).await["detail"]["checkpoint"].clone();
+    host.catalog.leave_running("op-lost", "edit-state", "keeping", json!({"after": newest}));
+    let restart = json!({"module": "keep@1", "mode": "restart", "parallelism": 1}).to_string();
+    let swapped = host.finished(host.post(&format!("{OPERATOR}/swap"), restart).await).await;
+    assert_eq!(swapped["status"], "SUCCEEDED", "{swapped:#}");
+    host.finished(host.post("/v1/jobs/keeping/checkpoints", "").await).await;
+    let operation = host.get("/v1/operations/op-lost").await.expect(StatusCode::OK);
+    assert_eq!(operation["status"], "FAILED");
+    assert!(operation["detail"]["message"].as_str().unwrap().contains("it never happened"), "{operation:#}");
+}

@@ -110,6 +110,12 @@ async fn two_swaps_at_once_are_refused_unless_the_second_supersedes() {
     for module in ["pass@1", "pass@2"] {
         host.delete(&format!("/v1/modules/{module}")).await.problem(409, "module-in-use");
     }
+    // What is refused, or only asked about, makes nothing give way.
+    host.post(SWAP, to("pass@7", &json!({"supersede": true}))).await.problem(422, "bad-document");
+    let only_asked = to("pass@1", &json!({"supersede": true, "mode": "dry-run"}));
+    host.post(SWAP, only_asked).await.problem(409, "swap-under-way");
+    let seen = host.get(&format!("/v1/operations/{first}")).await.json();
+    assert_eq!((&seen["status"], &seen["detail"]["stage"]), (&json!("RUNNING"), &json!("probation")), "{seen:#}");
     host.post("/v1/modules?name=pass@3", wasm(3)).await.expect(StatusCode::CREATED);
     let second = host.finished(host.post(SWAP, to("pass@3", &json!({"supersede": true}))).await).await;
     assert_eq!(second["status"], "SUCCEEDED", "{second:#}");
