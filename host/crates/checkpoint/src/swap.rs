@@ -10,146 +10,17 @@
 //! that the new module does is committed, and no manifest names it. Its way back is another attempt, from before the switch.
 
 mod bounds;
+mod clock;
+mod words;
 
 use std::collections::BTreeSet;
 
 use gristmill_types::{CheckpointId, SubtaskIndex};
-use serde::{Deserialize, Serialize};
 
 use crate::share::Share;
 
 pub use bounds::{Conduct, ProbationBounds, TELLING};
-
-/// A probation lasts at most so many times its time, however few events come.
-const LONGEST_PROBATION: u64 = 10;
-
-/// How a swap is taken back once a subtask may have switched.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Retreat {
-    /// The old instances take their seats again, and what was rewritten is rewritten back.
-    #[default]
-    Seats,
-    /// By another attempt, from before the switch: nothing is decided before the probation is over.
-    Rewind,
-    /// By another attempt, with the module that the newest manifest names: nothing can be rewritten back.
-    Restart,
-}
-
-/// How long a swap may take, and how long it may be taken back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SwapPolicy {
-    /// All subtasks have switched after this, or none does.
-    pub deadline_ms: u64,
-    /// The probation lasts at least this.
-    pub probation_ms: u64,
-    /// And until so many events have passed through the new module, but no longer than ten times its time.
-    pub probation_events: u64,
-    /// It ends, and the old module runs again, if the new one is beyond these.
-    pub bounds: ProbationBounds,
-}
-
-/// Where a swap is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SwapStage {
-    /// The new instances are on their way to the subtasks.
-    Preparing,
-    /// All are there; the barrier is asked for.
-    Prepared,
-    /// The barrier is out.
-    Switching,
-    /// All have switched; no manifest says so yet.
-    Switched,
-    /// It is decided; the old instances stay warm.
-    Probation,
-    /// It is on probation, and nothing is decided until that is over: no checkpoint is taken, so no output is committed.
-    Held,
-    /// It is decided for a share of the key groups; the old instances serve the others.
-    Canary,
-    /// It is taken back; a manifest that says so is awaited.
-    Undoing,
-    /// The new module runs, and the old one is gone.
-    Done,
-    /// The old module runs.
-    Undone,
-}
-
-impl SwapStage {
-    /// The stage in a word, as serde writes it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Preparing => "preparing",
-            Self::Prepared => "prepared",
-            Self::Switching => "switching",
-            Self::Switched => "switched",
-            Self::Probation => "probation",
-            Self::Held => "held",
-            Self::Canary => "canary",
-            Self::Undoing => "undoing",
-            Self::Done => "done",
-            Self::Undone => "undone",
-        }
-    }
-}
-
-/// What happens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SwapEvent {
-    /// Time has passed, and so many events have come to the operator since it switched.
-    Tick {
-        /// How many.
-        events: u64,
-        /// How the new module has done.
-        conduct: Conduct,
-    },
-    /// A subtask has its instance.
-    Took(SubtaskIndex),
-    /// The barrier that switches is out.
-    BarrierOut,
-    /// The barrier of a checkpoint is out, this one or another.
-    Began(CheckpointId),
-    /// It has passed a subtask.
-    Switched(SubtaskIndex),
-    /// The manifest of this checkpoint is made, and cannot be taken back any more.
-    Storing(CheckpointId),
-    /// It is decided.
-    Decided(CheckpointId),
-    /// The operator is to go back to its old module.
-    Withdrawn {
-        /// Why.
-        cause: String,
-    },
-    /// The probation is long enough, or the canary is to serve all.
-    Promoted,
-    /// The canary is to serve so much from the next barrier on.
-    Widened(Share),
-    /// All that the new module had rewritten is rewritten back.
-    Returned,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SwapAction {
-    /// The next barrier is to switch, and there is to be one now; manifests from it on name the new module.
-    Switch,
-    /// Said before [`Self::Switch`]: at that barrier the new instances, which are in place, serve so much.
-    Widen(Share),
-    /// Every subtask goes back to its old instance, or forgets the new one; manifests from now on name the old module.
-    Recall,
-    /// Every subtask gives its old instance away.
-    LetGo,
-    /// What the states of the other module hold is to be moved into those of the module that runs, in the background. Said
-    /// when a manifest with all that can be there is decided.
-    Rewrite,
-    /// The hold is over: manifests from now on name the new module, and one is made now.
-    Name,
-    /// The job goes on from its newest checkpoint, with the module that it names.
-    Rewind {
-        /// Why.
-        cause: String,
-    },
-}
+pub use words::{Retreat, SwapAction, SwapEvent, SwapPolicy, SwapStage};
 
 /// The state machine.
 #[derive(Debug, Clone)]
@@ -312,29 +183,6 @@ impl Swap {
         matches!(self.phase, Phase::Done | Phase::Undone { .. })
     }
 
-    /// When [`SwapEvent::Tick`] is wanted at the latest; `None` if time changes nothing.
-    #[must_use]
-    pub fn next_tick_ms(&self) -> Option<u64> {
-        match &self.phase {
-            Phase::Preparing { .. } | Phase::Prepared { .. } => Some(self.deadline_ms()),
-            Phase::Switching { waiting, .. } if !waiting.is_empty() => Some(self.deadline_ms()),
-            Phase::Switching { .. }
-            | Phase::Naming { .. }
-            | Phase::Undoing { .. }
-            | Phase::Returning { .. }
-            | Phase::Done
-            | Phase::Undone { .. } => None,
-            // Whoever asks looks as often as it can.
-            Phase::Probation { since_ms } | Phase::Held { since_ms } if self.policy.bounds != ProbationBounds::NONE => {
-                Some(*since_ms)
-            }
-            Phase::Probation { .. } if !self.share.is_whole() => None,
-            Phase::Probation { since_ms } | Phase::Held { since_ms } => {
-                Some(since_ms.saturating_add(self.policy.probation_ms))
-            }
-        }
-    }
-
     /// Takes an event in; says what is to be done.
     pub fn handle(&mut self, now_ms: u64, event: SwapEvent) -> Vec<SwapAction> {
         match event {
@@ -402,14 +250,6 @@ impl Swap {
                 Vec::new()
             }
         }
-    }
-
-    /// A canary that is widened is in nobody's way: it waits for its barrier.
-    fn deadline_ms(&self) -> u64 {
-        if self.serves {
-            return u64::MAX;
-        }
-        self.began_ms.saturating_add(self.policy.deadline_ms)
     }
 
     fn took(&mut self, subtask: SubtaskIndex) -> Vec<SwapAction> {
@@ -512,61 +352,6 @@ impl Swap {
         self.phase = if is_named { Phase::Undoing { cause, since: None, by: None } } else { Phase::Undone { cause } };
         vec![SwapAction::Recall]
     }
-
-    fn look_at_clock(&mut self, now_ms: u64, events: u64, conduct: &Conduct) -> Vec<SwapAction> {
-        match &self.phase {
-            Phase::Preparing { waiting, .. } if self.deadline_ms() <= now_ms => {
-                let who = in_words(waiting);
-                self.withdraw(format!(
-                    "{who} did not take the new instance within {} ms, busy with a batch or still filling its state; \
-                     `mode: restart` does not wait for it",
-                    self.policy.deadline_ms
-                ))
-            }
-            Phase::Prepared { .. } if self.deadline_ms() <= now_ms => {
-                let after = self.policy.deadline_ms;
-                self.withdraw(format!("no checkpoint could be begun within {after} ms; see the job's checkpoints"))
-            }
-            Phase::Switching { waiting, .. } if !waiting.is_empty() && self.deadline_ms() <= now_ms => {
-                let who = in_words(waiting);
-                self.withdraw(format!(
-                    "the barrier that switches did not come through {who} within {} ms; `mode: restart` does not wait for \
-                     it",
-                    self.policy.deadline_ms
-                ))
-            }
-            Phase::Probation { since_ms } | Phase::Held { since_ms } => {
-                if let Some(cause) = self.policy.bounds.broken_by(conduct) {
-                    return self.withdraw(cause);
-                }
-                if !self.share.is_whole() {
-                    return Vec::new();
-                }
-                let elapsed_ms = now_ms.saturating_sub(*since_ms);
-                let longest_ms = self.policy.probation_ms.saturating_mul(LONGEST_PROBATION);
-                let is_long_enough = elapsed_ms >= self.policy.probation_ms && events >= self.policy.probation_events;
-                match is_long_enough || elapsed_ms >= longest_ms {
-                    true if self.rewinds() => self.name(),
-                    true => self.let_go(),
-                    false => Vec::new(),
-                }
-            }
-            Phase::Preparing { .. }
-            | Phase::Prepared { .. }
-            | Phase::Switching { .. }
-            | Phase::Naming { .. }
-            | Phase::Undoing { .. }
-            | Phase::Returning { .. }
-            | Phase::Done
-            | Phase::Undone { .. } => Vec::new(),
-        }
-    }
-}
-
-/// `subtask 0`, or `subtasks 0, 3`.
-fn in_words(subtasks: &BTreeSet<SubtaskIndex>) -> String {
-    let numbers: Vec<String> = subtasks.iter().map(ToString::to_string).collect();
-    format!("subtask{} {}", if numbers.len() == 1 { "" } else { "s" }, numbers.join(", "))
 }
 
 #[cfg(test)]

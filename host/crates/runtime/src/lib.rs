@@ -44,7 +44,7 @@ pub use job::spec::{JobSpec, OperatorParts, StartError, new_run};
 pub use job::state::{IllegalTransition, JobStatus};
 pub use job::state_wish::StateRefused;
 pub use job::swap_states::MigrationTried;
-pub use job::swap_wish::{SwapRefused, SwapTerms, WayBack};
+pub use job::swap_terms::{SwapRefused, SwapTerms, WayBack};
 pub use report::JobReport;
 pub use shadow::{ShadowCounts, ShadowEvent, ShadowFailure, ShadowPolicy, ShadowReport, ShadowSample, ShadowStage};
 pub use state_access::{Edited, FoundEntry, StateAddress, StateEdit, StateFound, StateLook};

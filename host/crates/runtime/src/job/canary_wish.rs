@@ -10,7 +10,7 @@ use crate::canary::Served;
 use crate::checkpoint::told::Told;
 use crate::job::handle::JobHandle;
 use crate::job::spec::JobSpec;
-use crate::job::swap_wish::{SwapRefused, SwapTerms};
+use crate::job::swap_terms::{SwapRefused, SwapTerms};
 use crate::swap::{SwapReport, SwapTold, SwapWish};
 
 /// What a canary came to so far.

@@ -12,6 +12,7 @@ pub mod replay;
 pub mod prepare;
 pub(crate) mod assemble;
 pub mod swap_states;
+pub mod swap_terms;
 pub mod swap_wish;
 pub mod canary_wish;
 pub mod state_wish;

@@ -1,11 +1,14 @@
 //! The swap of an attempt: hears its subtasks, asks the state machine, has done what it says.
 
+mod acting;
+mod saying;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use gristmill_checkpoint::Share;
-use gristmill_checkpoint::coordinator::{Event, SwapNotice};
+use gristmill_checkpoint::coordinator::Event;
 use gristmill_checkpoint::seating::Move;
 use gristmill_checkpoint::swap::{Swap, SwapAction, SwapEvent, SwapStage};
 use gristmill_types::descriptor::StateSpec;
@@ -14,13 +17,11 @@ use tokio::sync::watch;
 
 use crate::canary::CanaryTerms;
 use crate::control::Control;
-use crate::event::JobEventKind;
 use crate::job::attempt::Attempt;
 use crate::job::begin::now;
-use crate::job::conduct::{Comparison, Seen};
+use crate::job::conduct::Comparison;
 use crate::job::modules::CanaryThere;
 use crate::job::shared::{JobShared, NodeSeat};
-use crate::job::swap_points::crash_at;
 use crate::right_of_return::RightOfReturn;
 use crate::swap::{Instance, SubtaskPause, SubtaskStep, SwapControl, SwapReport, SwapTold, SwapWanted, SwapWish};
 
@@ -347,133 +348,11 @@ impl<'a> SwapsUnderWay<'a> {
         }
     }
 
-    /// Says how far it is, to all who want to know.
-    fn moved(&mut self, before: SwapStage, stage: SwapStage) {
-        let Some(current) = &self.current else { return };
-        let (node, mut cause) = (current.node.clone(), current.machine.cause().map(str::to_owned));
-        let failed = current.comparison.conduct(self.seat(&node)).failed;
-        match stage {
-            SwapStage::Probation | SwapStage::Done if before != SwapStage::Probation => {
-                self.job.modules().decided();
-            }
-            SwapStage::Undoing | SwapStage::Undone => self.job.modules().taken_back(),
-            // The barrier is out: wherever it has passed, these are the states.
-            SwapStage::Switching => self.job.modules().states_are(&node, current.states.clone()),
-            SwapStage::Preparing
-            | SwapStage::Prepared
-            | SwapStage::Switched
-            | SwapStage::Held
-            | SwapStage::Canary
-            | SwapStage::Probation
-            | SwapStage::Done => {}
-        }
-        let (events, seen) = (self.events_in(&node), Seen::now(self.seat(&node)));
-        let Some(current) = &mut self.current else { return };
-        if matches!(stage, SwapStage::Switched | SwapStage::Probation | SwapStage::Held) && before != SwapStage::Held {
-            current.comparison.switched(seen);
-        }
-        if matches!(stage, SwapStage::Probation | SwapStage::Held) {
-            current.events_before = events;
-        }
-        // What is rewound takes its letters with it.
-        if let Some(cause) = cause.as_mut().filter(|_| failed > 0 && !current.machine.rewinds()) {
-            cause.push_str(&format!(
-                "; the dead letters of {failed} events that it failed at can be replayed to the module that runs now"
-            ));
-        }
-        let share = current.machine.share();
-        let mut message = match share.is_whole() {
-            true => format!("module {} in the place of {}", current.new, current.old),
-            false => format!("module {} beside {}, with {share} of the key groups", current.new, current.old),
-        };
-        if let Some(cause) = &cause {
-            message = format!("{message}: {cause}");
-            tracing::warn!(job = %self.job.id, operator = %node, ?stage, cause, "swap");
-        } else {
-            tracing::info!(job = %self.job.id, operator = %node, ?stage, new = %current.new, "swap");
-        }
-        self.job.events.say(Some(&node), None, JobEventKind::Swap { stage, message });
-        current.report.send_modify(|report| {
-            (report.stage, report.cause, report.failed) = (stage, cause, failed);
-            let is_decided = matches!(stage, SwapStage::Canary | SwapStage::Probation | SwapStage::Done);
-            report.share = report.share.map(|before| if is_decided { share } else { before });
-        });
-        crash_at(stage);
-    }
-
-    fn act(&mut self, action: &SwapAction) -> Option<Event> {
-        let UnderWay { swap, node, old, new, states, .. } = self.current.as_ref()?;
-        let seat = self.seat(node);
-        let (swap, at) = (*swap, seat.place);
-        let notice = |module, share| SwapNotice { swap, node: node.clone(), module, share, states: states.clone() };
-        let tell = |control: &dyn Fn() -> SwapControl| {
-            self.attempt.inboxes[seat.task].iter().for_each(|inbox| inbox.tell(Control::Swap(control())));
-        };
-        match action {
-            SwapAction::Switch => {
-                let machine = &self.current.as_ref()?.machine;
-                let (notice, rewinds) = (notice(*new, machine.share()), machine.rewinds());
-                self.current.as_mut()?.is_told = true;
-                Some(if rewinds { Event::SwapHolds(notice) } else { Event::SwapReady(notice) })
-            }
-            SwapAction::Widen(share) => {
-                tell(&|| SwapControl::Widen { node: at, swap, share: *share });
-                let comparison = Comparison::begin(seat);
-                self.current.as_mut()?.comparison = comparison;
-                None
-            }
-            SwapAction::Name => Some(Event::HoldOver(notice(*new, Share::WHOLE))),
-            SwapAction::Rewind { cause } => {
-                self.rewound = Some(format!("the swap of operator `{node}` is taken back: {cause}"));
-                // Of one that the newest manifest decides.
-                self.current.as_ref()?.report.send_modify(|report| report.cause = Some(cause.clone()));
-                None
-            }
-            SwapAction::Recall => {
-                tell(&|| SwapControl::Recall { node: at, swap });
-                let undone = Event::SwapUndone(notice(*old, Share::WHOLE));
-                self.recalled = Some(node.clone());
-                self.current.as_ref()?.is_told.then_some(undone)
-            }
-            SwapAction::LetGo => {
-                tell(&|| SwapControl::LetGo { node: at, swap });
-                None
-            }
-            SwapAction::Rewrite => {
-                let current = self.current.as_mut()?;
-                let goes_back = current.machine.stage() == SwapStage::Undoing;
-                let way = |one: &Move| if goes_back { one.back() } else { one.clone() };
-                current.to_rewrite = Some(current.moves.iter().map(way).collect());
-                None
-            }
-        }
-    }
-
     fn seat(&self, node: &NodeId) -> &NodeSeat {
         self.job.nodes.iter().find(|seat| seat.id == *node).expect("whoever wanted the swap has found the seat")
     }
 
     fn events_in(&self, node: &NodeId) -> u64 {
         self.seat(node).counters.iter().map(|counters| counters.events_in.get()).sum()
-    }
-}
-
-impl UnderWay {
-    /// The first events went through a subtask's new instance.
-    fn flows(&mut self, subtask: SubtaskIndex, first: Instant) {
-        let us = |from: Instant, to: Instant| {
-            u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
-        };
-        let Some(through) = self.through.get_mut(&subtask) else { return };
-        through.1 = Some(first);
-        let pause_us = through.0.map(|last| us(last, first));
-        let last = self.through.values().filter_map(|(last, _)| *last).min();
-        let firsts: Option<Vec<Instant>> = self.through.values().map(|(_, first)| *first).collect();
-        let all_first = firsts.and_then(|firsts| firsts.into_iter().max());
-        self.report.send_modify(|report| {
-            let pauses = report.pauses.iter_mut().filter(|pause| pause.subtask == subtask);
-            pauses.for_each(|pause| pause.pause_us = pause_us);
-            report.gap_us = last.zip(all_first).map(|(last, first)| us(last, first));
-        });
     }
 }
