@@ -13,6 +13,7 @@ use super::api::Api;
 use super::job_words::path;
 use super::operation;
 use super::output::{Output, field, number};
+use super::probation::{Probation, tell_parameters};
 
 /// How often a canary is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -34,24 +35,8 @@ pub(crate) enum CanaryCommand {
         /// Its parameters as JSON; left out, they are those of the operator.
         #[arg(long, value_name = "JSON")]
         parameters: Option<String>,
-        /// It serves in all subtasks after this, or in none.
-        #[arg(long, value_name = "TIME", default_value = "30s")]
-        deadline: String,
-        /// Once it has taken over, the old module stays at hand for this time, and comes back if the new one fails.
-        #[arg(long, value_name = "TIME", default_value = "60s")]
-        probation: String,
-        /// And until so many events have come.
-        #[arg(long, value_name = "EVENTS", default_value_t = 10_000)]
-        probation_events: u64,
-        /// It is withdrawn if more than this share of its events fails, from 0 to 1: rejected, or given up.
-        #[arg(long, value_name = "RATE")]
-        max_failure_rate: Option<f64>,
-        /// It is withdrawn if 99 of 100 of its calls do not end within this time.
-        #[arg(long, value_name = "TIME")]
-        max_call_p99: Option<String>,
-        /// It is withdrawn if 99 of 100 of its calls take more than so many times as long as those of the other module.
-        #[arg(long, value_name = "TIMES")]
-        max_slowdown: Option<f64>,
+        #[command(flatten)]
+        probation: Probation,
         /// A swap or canary that is not over makes room.
         #[arg(long)]
         supersede: bool,
@@ -104,31 +89,10 @@ pub(crate) enum CanaryCommand {
 pub(crate) async fn perform(command: CanaryCommand, api: &Api, out: &Output) -> anyhow::Result<ExitCode> {
     let at = |job: &JobId, operator: &NodeId| path(job, &format!("/operators/{operator}/canary"));
     match command {
-        CanaryCommand::Canary {
-            job,
-            operator,
-            module,
-            share,
-            parameters,
-            deadline,
-            probation,
-            probation_events,
-            max_failure_rate,
-            max_call_p99,
-            max_slowdown,
-            supersede,
-            wait,
-        } => {
-            let mut body = json!({
-                "module": module, "share": share, "deadline": deadline, "supersede": supersede,
-                "probation": {"time": probation, "events": probation_events, "max_failure_rate": max_failure_rate,
-                    "max_call_p99": max_call_p99, "max_slowdown": max_slowdown},
-            });
-            if let Some(parameters) = parameters {
-                let read: Result<Value, _> = serde_json::from_str(&parameters);
-                body["parameters"] =
-                    read.map_err(|error| anyhow::anyhow!("the parameters `{parameters}` are not JSON: {error}"))?;
-            }
+        CanaryCommand::Canary { job, operator, module, share, parameters, probation, supersede, wait } => {
+            let mut body = json!({"module": module, "share": share, "supersede": supersede});
+            probation.tell(&mut body);
+            tell_parameters(parameters.as_deref(), &mut body)?;
             let place = at(&job, &operator);
             let begun = api.json(api.request(Method::POST, &place).json(&body)).await?;
             if wait { serves(api, &place, share, out).await } else { operation::report(begun, false, api, out).await }

@@ -2,6 +2,7 @@
 
 mod api;
 mod output;
+mod probation;
 mod check;
 mod module;
 mod job_words;

@@ -13,6 +13,7 @@ use super::canary::{self, CanaryCommand};
 use super::job_words::path;
 use super::operation;
 use super::output::Output;
+use super::probation::{Probation, tell_parameters};
 use super::shadow::{self, ShadowCommand};
 
 /// Changes operators of running jobs.
@@ -39,24 +40,8 @@ pub(crate) enum OperatorCommand {
         /// How.
         #[arg(long, value_enum, default_value_t = Mode::Barrier)]
         mode: Mode,
-        /// All subtasks have switched after this, or none does.
-        #[arg(long, value_name = "TIME", default_value = "30s")]
-        deadline: String,
-        /// The old module stays at hand for this time, and comes back if the new one fails.
-        #[arg(long, value_name = "TIME", default_value = "60s")]
-        probation: String,
-        /// And until so many events have come.
-        #[arg(long, value_name = "EVENTS", default_value_t = 10_000)]
-        probation_events: u64,
-        /// The old module comes back if more than this share of the events fails, from 0 to 1: rejected, or given up.
-        #[arg(long, value_name = "RATE")]
-        max_failure_rate: Option<f64>,
-        /// The old module comes back if 99 of 100 calls do not end within this time.
-        #[arg(long, value_name = "TIME")]
-        max_call_p99: Option<String>,
-        /// The old module comes back if 99 of 100 calls take more than so many times as long as with it.
-        #[arg(long, value_name = "TIMES")]
-        max_slowdown: Option<f64>,
+        #[command(flatten)]
+        probation: Probation,
         /// A swap that is not over makes room.
         #[arg(long)]
         supersede: bool,
@@ -138,12 +123,7 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
             set_parameter,
             parallelism,
             mode,
-            deadline,
             probation,
-            probation_events,
-            max_failure_rate,
-            max_call_p99,
-            max_slowdown,
             supersede,
             drop,
             way_back,
@@ -154,25 +134,11 @@ pub(crate) async fn perform(command: OperatorCommand, api: &Api, out: &Output) -
                 None => running(api, &job, &operator).await?,
             };
             let mut body = json!({
-                "module": module, "mode": mode.as_str(), "deadline": deadline, "supersede": supersede,
-                "probation": {"time": probation, "events": probation_events},
-                "drop": drop, "way_back": way_back.as_str(),
+                "module": module, "mode": mode.as_str(), "supersede": supersede, "drop": drop,
+                "way_back": way_back.as_str(),
             });
-            let bounds = [
-                ("max_failure_rate", max_failure_rate.map(Value::from)),
-                ("max_call_p99", max_call_p99.map(Value::from)),
-                ("max_slowdown", max_slowdown.map(Value::from)),
-            ];
-            for (name, bound) in bounds {
-                if let Some(bound) = bound {
-                    body["probation"][name] = bound;
-                }
-            }
-            if let Some(parameters) = parameters {
-                let read: Result<Value, _> = serde_json::from_str(&parameters);
-                body["parameters"] =
-                    read.map_err(|error| anyhow::anyhow!("the parameters `{parameters}` are not JSON: {error}"))?;
-            }
+            probation.tell(&mut body);
+            tell_parameters(parameters.as_deref(), &mut body)?;
             if !set_parameter.is_empty() {
                 body["parameters"] = with_set(api, &job, &operator, set_parameter).await?;
             }

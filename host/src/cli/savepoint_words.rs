@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::job_words::payload;
 use super::output::{field, number, table};
-use crate::words::counted;
+use crate::words::{self, counted};
 
 pub(super) fn listed(answer: &Value) -> String {
     let row = |one: &Value| {
@@ -34,7 +34,7 @@ pub(super) fn inspected(one: &Value) -> String {
     let row = |node: &Value| {
         let state = |state: &Value| {
             let [name, kind, version] = ["name", "kind", "version"].map(|part| field(state, part));
-            format!("{name} ({kind} v{version}, {})", HumanCount(number(state, "entries")))
+            format!("{name} ({kind} v{version}, {})", words::entries(number(state, "entries")))
         };
         let states: Vec<String> = list(node, "states").iter().map(state).collect();
         let module: String = field(node, "module").chars().take(12).collect();
