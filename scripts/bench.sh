@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/say.sh "building the benchmarks and the guests they run (first time about 30 minutes), then about 20 s a benchmark," \
-  "a minute for shadow and three for swap-10m"
+  "four minutes for shadow and three for swap-10m"
 make --no-print-directory guests
 # The same selection as everywhere: another one would build RocksDB once more.
 cargo build --release --quiet --workspace

@@ -22,8 +22,8 @@ use crate::shadow::tee::{TeeEnd, Teed, TeedCall};
 use crate::shadow::{Shadow, ShadowTold};
 use crate::task::operator_node::expanded;
 
-/// So often it is looked for calls, and whether anybody still wants it, while nothing comes.
-const LOOK: Duration = Duration::from_millis(5);
+/// So long calls gather at most until they are made.
+const GATHERING: Duration = Duration::from_millis(30);
 
 /// What all subtasks of a shadow share.
 pub(crate) struct Ground {
@@ -75,10 +75,14 @@ impl Follower {
         let _ = ground.told.send(Told::Shadow(ShadowTold::Filled(Arc::clone(&ground.shadow))));
         let subtask = context.subtask;
         let mut following = Following { ground, subtask, operator, state, state_generation: 0 };
-        while !following.ground.shadow.over.is_raised() {
-            match queue.next(LOOK) {
+        let over = following.ground.shadow.over.clone();
+        while !over.is_raised() {
+            match queue.next() {
                 Teed::Call(call) => following.call(&call)?,
-                Teed::Quiet => {}
+                Teed::Quiet => queue.gather(
+                    std::env::var("GATHER").map_or(GATHERING, |v| Duration::from_millis(v.parse().unwrap())),
+                    || over.is_raised(),
+                ),
                 // The attempt is about to end, and tells so.
                 Teed::End => return Ok(()),
             }

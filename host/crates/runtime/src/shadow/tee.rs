@@ -4,10 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gristmill_ports::Signal;
 use gristmill_types::{EventBatch, InputIndex, PortIndex, Watermark};
+
+/// So often it is looked whether calls have gathered.
+const NAP: Duration = Duration::from_millis(5);
+
+/// Calls have gathered where this part of the room is taken.
+const FULL: usize = 8;
 
 /// A call of the operator that took effect.
 #[derive(Debug)]
@@ -110,19 +116,28 @@ pub(crate) struct TeeEnd {
 }
 
 impl TeeEnd {
-    /// What is next. Where there is nothing it naps so long: an operator that had to wake its shadow would pay a system call for
-    /// that with each of its own.
-    pub(crate) fn next(&self, nap: Duration) -> Teed {
+    /// Waits until some calls have gathered, or so long at most, or `is_over`: whoever works through many at once pushes the
+    /// operator out of the caches of its core less often than whoever takes each as it comes. It looks again and again: an
+    /// operator that had to wake its shadow would pay a system call for that with each of its own calls.
+    pub(crate) fn gather(&self, at_most: Duration, is_over: impl Fn() -> bool) {
+        let since = Instant::now();
+        let Room { most_calls, most_bytes, .. } = *self.room;
+        let (calls_gathered, bytes_gathered) = ((most_calls / FULL).max(1), (most_bytes / FULL).max(1));
+        let are_some = |(calls, bytes): (usize, usize)| calls >= calls_gathered || bytes >= bytes_gathered;
+        while since.elapsed() < at_most && !are_some(self.room.waiting()) && !is_over() {
+            std::thread::sleep(NAP);
+        }
+    }
+
+    /// What is next.
+    pub(crate) fn next(&self) -> Teed {
         match self.receiver.try_recv() {
             Ok((bytes, call)) => {
                 self.room.calls.fetch_sub(1, Ordering::Relaxed);
                 self.room.bytes.fetch_sub(bytes, Ordering::Relaxed);
                 Teed::Call(call)
             }
-            Err(TryRecvError::Empty) => {
-                std::thread::sleep(nap);
-                Teed::Quiet
-            }
+            Err(TryRecvError::Empty) => Teed::Quiet,
             Err(TryRecvError::Disconnected) => Teed::End,
         }
     }
@@ -162,7 +177,7 @@ mod tests {
     }
 
     fn next(end: &TeeEnd) -> Option<usize> {
-        match end.next(Duration::ZERO) {
+        match end.next() {
             Teed::Call(call) => Some(call.events.len()),
             Teed::Quiet | Teed::End => None,
         }
@@ -175,7 +190,7 @@ mod tests {
         assert_eq!(end.room().waiting().0, 2);
         drop(tee);
         assert_eq!((next(&end), next(&end)), (Some(1), Some(2)));
-        assert!(matches!(end.next(Duration::ZERO), Teed::End));
+        assert!(matches!(end.next(), Teed::End));
         assert_eq!(end.room().waiting(), (0, 0));
     }
 
@@ -188,6 +203,18 @@ mod tests {
             assert!(!tee.offer(call(&["a long value, too long for the rest"])));
             assert!(over.is_raised() && end.room().is_overrun(), "{most_calls} {most_bytes}");
         }
+    }
+
+    #[test]
+    fn waiting_for_calls_ends_once_some_have_gathered_or_nobody_wants_them() {
+        let (for_ever, signal) = (Duration::from_secs(3600), Signal::default());
+        let (tee, end) = tee((16, 1 << 20), &signal);
+        assert!(tee.offer(call(&["a"])));
+        end.gather(for_ever, || true);
+        end.gather(Duration::ZERO, || false);
+        assert!(tee.offer(call(&["b"])));
+        end.gather(for_ever, || false);
+        assert_eq!(end.room().waiting().0, 2);
     }
 
     #[test]
