@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::jobs::orphans;
 use super::operations::LISTED;
-use super::saving::{HOLDS, is_open_drain, open_drain, settled_drain};
+use super::saving::{HOLDS, is_open_drain, open_drain, settled_drain, settled_stop};
 use super::state_query::{EDIT, settled_edit};
 use super::{Control, ControlError, JobView};
 
@@ -36,7 +36,9 @@ impl Control {
             let draining = id.clone();
             let draining = self.ask(move |catalog| open_drain(catalog, &draining)).await?;
             let again = self.relaunch_either(record).await;
-            if let (Ok(JobView { live: Some(live), .. }), Some((operation, name))) = (&again, draining) {
+            if let (Ok(JobView { live: Some(live), .. }), Some((operation, name))) = (&again, draining)
+                && let Ok(name) = self.names.take(&id, Some(name), &[])
+            {
                 self.follow_drain(Arc::clone(live), name, operation);
             }
             match again {
@@ -77,6 +79,10 @@ impl Control {
                 let outcome = match &operation.job {
                     Some(_) if is_open_drain(&operation) => match &of {
                         Some(job) => settled_drain(&*checkpoints, job, &operation),
+                        None => lost(),
+                    },
+                    Some(_) if operation.detail[HOLDS].is_boolean() => match &of {
+                        Some(job) => settled_stop(&*checkpoints, job, &operation),
                         None => lost(),
                     },
                     Some(job) if operation.kind == EDIT => {

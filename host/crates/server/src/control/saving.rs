@@ -15,6 +15,7 @@ use super::error::wrong_state;
 use super::live::LiveJob;
 use super::names::is_savepoint_name;
 use super::operations::LISTED;
+use super::reserved::ReservedName;
 use super::{Control, ControlError, blocking};
 
 /// In an operation under way: the job is held still for it, and goes on if it comes to nothing.
@@ -22,7 +23,7 @@ pub(super) const HOLDS: &str = "holds";
 /// In an operation under way: the job comes to its end as if its input had ended.
 const DRAINS: &str = "drain";
 /// The kind of operations that bring a job to its end.
-pub(super) const STOP: &str = "stop-job";
+const STOP: &str = "stop-job";
 /// How soon a job is asked again for a savepoint while it is between two attempts.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -40,10 +41,10 @@ impl Control {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("saved")?);
         let name = self.new_savepoint_name(id, name).await?;
-        let operation = self.begin_with("savepoint", id, json!({"savepoint": name})).await?;
+        let operation = self.begin_with("savepoint", id, json!({"savepoint": name.as_str()})).await?;
         let (control, begun) = (Arc::clone(self), operation.clone());
         tokio::spawn(async move {
-            let taken = control.take(&live, &name).await.map(|savepoint| told(&name, &savepoint));
+            let taken = control.take(&live, name.as_str()).await.map(|savepoint| told(name.as_str(), &savepoint));
             control.end(begun, taken).await;
         });
         Ok(operation)
@@ -64,7 +65,7 @@ impl Control {
         live.refuse_while_held()?;
         let name = self.new_savepoint_name(id, Some(name)).await?;
         let was_paused = live.handle().status().state == JobState::Paused;
-        let detail = json!({"savepoint": name, HOLDS: !was_paused});
+        let detail = json!({"savepoint": name.as_str(), HOLDS: !was_paused});
         let operation = self.begin_with(STOP, id, detail).await?;
         if let Err(error) = live.handle().hold() {
             let refused = wrong_state(id, error.state, "stopped with a savepoint");
@@ -73,7 +74,7 @@ impl Control {
         }
         let (control, begun) = (Arc::clone(self), operation.clone());
         tokio::spawn(async move {
-            let outcome = control.save_and_stop(&live, &name, was_paused).await;
+            let outcome = control.save_and_stop(&live, name.as_str(), was_paused).await;
             // The host goes down: the next one says that nothing came of it, and lets the job go on as it was.
             if live.has_ended() || !live.is_gone() {
                 control.end(begun, outcome).await;
@@ -111,8 +112,8 @@ impl Control {
             return Err(wrong_state(id, state, "drained"));
         }
         let name = self.new_savepoint_name(id, Some(name)).await?;
-        let operation = self.begin_with(STOP, id, json!({"savepoint": name, DRAINS: true})).await?;
-        if let Err(error) = live.handle().drain(&name) {
+        let operation = self.begin_with(STOP, id, json!({"savepoint": name.as_str(), DRAINS: true})).await?;
+        if let Err(error) = live.handle().drain(name.as_str()) {
             let refused = wrong_state(id, error.state, "drained");
             self.end(operation, Err(json!({"message": refused.to_string()}))).await;
             return Err(refused);
@@ -122,10 +123,10 @@ impl Control {
     }
 
     /// Ends the operation of a job that drains once it is over.
-    pub(super) fn follow_drain(self: &Arc<Self>, live: Arc<LiveJob>, name: String, operation: OperationRecord) {
+    pub(super) fn follow_drain(self: &Arc<Self>, live: Arc<LiveJob>, name: ReservedName, operation: OperationRecord) {
         let control = Arc::clone(self);
         tokio::spawn(async move {
-            let drained = control.until_drained(&live, &name).await;
+            let drained = control.until_drained(&live, name.as_str()).await;
             // One that sleeps is left to the next host.
             if live.has_ended() {
                 control.end(operation, drained).await;
@@ -145,8 +146,12 @@ impl Control {
         if taken.is_ok() && state != JobState::Failed { Ok(detail) } else { Err(detail) }
     }
 
-    /// A name that nothing has yet.
-    async fn new_savepoint_name(self: &Arc<Self>, job: &JobId, name: Option<String>) -> Result<String, ControlError> {
+    /// A name that nothing has yet, and nothing else gets.
+    async fn new_savepoint_name(
+        self: &Arc<Self>,
+        job: &JobId,
+        name: Option<String>,
+    ) -> Result<ReservedName, ControlError> {
         if let Some(name) = name.as_deref().filter(|name| !is_savepoint_name(name)) {
             return Err(ControlError::BadName(format!(
                 "`{name}` is no name of a savepoint: use up to 64 letters, digits, `-`, `_` and `.`, beginning with a \
@@ -155,18 +160,9 @@ impl Control {
         }
         let (control, job) = (Arc::clone(self), job.clone());
         blocking(move || {
-            let known = control.savepoint_names(Some(&job))?;
-            match name {
-                Some(name) if known.iter().any(|(_, known)| *known == name) => {
-                    Err(ControlError::SavepointExists { job, name })
-                }
-                Some(name) => Ok(name),
-                None => {
-                    let number = |(_, name): &(JobId, String)| name.strip_prefix("sp-")?.parse::<u64>().ok();
-                    let newest = known.iter().filter_map(number).max().unwrap_or(0);
-                    Ok(format!("sp-{}", newest.saturating_add(1)))
-                }
-            }
+            let known = control.savepoint_names(Some(&job))?.into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+            let taken = control.names.take(&job, name, &known);
+            taken.map_err(|name| ControlError::SavepointExists { job, name })
         })
         .await?
     }
@@ -220,6 +216,24 @@ pub(super) fn open_drain(catalog: &dyn Catalog, job: &JobId) -> Result<Option<(O
     let drains = |one: &OperationRecord| one.job.as_ref() == Some(job) && is_open_drain(one);
     let found = catalog.operations(LISTED)?.into_iter().find(drains);
     Ok(found.and_then(|one| one.detail["savepoint"].as_str().map(str::to_owned).map(|name| (one, name))))
+}
+
+/// What became of a job that was to stop with a savepoint when its host died.
+pub(super) fn settled_stop(
+    store: &dyn CheckpointStore,
+    job: &JobRecord,
+    operation: &OperationRecord,
+) -> Result<Value, Value> {
+    let settled = settled_drain(store, job, operation);
+    if job.state.is_final() {
+        return settled;
+    }
+    let mut detail = settled.unwrap_or_else(|nothing| nothing);
+    detail["message"] = json!(match detail["savepoint"].is_null() {
+        true => "the host stopped before the savepoint was there; the job goes on",
+        false => "the host stopped before the job did, which goes on; the savepoint is there",
+    });
+    Err(detail)
 }
 
 /// Whether an operation drains a job.
