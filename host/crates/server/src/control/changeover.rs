@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::error::{in_the_way, wrong_state};
 use super::live::LiveJob;
-use super::recording::has_begun;
+use super::recording::{RECORD_TRIES, has_begun};
 use super::{Control, ControlError, JobView};
 
 /// How long a swap that has just ended may take to be written down.
@@ -95,12 +95,14 @@ impl Control {
         if let Err(error) = self.settle_edits(&id).await {
             tracing::warn!(job = %id, %error, "what became of edits of state cannot be written down");
         }
-        let again = match self.job(&id).await {
+        let again = match patiently(|| async { self.job(&id).await }).await {
             Ok(job) => self.relaunch_either(job.record).await.map(drop),
             Err(error) => Err(error),
         };
         if let Err(error) = again {
             tracing::error!(job = %id, %error, "cannot go on, neither with another document nor as it was");
+            // From now on it is what its record says: nothing of it runs.
+            self.live.remove(&id);
             self.end(operation, Err(json!({"message": error.to_string()}))).await;
         }
     }
@@ -131,10 +133,11 @@ impl Control {
     /// Starts a job again: with the document that it is about to go on with, or, if it cannot be started so, as it was. One
     /// that cannot be started at all is `FAILED`.
     pub(super) async fn relaunch_either(self: &Arc<Self>, record: JobRecord) -> Result<JobView, ControlError> {
-        let again = match (self.relaunch(record.clone(), None).await, record.next_document()) {
+        let launched = patiently(|| self.relaunch(record.clone(), None)).await;
+        let again = match (launched, record.next_document()) {
             (Err(error), Some(next)) => {
                 let as_it_was = JobRecord { pending: None, ..record.clone() };
-                let again = self.relaunch(as_it_was, None).await;
+                let again = patiently(|| self.relaunch(as_it_was.clone(), None)).await;
                 self.dropped(&record.id, &next.operation, &error.to_string()).await;
                 again
             }
@@ -145,7 +148,7 @@ impl Control {
             let (id, open) = (record.id.clone(), record.swap.clone());
             let failed =
                 JobRecord { state: JobState::Failed, cause, changed_ms: self.now_ms(), pending: None, ..record };
-            self.ask(move |catalog| catalog.put_job(&failed)).await?;
+            self.write_down(&failed).await;
             if let Some(open) = open {
                 // The record keeps it: which module runs is known by the manifest that the job goes on from.
                 let operation = self.operation_of(&id, &open.operation).await;
@@ -249,6 +252,22 @@ impl Control {
             }
         }
     }
+}
+
+/// Asks once more while the catalog refuses: between two launches nobody but a new host would free the job.
+async fn patiently<T, F: Future<Output = Result<T, ControlError>>>(
+    mut ask: impl FnMut() -> F,
+) -> Result<T, ControlError> {
+    for _ in 1..RECORD_TRIES {
+        match ask().await {
+            Err(ControlError::Store(error)) => {
+                tracing::error!(%error, "starting a job again is tried once more");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 fn refuse_while_swapping(live: &LiveJob) -> Result<(), ControlError> {

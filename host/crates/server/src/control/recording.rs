@@ -12,7 +12,7 @@ use super::Control;
 use super::live::{Change, LiveJob};
 
 /// Tries to write a job's end down, with a second between them.
-const RECORD_TRIES: u32 = 10;
+pub(super) const RECORD_TRIES: u32 = 10;
 
 impl Control {
     /// Follows a job to its end and writes each change of state down.
@@ -93,7 +93,7 @@ impl Control {
     }
 
     /// Whether it is written down.
-    async fn write_down(&self, record: &JobRecord) -> bool {
+    pub(super) async fn write_down(&self, record: &JobRecord) -> bool {
         for tries_left in (0..RECORD_TRIES).rev() {
             let written = record.clone();
             match self.ask(move |catalog| catalog.put_job(&written)).await {

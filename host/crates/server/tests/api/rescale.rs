@@ -47,6 +47,16 @@ async fn a_job_goes_on_with_other_subtasks_and_the_catalog_says_so() {
 }
 
 #[tokio::test]
+async fn a_catalog_that_refuses_while_nothing_runs_delays_a_job_and_no_more() {
+    let host = Host::with_job().await;
+    host.catalog.refuse_behind_note(3);
+    let operation = rescale(&host, json!({"operators": {"pass": 3}})).await;
+    assert_eq!(operation["status"], "SUCCEEDED", "{operation:#}");
+    let job = host.until(JOB, |job| job["state"] == "RUNNING").await;
+    assert_eq!(*parallelism(&job), json!(3), "{job:#}");
+}
+
+#[tokio::test]
 async fn the_whole_job_is_rescaled_but_for_its_sinks() {
     let host = Host::with_job().await;
     let operation = rescale(&host, json!({"parallelism": 4})).await;

@@ -27,6 +27,9 @@ struct Kept {
     decided: BTreeMap<(JobId, RunId), CheckpointId>,
     audit: Vec<AuditRecord>,
     trouble: Option<String>,
+    /// So often jobs are not found once one is noted with another document.
+    refuses_behind_note: usize,
+    refusals: usize,
 }
 
 impl Kept {
@@ -74,6 +77,11 @@ impl MemoryCatalog {
     /// Has it say from now on that it cannot be written, or that it can.
     pub(crate) fn set_trouble(&self, trouble: Option<&str>) {
         self.0.lock().unwrap().trouble = trouble.map(str::to_owned);
+    }
+
+    /// Has it refuse to read jobs, so often, once a job has another document.
+    pub(crate) fn refuse_behind_note(&self, times: usize) {
+        self.0.lock().unwrap().refuses_behind_note = times;
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> Result<T, PortError> {
@@ -144,11 +152,22 @@ impl Catalog for MemoryCatalog {
     }
 
     fn put_job(&self, job: &JobRecord) -> Result<(), PortError> {
-        self.with(|kept| drop(kept.jobs.insert(job.id.clone(), job.clone())))
+        self.with(|kept| {
+            if job.pending.is_some() {
+                kept.refusals += std::mem::take(&mut kept.refuses_behind_note);
+            }
+            drop(kept.jobs.insert(job.id.clone(), job.clone()));
+        })
     }
 
     fn job(&self, id: &JobId) -> Result<Option<JobRecord>, PortError> {
-        self.with(|kept| kept.jobs.get(id).cloned())
+        self.with(|kept| match kept.refusals.checked_sub(1) {
+            Some(left) => {
+                kept.refusals = left;
+                Err(PortError::retry("the disk has hiccups"))
+            }
+            None => Ok(kept.jobs.get(id).cloned()),
+        })?
     }
 
     fn jobs(&self) -> Result<Vec<JobRecord>, PortError> {
