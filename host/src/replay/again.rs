@@ -131,6 +131,7 @@ fn call(
         key_groups: instance.max_parallelism.owned_by(instance.subtask, instance.parallelism),
         keys_in_place: instance.keys_in_place,
         parameters: prepared.parameters.clone(),
+        written_parameters: None,
         log: Arc::<Lines>::clone(log),
         clock: Arc::new(clock),
         seed: instance.seed,

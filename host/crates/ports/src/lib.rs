@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod signal;
+pub mod veil;
 pub mod error;
 pub mod checkpoint_store;
 pub mod source;
@@ -37,3 +38,4 @@ pub use sink::{Committer, Sink, StagedOutput};
 pub use source::{SourceBatch, SourceReader};
 pub use state::StateBackend;
 pub use stateless::Stateless;
+pub use veil::Veil;

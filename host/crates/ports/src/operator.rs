@@ -152,6 +152,9 @@ pub struct OperatorContext {
     pub keys_in_place: bool,
     /// Parameters as JSON, checked and with defaults filled in; `{}` if there are none.
     pub parameters: String,
+    /// The same as the job's document has them, placeholders in place: what may be stored, since secrets never are. `None`:
+    /// they hold none.
+    pub written_parameters: Option<String>,
     /// Where log lines go.
     pub log: Arc<dyn GuestLog>,
     /// Where time comes from.

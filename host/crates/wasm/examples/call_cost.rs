@@ -89,6 +89,7 @@ fn context(parameters: &str) -> Result<OperatorContext, Box<dyn Error>> {
         key_groups: KeyGroupRange { start: 0, end: 128 },
         keys_in_place: true,
         parameters: parameters.to_owned(),
+        written_parameters: None,
         log: Arc::new(Silent),
         clock: Arc::new(ManualClock::default()),
         seed: 1,

@@ -67,7 +67,7 @@ impl Seat {
             parallelism: context.parallelism,
             max_parallelism: context.max_parallelism,
             keys_in_place: context.keys_in_place,
-            parameters: context.parameters.clone(),
+            parameters: context.written_parameters.as_ref().unwrap_or(&context.parameters).clone(),
             seed: seed_of(seed_of(context.seed, self.made), 1),
             opened_ms: self.opened_ms,
             calls: self.taken.saturating_sub(1),

@@ -22,7 +22,12 @@ use crate::checkpoint::told::{Carried, Told};
 /// What is to be done about a savepoint.
 pub(crate) enum SavepointWork {
     /// A checkpoint is decided that is to become one: its files are carried over.
-    Carry { name: String, manifest: Box<Manifest> },
+    Carry {
+        name: String,
+        manifest: Box<Manifest>,
+        /// The text of the job's document.
+        document: String,
+    },
     /// All that was cut before it is committed: it is complete.
     Seal(Box<Carried>),
 }
@@ -32,8 +37,6 @@ pub(crate) struct Archivist {
     pub(crate) job: JobId,
     pub(crate) run: RunId,
     pub(crate) attempt: AttemptId,
-    /// The text of the job's document.
-    pub(crate) document: String,
     pub(crate) sources: Vec<(NodeId, SourceSpec)>,
     pub(crate) parts: Arc<dyn Parts>,
     pub(crate) files: Arc<dyn FileStore>,
@@ -46,9 +49,9 @@ impl Archivist {
     pub(crate) fn run(&self, work: &Receiver<SavepointWork>) {
         while let Ok(work) = work.recv() {
             let told = match work {
-                SavepointWork::Carry { name, manifest } => {
+                SavepointWork::Carry { name, manifest, document } => {
                     let checkpoint = manifest.checkpoint;
-                    let carried = self.until_done(&name, || self.carry(&name, &manifest));
+                    let carried = self.until_done(&name, || self.carry(&name, &manifest, &document));
                     carried.map(|carried| Told::Carried { checkpoint, carried: carried.map(Box::new) })
                 }
                 SavepointWork::Seal(carried) => {
@@ -74,7 +77,7 @@ impl Archivist {
         }
     }
 
-    fn carry(&self, name: &str, manifest: &Manifest) -> Result<Carried, PortError> {
+    fn carry(&self, name: &str, manifest: &Manifest, document: &str) -> Result<Carried, PortError> {
         let folder = SavepointFolder::new(&self.job, name);
         if self.parts.checkpoint_store().get(&folder.record())?.is_some() {
             return Err(self.name_is_taken(name));
@@ -102,7 +105,7 @@ impl Archivist {
             attempt: self.attempt,
             checkpoint: manifest.checkpoint,
             taken_ms: manifest.started_ms,
-            document: self.document.clone(),
+            document: document.to_owned(),
             max_parallelism: manifest.max_parallelism,
             nodes,
             entries: Some(entries),

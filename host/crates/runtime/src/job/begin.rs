@@ -149,7 +149,6 @@ pub(crate) fn begin(job: &Arc<JobShared>, spec: &mut JobSpec, over: &Signal) -> 
         job: job.id.clone(),
         run: spec.run,
         attempt,
-        document: spec.text.clone(),
         sources: spec.document.sources.iter().map(|(id, source)| (id.clone(), source.clone())).collect(),
         parts: Arc::clone(parts),
         files: Arc::clone(&files),

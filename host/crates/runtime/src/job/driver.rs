@@ -216,8 +216,9 @@ impl Driver<'_> {
             }
             Told::Rewrite { node, work, told } => self.rewritings.hear(&node, work, told),
             Told::FilesWanted { node, tell } => _ = tell.send(self.files_of(&node)),
-            Told::StateEdited(edit) => {
+            Told::StateEdited(node, edit) => {
                 self.edits.add(edit);
+                self.rewritings.edited(&node);
                 self.tell(Event::Requested(CheckpointKind::Checkpoint));
             }
             Told::Shadow(told) => {
@@ -281,7 +282,10 @@ impl Driver<'_> {
             Action::Delete(garbage) => self.order(StorerWork::Garbage(garbage)),
             Action::Commit { permit, committables } => self.commit(&permit, committables),
             Action::Carry(manifest) => match self.savepoints.name_of(manifest.checkpoint) {
-                Some(name) => self.archive(SavepointWork::Carry { name, manifest }),
+                Some(name) => {
+                    let document = self.job.modules().document();
+                    self.archive(SavepointWork::Carry { name, manifest, document });
+                }
                 None => self.tell(Event::SavepointOver(manifest.checkpoint)),
             },
             Action::Seal(checkpoint) => {

@@ -63,7 +63,7 @@ fn shared(spec: &JobSpec, open: Option<OpenSwap>, parts: Arc<dyn Parts>) -> Arc<
         run: spec.run,
         nodes: seats(spec),
         plan: spec.plan.clone(),
-        modules: Mutex::new(Modules::new(spec.operators.clone(), open)),
+        modules: Mutex::new(Modules::new(spec.operators.clone(), spec.text.clone(), open)),
         shadow: Mutex::default(),
         events: Arc::new(EventLog::new(parts.clock())),
         max_parallelism: spec.plan.max_parallelism,

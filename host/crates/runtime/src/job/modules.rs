@@ -39,6 +39,8 @@ pub(crate) struct CanaryThere {
 /// See the module.
 pub(crate) struct Modules {
     running: HashMap<NodeId, OperatorParts>,
+    /// The job's document as the job began with it.
+    text: String,
     newest: Option<NewestSwap>,
     /// All states of each operator in the attempt that runs, in the order in which files name them.
     states: HashMap<NodeId, Vec<StateSpec>>,
@@ -55,8 +57,8 @@ struct NewestSwap {
 }
 
 impl Modules {
-    pub(crate) fn new(running: HashMap<NodeId, OperatorParts>, open: Option<OpenSwap>) -> Self {
-        let mut modules = Self { running, newest: None, states: HashMap::new() };
+    pub(crate) fn new(running: HashMap<NodeId, OperatorParts>, text: String, open: Option<OpenSwap>) -> Self {
+        let mut modules = Self { running, text, newest: None, states: HashMap::new() };
         if let Some(OpenSwap { operator, new, policy }) = open {
             // There is no other yet.
             _ = modules.begin(&operator, new, SwapStage::Switched);
@@ -68,6 +70,17 @@ impl Modules {
     /// What runs in an operator.
     pub(crate) fn running(&self, node: &NodeId) -> Option<&OperatorParts> {
         self.running.get(node)
+    }
+
+    /// The job's document with what runs in each operator.
+    pub(crate) fn document(&self) -> String {
+        let Ok(mut document) = serde_json::from_str::<serde_json::Value>(&self.text) else { return self.text.clone() };
+        for (node, OperatorParts { written, .. }) in &self.running {
+            if let Some((there, written)) = document.pointer_mut(&format!("/operators/{node}")).zip(written.as_ref()) {
+                there.clone_from(written);
+            }
+        }
+        document.to_string()
     }
 
     /// What has the calls of an operator now: one on a held probation is not decided, but it has them all.

@@ -73,6 +73,7 @@ fn context(spec: &JobSpec, node: &NodeId, parts: &OperatorParts, clock: &Arc<dyn
         key_groups: max_parallelism.owned_by(SubtaskIndex(0), Parallelism::ONE),
         keys_in_place: true,
         parameters: parts.prepared.parameters.clone(),
+        written_parameters: None,
         log: Arc::new(Silent),
         clock: Arc::clone(clock),
         seed: spec.run.0,

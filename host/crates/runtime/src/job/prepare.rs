@@ -1,10 +1,12 @@
 //! From a document and the bytes of its modules to a job that can be started.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use gristmill_dataflow::document::Limits;
 use gristmill_dataflow::{Descriptors, JobDocument, Problem, plan};
 use gristmill_ports::module_registry::{BAD_PARAMETERS, ModuleRegistry, PrepareOptions, Refusal};
+use gristmill_ports::veil::NoSecrets;
 use gristmill_types::{ModuleHash, NodeId};
 
 use crate::job::spec::{JobSpec, OperatorParts, new_run};
@@ -15,7 +17,7 @@ pub struct ModuleBytes {
     /// BLAKE3 of the bytes.
     pub hash: ModuleHash,
     /// A component, or a core module that becomes one.
-    pub bytes: std::sync::Arc<[u8]>,
+    pub bytes: Arc<[u8]>,
 }
 
 /// Prepares every operator's module and plans the job. Blocks while modules compile; not for a tokio worker.
@@ -36,7 +38,7 @@ pub fn prepare(
         let module = &modules[id];
         match registry.prepare(&module.bytes, &options(&spec.limits, spec.parameters.clone())) {
             Ok(prepared) => {
-                operators.insert(id.clone(), OperatorParts { prepared, module: module.hash });
+                operators.insert(id.clone(), OperatorParts { prepared, module: module.hash, written: None });
             }
             Err(refusal) => problems.extend(refused(id, refusal)),
         }
@@ -59,6 +61,7 @@ pub fn prepare(
         paused: false,
         drains_into: None,
         text: String::new(),
+        veil: Arc::new(NoSecrets),
     })
 }
 

@@ -17,7 +17,8 @@ use crate::job::handle::{JobHandle, NotRunning};
 use crate::job::modules::Modules;
 use crate::job::shared::NodeSeat;
 use crate::job::spec::{JobSpec, OperatorParts};
-use crate::job::swap_wish::{SwapRefused, ports_misfit};
+use crate::job::swap_terms::SwapRefused;
+use crate::job::swap_wish::ports_misfit;
 use crate::shadow::{Shadow, ShadowPolicy, ShadowReport, ShadowTold, ShadowWanted};
 
 impl JobHandle {
@@ -106,12 +107,11 @@ impl JobHandle {
         seat: &NodeSeat,
         spec: &JobSpec,
     ) -> Result<Vec<Box<dyn Operator>>, SwapRefused> {
-        let OperatorParts { prepared, module } = &spec.operators[&seat.id];
+        let parts @ OperatorParts { prepared, module, .. } = &spec.operators[&seat.id];
         let nodes = spec.plan.tasks.iter().flat_map(|task| &task.nodes);
         let keys_in_place = nodes.filter(|node| node.id == seat.id).any(|node| node.keys_in_place);
         let open = |subtask| {
-            let mut context =
-                operator_context(&self.shared, seat, subtask, keys_in_place, &prepared.parameters, &shadow.over);
+            let mut context = operator_context(&self.shared, seat, subtask, keys_in_place, parts, &shadow.over);
             let (events, operator) = (Arc::clone(&self.shared.events), seat.id.clone());
             context.log = Arc::new(ShadowLines { events, operator, subtask });
             let refused = |why: CallFailure| SwapRefused::CannotOpen { module: *module, subtask, why: why.to_string() };

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 use gristmill_checkpoint::recovery::Decided;
 use gristmill_dataflow::{JobDocument, JobPlan};
 use gristmill_ports::catalog::{Accepted, Origin};
 use gristmill_ports::module_registry::Prepared;
-use gristmill_ports::{ErrorKind, PortError};
+use gristmill_ports::{ErrorKind, PortError, Veil};
 use gristmill_types::{ModuleHash, NodeId, RunId};
 
 /// All that is needed to start a job.
@@ -35,6 +36,18 @@ pub struct JobSpec {
     pub drains_into: Option<String>,
     /// The document as it was written, for savepoints: with its placeholders, since secrets are never stored.
     pub text: String,
+    /// Keeps what its placeholders stand for out of dead letters and crash bundles.
+    pub veil: Arc<dyn Veil>,
+}
+
+impl JobSpec {
+    /// Notes the document as it was written, as JSON.
+    pub fn note_written(&mut self, document: &serde_json::Value) {
+        for (id, parts) in &mut self.operators {
+            parts.written = document.pointer(&format!("/operators/{id}")).cloned();
+        }
+        self.text = document.to_string();
+    }
 }
 
 /// A number that no other run or attempt has: the standard library seeds its hashers with 128 random bits.
@@ -55,9 +68,17 @@ pub struct OperatorParts {
     pub prepared: Prepared,
     /// Which module it is.
     pub module: ModuleHash,
+    /// What the job's document says of the operator, with its placeholders.
+    pub written: Option<serde_json::Value>,
 }
 
 impl OperatorParts {
+    /// The parameters as they were written.
+    pub(crate) fn written_parameters(&self) -> Option<String> {
+        let parameters = self.written.as_ref()?.get("parameters");
+        Some(parameters.map_or_else(|| "{}".to_owned(), ToString::to_string))
+    }
+
     /// Whether both do the same: one module, with the same parameters.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.module == other.module && self.prepared.parameters == other.prepared.parameters

@@ -170,8 +170,7 @@ impl JobHandle {
         let parts = parts.ok_or_else(|| self.no_such_operator(operator))?;
         let not_running = || NotRunning(self.shared.id.clone());
         let attempt = self.shared.attempt().filter(|_| !self.shared.is_over()).ok_or_else(not_running)?;
-        let parameters = &parts.prepared.parameters;
-        let context = operator_context(&self.shared, seat, SubtaskIndex(0), false, parameters, &attempt.interrupt);
+        let context = operator_context(&self.shared, seat, SubtaskIndex(0), false, &parts, &attempt.interrupt);
         Ok(parts.prepared.factory.inspector(context))
     }
 

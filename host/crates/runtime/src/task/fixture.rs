@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use gristmill_checkpoint::coordinator::Participant;
 use gristmill_ports::clock::ManualClock;
 use gristmill_ports::crash::NoCrashes;
+use gristmill_ports::veil::NoSecrets;
 use gristmill_types::{CheckpointId, InputIndex, KeyGroupRange, MaxParallelism, RunId, SubtaskIndex, Watermark};
 
 use crate::checkpoint::desk::Desk;
@@ -41,6 +42,7 @@ pub(crate) fn surroundings(inbox: &Arc<Inbox>) -> (Surroundings, Arc<Letters>) {
         events: Arc::new(EventLog::new(clock)),
         dead_letters: Arc::<Letters>::clone(&letters),
         crashes: Arc::new(NoCrashes),
+        veil: Arc::new(NoSecrets),
         jitter: 0,
     };
     (around, letters)

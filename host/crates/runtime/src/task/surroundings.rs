@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_ports::dead_letters::{DeadLetterStore, Epoch};
-use gristmill_ports::{Clock, CrashStore, PortError};
+use gristmill_ports::{Clock, CrashStore, PortError, Veil};
 use gristmill_types::dead_letter::Reason;
 use gristmill_types::{CheckpointId, DeadLetter, EventBatch, JobId, NodeId, RunId, SubtaskIndex};
 
@@ -29,6 +29,7 @@ pub(crate) struct Surroundings {
     pub(crate) events: Arc<EventLog>,
     pub(crate) dead_letters: Arc<dyn DeadLetterStore>,
     pub(crate) crashes: Arc<dyn CrashStore>,
+    pub(crate) veil: Arc<dyn Veil>,
     /// State of the generator that spreads retries; SplitMix64 (Steele, Lea, Flood 2014).
     pub(crate) jitter: u64,
 }
@@ -69,8 +70,9 @@ impl Surroundings {
         Ok(())
     }
 
-    /// The letter of one event of a batch.
-    pub(crate) fn letter(&self, to: &Address<'_>, events: &EventBatch, row: usize, reason: Reason) -> DeadLetter {
+    /// The letter of one event of a batch. Secrets of the job are left out of its reason.
+    pub(crate) fn letter(&self, to: &Address<'_>, events: &EventBatch, row: usize, mut reason: Reason) -> DeadLetter {
+        reason.message = self.veil.hide(&reason.message);
         DeadLetter {
             operator: to.operator.clone(),
             input: to.input.to_owned(),

@@ -10,9 +10,9 @@ use gristmill_dataflow::document::{ModuleSource, OperatorSpec};
 use gristmill_dataflow::{
     JobDocument, JobPlan, Problem as DocumentProblem, Severity, canonical_json, environment, nearest, place,
 };
-use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Catalog, JobRecord, ModuleRecord};
 use gristmill_ports::module_registry::ModuleRegistry;
+use gristmill_ports::{PortError, Veil};
 use gristmill_runtime::{JobSpec, MigrationTried, ModuleBytes, OperatorParts};
 use gristmill_types::{JobId, ModuleHash, NodeId, Parallelism};
 use serde_json::Value;
@@ -205,7 +205,8 @@ impl ReadJob {
             refuse(found.into_iter().map(hidden).collect(), &text)
         })?;
         // What a savepoint says of the job: secrets are never stored.
-        spec.text = canonical_json(&document).to_string();
+        spec.note_written(&canonical_json(&document));
+        spec.veil = Arc::<Secrets>::clone(&secrets);
         let assess = |(id, written): (&NodeId, &OperatorSpec)| assess(id, written, &spec.operators[id]);
         let assessment = Assessment {
             job: Some(document.job.clone()),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use gristmill_ports::Veil;
 use gristmill_ports::catalog::{JobRecord, JobState};
 use gristmill_runtime::{JobHandle, JobReport, JobStatus};
 use gristmill_types::JobId;

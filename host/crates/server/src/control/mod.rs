@@ -12,6 +12,7 @@ mod storage;
 mod modules;
 mod assess;
 mod recording;
+mod reserved;
 mod saving;
 mod submit;
 mod jobs;
@@ -28,6 +29,7 @@ mod ingest;
 mod answers;
 mod audit;
 mod changeover;
+mod swap_end;
 mod swaps;
 mod rescale;
 mod shadows;
@@ -68,6 +70,7 @@ pub use submit::Submitted;
 pub use swaps::{SwapMode, SwapWish};
 
 use live::LiveJobs;
+use reserved::ReservedNames;
 
 /// Modules that are compiled at one time: compiling takes all cores that it can get.
 const COMPILING: usize = 2;
@@ -130,6 +133,8 @@ pub struct Control {
     /// Submissions under way, with the modules that they are about to use. Held while modules and jobs come and go, so
     /// that no module vanishes under a submission and no two jobs get one name; never while something is compiled.
     gate: Mutex<HashMap<JobId, Vec<ModuleHash>>>,
+    /// Names of savepoints that are being taken.
+    names: ReservedNames,
     compiling: Semaphore,
     streams: Arc<Semaphore>,
     closing: watch::Sender<bool>,
@@ -144,6 +149,7 @@ impl Control {
             parts,
             live: LiveJobs::default(),
             gate: Mutex::default(),
+            names: ReservedNames::default(),
             compiling: Semaphore::new(COMPILING),
             streams: Arc::new(Semaphore::new(STREAMS)),
             closing: watch::Sender::new(false),

@@ -6,6 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use gristmill_dataflow::environment::{has_placeholder, placeholder};
+use gristmill_ports::Veil;
 use serde_json::Value;
 
 /// The values that placeholders of one job were resolved to.
@@ -37,9 +38,10 @@ impl Secrets {
             known.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
         }
     }
+}
 
-    /// The text with every value put back to its placeholder.
-    pub(crate) fn hide(&self, text: &str) -> String {
+impl Veil for Secrets {
+    fn hide(&self, text: &str) -> String {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(value, &placeholder(name)))
     }

@@ -1,12 +1,15 @@
 //! State in the words of people: a module's own if it has some, else bytes as text or JSON where they are that.
 
-use gristmill_ports::Inspector;
+use std::sync::Arc;
+
 use gristmill_ports::inspection::{Inspected, ShownEntry, StoredEntry};
+use gristmill_ports::{Inspector, Veil};
 use gristmill_types::CallFailure;
 use gristmill_types::descriptor::StateSpec;
 use serde_json::Value;
 
 use super::ControlError;
+use super::secrets::Secrets;
 
 /// Bytes of a state, and what the module makes of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,13 +48,19 @@ pub(super) struct Codec {
     /// What has become of the inspector.
     trouble: Option<String>,
     spec: StateSpec,
+    secrets: Arc<Secrets>,
 }
 
 impl Codec {
-    pub(super) fn new(inspector: Result<Option<Box<dyn Inspector>>, CallFailure>, spec: StateSpec) -> Self {
+    /// An inspector that was opened with these secrets.
+    pub(super) fn new(
+        inspector: Result<Option<Box<dyn Inspector>>, CallFailure>,
+        spec: StateSpec,
+        secrets: Arc<Secrets>,
+    ) -> Self {
         match inspector {
-            Ok(inspector) => Self { inspector, trouble: None, spec },
-            Err(failure) => Self { inspector: None, trouble: Some(failure.to_string()), spec },
+            Ok(inspector) => Self { inspector, trouble: None, spec, secrets },
+            Err(failure) => Self { inspector: None, trouble: Some(secrets.hide(&failure.to_string())), spec, secrets },
         }
     }
 
@@ -63,9 +72,9 @@ impl Codec {
         let shown = match self.inspector.as_mut().map(|inspector| inspector.render(of, &stored)) {
             None => Err(self.trouble.clone()),
             Some(Ok(shown)) => Ok(shown),
-            Some(Err(CallFailure::BadRecord(why))) => Err(Some(why)),
+            Some(Err(CallFailure::BadRecord(why))) => Err(Some(self.secrets.hide(&why))),
             Some(Err(failure)) => {
-                (self.inspector, self.trouble) = (None, Some(failure.to_string()));
+                (self.inspector, self.trouble) = (None, Some(self.secrets.hide(&failure.to_string())));
                 Err(self.trouble.clone())
             }
         };
@@ -112,7 +121,8 @@ impl Codec {
                 }
             }
         };
-        let parsed = parsed.map_err(|failure| ControlError::StateRefused(failure.to_string()))?;
+        let refused = |failure: CallFailure| ControlError::StateRefused(self.secrets.hide(&failure.to_string()));
+        let parsed = parsed.map_err(refused)?;
         part(parsed).ok_or_else(|| ControlError::Bug("what was parsed lacks what was given".to_owned()))
     }
 
@@ -179,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_module_says_what_its_bytes_mean() {
-        let mut codec = Codec::new(Ok(Some(Box::new(Small))), spec());
+        let mut codec = Codec::new(Ok(Some(Box::new(Small))), spec(), Arc::default());
         let entry = codec.show(Some(b"a".to_vec()), vec![7]);
         assert_eq!(entry.value.shown, Some(serde_json::json!(7)));
         assert_eq!(entry.name.expect("a name").shown, Some(serde_json::json!("a")));
@@ -200,7 +210,7 @@ mod tests {
 
     #[test]
     fn without_a_module_that_understands_them_bytes_are_text() {
-        let mut codec = Codec::new(Ok(None), spec());
+        let mut codec = Codec::new(Ok(None), spec(), Arc::default());
         for (written, bytes) in [
             (Written::Json("\"caf\\u00e9\"".to_owned()), "café".as_bytes()),
             (Written::Json("{\"a\": 1}".to_owned()), b"{\"a\": 1}"),
@@ -209,7 +219,7 @@ mod tests {
         ] {
             assert_eq!(codec.value(&written), Ok(bytes.to_vec()));
         }
-        let mut broken = Codec::new(Err(CallFailure::Fatal("no".to_owned())), spec());
+        let mut broken = Codec::new(Err(CallFailure::Fatal("no".to_owned())), spec(), Arc::default());
         assert!(matches!(broken.value(&Written::Json("7".to_owned())), Err(ControlError::StateRefused(_))));
         assert_eq!(broken.value(&Written::Bytes(vec![7])), Ok(vec![7]));
     }

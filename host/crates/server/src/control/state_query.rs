@@ -118,7 +118,7 @@ impl Control {
         let job = self.job(&of.job).await?;
         let live = Arc::clone(job.running("asked for its state")?);
         blocking(move || {
-            let Asking { at, mut codec, spec } = Asking::new(live.handle(), &of, &key)?;
+            let Asking { at, mut codec, spec } = Asking::new(&live, &of, &key)?;
             let look = match look {
                 KeyLook::Entry(name) => StateLook::Entry(codec.name(&name)?),
                 KeyLook::Page { after, limit } => StateLook::Page { after, limit: limit.clamp(1, PAGE) },
@@ -148,7 +148,7 @@ impl Control {
         let live = Arc::clone(job.running("given other state")?);
         let (asking, id) = (Arc::clone(&live), of.job.clone());
         let (at, edit, detail) = blocking(move || {
-            let Asking { at, mut codec, .. } = Asking::new(asking.handle(), &of, &key)?;
+            let Asking { at, mut codec, .. } = Asking::new(&asking, &of, &key)?;
             let edit = wish.understood(&mut codec)?;
             let detail = json!({"entry": entry_told(&at, &edit), "new": new_hash(&edit)});
             Ok::<_, ControlError>((at, edit, detail))
@@ -259,7 +259,8 @@ struct Asking {
 
 impl Asking {
     /// Blocks.
-    fn new(handle: &JobHandle, of: &StateOf, key: &Written) -> Result<Self, ControlError> {
+    fn new(live: &LiveJob, of: &StateOf, key: &Written) -> Result<Self, ControlError> {
+        let handle = live.handle();
         let refused = |refused| told(handle, refused);
         let (_, states) = handle.states(&of.operator).map_err(refused)?;
         let known: Vec<&str> = states.iter().map(|spec| spec.name.as_str()).collect();
@@ -269,7 +270,7 @@ impl Asking {
             Written::Bytes(bytes) => bytes.clone(),
             Written::Text(text) | Written::Json(text) => handle.state_key(&of.operator, text).map_err(refused)?,
         };
-        let codec = Codec::new(handle.inspector(&of.operator).map_err(refused)?, spec.clone());
+        let codec = Codec::new(handle.inspector(&of.operator).map_err(refused)?, spec.clone(), live.secrets());
         let at = StateAddress { operator: of.operator.clone(), state: of.state.clone(), key };
         Ok(Self { at, codec, spec })
     }

@@ -102,7 +102,8 @@ impl Control {
         blocking(move || {
             let first = after.as_ref().map_or(0, |place| place.group.0);
             let opened = control.open_state(&job, &of, checkpoint, first)?;
-            let codec = Codec::new(inspector_of(&job, &of, &opened.spec), opened.spec.clone());
+            let secrets = job.live.as_ref().map(|live| live.secrets()).unwrap_or_default();
+            let codec = Codec::new(inspector_of(&job, &of, &opened.spec), opened.spec.clone(), secrets);
             Ok(opened.page(after.as_ref(), limit.clamp(1, PAGE), codec)?)
         })
         .await?

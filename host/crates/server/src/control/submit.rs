@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gristmill_dataflow::canonical_json;
-use gristmill_ports::PortError;
 use gristmill_ports::catalog::{Accepted, JobRecord, JobState, Origin};
+use gristmill_ports::{PortError, Veil};
 use gristmill_runtime::{StartError, forget_run};
 use gristmill_types::{CheckpointId, JobId};
 

@@ -137,6 +137,30 @@ async fn a_swap_on_probation_is_rolled_back_by_hand() {
 }
 
 #[tokio::test]
+async fn a_savepoint_says_what_runs_since_a_swap_and_not_what_the_job_began_with() {
+    let host = host().await;
+    let savepoint = async |name: &str| {
+        let body = json!({"name": name}).to_string();
+        host.finished(host.post("/v1/jobs/orders/savepoints", body).await).await;
+        host.get(&format!("/v1/jobs/orders/savepoints/{name}")).await.expect(StatusCode::OK)
+    };
+    let operation = host.finished(host.post(SWAP, to("pass@2", &json!({"parameters": {"some": 1}}))).await).await;
+    assert_eq!(operation["status"], "SUCCEEDED", "{operation:#}");
+    let seen = savepoint("behind").await;
+    assert_eq!(
+        (module_of(&seen), &seen["document"]["operators"]["pass"]["parameters"]),
+        (&json!("pass@2"), &json!({"some": 1}))
+    );
+    let begun = host.post(SWAP, to("pass@1", &json!({"probation": {"time": "60s"}}))).await.json();
+    host.until(&format!("/v1/operations/{}", begun["id"].as_str().unwrap()), |one| {
+        one["detail"]["stage"] == "probation"
+    })
+    .await;
+    host.finished(host.post(&format!("{SWAP}/rollback"), "").await).await;
+    assert_eq!(*module_of(&savepoint("taken-back").await), json!("pass@2"), "it was taken back");
+}
+
+#[tokio::test]
 async fn a_swap_by_restart_goes_on_from_the_newest_checkpoint_with_other_parameters_too() {
     let host = host().await;
     let body = to("pass@1", &json!({"mode": "restart", "parameters": {"some": 1}}));

@@ -128,6 +128,19 @@ fn an_instance_opened_by_the_record_of_another_draws_the_same_random_numbers() {
     }
 }
 
+#[test]
+fn a_record_has_the_parameters_as_they_were_written() {
+    let bytes = rolling();
+    let running = start(&bytes, &options()).expect("it opens");
+    let written = r#"{"token":"${env:TOKEN}"}"#;
+    let context =
+        gristmill_ports::OperatorContext { written_parameters: Some(written.to_owned()), ..context_of(&running) };
+    let registry = Registry::new();
+    let prepared = registry.modules.prepare(&bytes, &options()).expect("it is admitted");
+    let operator = prepared.factory.open(context).expect("it opens");
+    assert_eq!(operator.record().expect("a record").parameters, written);
+}
+
 /// What a running operator was told when it opened.
 fn context_of(running: &Running) -> gristmill_ports::OperatorContext {
     context("{}", &running.heard, &running.clock, &running.interrupt)

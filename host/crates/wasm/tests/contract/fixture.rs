@@ -122,6 +122,7 @@ pub(crate) fn context(
         key_groups: max_parallelism.owned_by(SubtaskIndex(0), parallelism),
         keys_in_place: true,
         parameters: parameters.to_owned(),
+        written_parameters: None,
         log: heard.clone(),
         clock: clock.clone(),
         seed: 7,

@@ -48,9 +48,9 @@ fn open(
     subtask: SubtaskIndex,
     interrupt: &Signal,
 ) -> Result<Box<dyn Operator>, CallFailure> {
-    let prepared = &canary.parts.prepared;
+    let parts = &canary.parts;
     let in_place = keys_in_place(&frame.spec.plan, seat);
-    prepared.factory.open(operator_context(frame.job, seat, subtask, in_place, &prepared.parameters, interrupt))
+    parts.prepared.factory.open(operator_context(frame.job, seat, subtask, in_place, parts, interrupt))
 }
 
 fn keys_in_place(plan: &JobPlan, seat: &NodeSeat) -> bool {

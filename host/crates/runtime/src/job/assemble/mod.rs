@@ -117,7 +117,6 @@ pub(crate) fn assemble(frame: &Frame<'_>) -> Result<Assembled, StartError> {
         interrupt: &interrupt,
         inboxes: &inboxes,
         nodes: &frame.job.nodes,
-        written: serde_json::from_str(&frame.spec.text).unwrap_or_default(),
     };
     let mut subtasks = Vec::new();
     for (task, plan) in plan.tasks.iter().enumerate() {
@@ -147,8 +146,6 @@ struct Builder<'a> {
     interrupt: &'a Signal,
     inboxes: &'a [Vec<Arc<Inbox>>],
     nodes: &'a [NodeSeat],
-    /// The document as it was written, placeholders in place; null where nobody has written it down.
-    written: serde_json::Value,
 }
 
 impl Builder<'_> {
@@ -216,6 +213,7 @@ impl Builder<'_> {
             events: Arc::clone(self.events),
             dead_letters: self.parts.dead_letters(),
             crashes: self.parts.crashes(),
+            veil: Arc::clone(&self.spec.veil),
             jitter: seed(&[job.as_str(), &task.to_string(), &subtask.to_string()]),
         }
     }
@@ -247,11 +245,10 @@ impl Builder<'_> {
         seat: &NodeSeat,
         counters: Arc<NodeCounters>,
     ) -> Result<OperatorNode, StartError> {
-        let OperatorParts { prepared, module } = &self.spec.operators[&node.id];
+        let parts @ OperatorParts { prepared, module, .. } = &self.spec.operators[&node.id];
         let part = self.context(task, &node.id, subtask);
         let spec = &self.spec.document.operators[&node.id];
-        let context =
-            operator_context(self.frame.job, seat, subtask, node.keys_in_place, &prepared.parameters, self.interrupt);
+        let context = operator_context(self.frame.job, seat, subtask, node.keys_in_place, parts, self.interrupt);
         // Whoever uploads a module hears of it at once; a job that starts again has opened this module before.
         let refused = |failure: CallFailure| StartError::Part {
             node: node.id.clone(),
@@ -279,7 +276,7 @@ impl Builder<'_> {
             state_generation: 0,
             cannot_rewrite: false,
             faulty_run: 0,
-            crashes: CrashNotes::new(written_parameters(&self.written, &node.id)),
+            crashes: CrashNotes::default(),
         })
     }
 
@@ -331,7 +328,7 @@ pub(crate) fn operator_context(
     seat: &NodeSeat,
     subtask: SubtaskIndex,
     keys_in_place: bool,
-    parameters: &str,
+    parts: &OperatorParts,
     interrupt: &Signal,
 ) -> OperatorContext {
     OperatorContext {
@@ -342,7 +339,8 @@ pub(crate) fn operator_context(
         max_parallelism: job.max_parallelism,
         key_groups: job.max_parallelism.owned_by(subtask, seat.parallelism),
         keys_in_place,
-        parameters: parameters.to_owned(),
+        parameters: parts.prepared.parameters.clone(),
+        written_parameters: parts.written_parameters(),
         log: Arc::new(LogLines {
             events: Arc::clone(&job.events),
             operator: seat.id.clone(),
@@ -353,12 +351,6 @@ pub(crate) fn operator_context(
         seed: seed(&[job.id.as_str(), seat.id.as_str(), &subtask.to_string(), &job.run.to_string()]),
         interrupt: interrupt.clone(),
     }
-}
-
-/// The parameters of an operator as they were written; `None` where no document is at hand.
-fn written_parameters(document: &serde_json::Value, operator: &NodeId) -> Option<String> {
-    let written = document.get("operators")?.get(operator.as_str())?;
-    Some(written.get("parameters").map_or_else(|| "{}".to_owned(), ToString::to_string))
 }
 
 fn at(node: &NodeId) -> impl FnOnce(PortError) -> StartError + '_ {

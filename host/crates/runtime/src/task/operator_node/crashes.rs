@@ -6,6 +6,7 @@ mod before;
 use gristmill_ports::Call;
 use gristmill_ports::crash::{CrashBundle, CrashName};
 use gristmill_ports::state::StateTime;
+use gristmill_types::failure::GuestFault;
 use gristmill_types::{CallFailure, EventBatch};
 
 use crate::event::JobEventKind;
@@ -20,19 +21,11 @@ const BESIDES: usize = 4 << 10;
 /// What a bundle needs and nothing else does.
 #[derive(Debug, Default)]
 pub(crate) struct CrashNotes {
-    /// The parameters as the job's document has them, placeholders in place: secrets are never stored. `None`: those that
-    /// the instance was given hold none.
-    pub(crate) parameters: Option<String>,
     /// The call that was made last.
     last: Option<Call>,
 }
 
 impl CrashNotes {
-    /// Of an operator whose document has these parameters.
-    pub(crate) fn new(parameters: Option<String>) -> Self {
-        Self { parameters, last: None }
-    }
-
     pub(super) fn note(&mut self, call: Call) {
         self.last = Some(call);
     }
@@ -58,7 +51,8 @@ impl OperatorNode {
             // The call was not made: it is `migrate` that failed.
             return;
         }
-        let (Some(call), Some(mut instance)) = (self.crashes.last, self.operator.record()) else { return };
+        let (Some(call), Some(instance)) = (self.crashes.last, self.operator.record()) else { return };
+        let fault = GuestFault { message: around.veil.hide(&fault.message), ..fault.clone() };
         let on_probation = self.beside.is_on_probation();
         let is_smaller = handling.crash.as_ref().is_none_or(|kept| events.len() < kept.events.len());
         if !on_probation && (instance.calls > 0 || !is_smaller) {
@@ -69,9 +63,6 @@ impl OperatorNode {
         let Some(room) = around.crashes.room(&around.job, &name, at_ms) else { return };
         let Some(room) = room.checked_sub(BESIDES + events.bytes() + instance.parameters.len()) else { return };
         let time = StateTime { processing_ms: call.processing_time_ms, event_ms: call.watermark.0 };
-        if let Some(written) = &self.crashes.parameters {
-            instance.parameters.clone_from(written);
-        }
         let Before { states, left_out } =
             Before::read(&mut *self.states.backend, &instance.descriptor, events, time, room);
         let bundle = CrashBundle {
@@ -80,7 +71,7 @@ impl OperatorNode {
             operator: self.id.clone(),
             module: self.module,
             at_ms,
-            fault: fault.clone(),
+            fault,
             instance,
             call: call.into(),
             input: handling.input,

@@ -13,6 +13,7 @@ use gristmill_ports::dead_letters::DeadLetterStore;
 use gristmill_ports::format::{KeySelector, SelectedKeys};
 use gristmill_ports::parts::PartContext;
 use gristmill_ports::state::{StateMerger, StateReader};
+use gristmill_ports::veil::NoSecrets;
 use gristmill_ports::{
     CheckpointStore, Clock, Committer, FileStore, Parts, PortError, Sink, SourceReader, StateBackend,
 };
@@ -186,7 +187,8 @@ impl World {
         let descriptors =
             self.operators.iter().map(|(id, (_, native))| (id.clone(), native.descriptor.clone())).collect();
         let plan = plan(&document, &descriptors).expect("a good job");
-        let parts = |(module, native): (_, Native)| OperatorParts { prepared: native.prepared(), module };
+        let parts =
+            |(module, native): (_, Native)| OperatorParts { prepared: native.prepared(), module, written: None };
         let operators = self.operators.into_iter().map(|(id, one)| (id, parts(one))).collect();
         let parts = GivenParts {
             sources: self.sources,
@@ -214,6 +216,7 @@ impl World {
             paused: false,
             drains_into: None,
             text: String::new(),
+            veil: Arc::new(NoSecrets),
         };
         let handle = start(spec, Arc::new(parts))?;
         Ok(Running { handle, letters: self.letters, shelves: self.shelves })

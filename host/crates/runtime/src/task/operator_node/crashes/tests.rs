@@ -8,7 +8,7 @@ use gristmill_checkpoint::swap::Retreat;
 use gristmill_dataflow::document::FailurePolicy;
 use gristmill_ports::crash::{CrashStore, EntryBefore, KeptCrash, StateBefore};
 use gristmill_ports::operator::{InstanceLimits, InstanceRecord};
-use gristmill_ports::{Operator, PortError, StateBackend};
+use gristmill_ports::{Operator, PortError, StateBackend, Veil};
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
 use gristmill_types::failure::{FaultKind, GuestFault};
 use gristmill_types::{
@@ -22,7 +22,7 @@ use crate::exchange::inbox::Inbox;
 use crate::right_of_return::RightOfReturn;
 use crate::states::{NextStates, States};
 use crate::swap::Instance;
-use crate::task::fixture::{NaiveState, surroundings};
+use crate::task::fixture::{Letters, NaiveState, surroundings};
 use crate::task::operator_node::{Beside, Teeing};
 
 /// Counts the calls of its instance, as a seat does, and the events of each key.
@@ -72,7 +72,7 @@ impl Operator for Moody {
             parallelism: Parallelism(NonZeroU32::MIN),
             max_parallelism: MaxParallelism::DEFAULT,
             keys_in_place: true,
-            parameters: "{\"token\":\"hunter2\"}".to_owned(),
+            parameters: "{}".to_owned(),
             seed: 7,
             opened_ms: 0,
             calls: self.calls,
@@ -117,6 +117,7 @@ struct Bench {
     node: OperatorNode,
     around: Surroundings,
     shelf: Arc<Shelf>,
+    letters: Arc<Letters>,
 }
 
 impl Bench {
@@ -138,12 +139,12 @@ impl Bench {
             watermark: Watermark(5),
             state_generation: 0,
             faulty_run: 0,
-            crashes: CrashNotes::new(Some("{\"token\":\"${env:TOKEN}\"}".to_owned())),
+            crashes: CrashNotes::default(),
         };
-        let (mut around, _) = surroundings(&Inbox::new());
+        let (mut around, letters) = surroundings(&Inbox::new());
         let shelf = Arc::new(Shelf { room, kept: Mutex::default() });
         around.crashes = Arc::<Shelf>::clone(&shelf);
-        Self { node, around, shelf }
+        Self { node, around, shelf, letters }
     }
 
     fn new() -> Self {
@@ -212,11 +213,22 @@ fn events_that_fail_only_together_are_kept_together_though_none_is_given_up() {
     assert_eq!(bench.node.counters.dead_letters.get(), 0);
 }
 
+/// Knows one secret.
+struct Hunter;
+
+impl Veil for Hunter {
+    fn hide(&self, text: &str) -> String {
+        text.replace("hunter2", "${env:TOKEN}")
+    }
+}
+
 #[test]
-fn a_secret_is_kept_as_the_placeholder_that_stands_for_it() {
+fn a_secret_that_a_fault_says_is_kept_as_the_placeholder_that_stands_for_it() {
     let mut bench = Bench::new();
-    bench.handle(&[("k", "trap")]);
-    assert_eq!(bench.kept()[0].instance.parameters, "{\"token\":\"${env:TOKEN}\"}");
+    bench.around.veil = Arc::new(Hunter);
+    bench.handle(&[("k", "trap-hunter2")]);
+    assert_eq!(bench.kept()[0].fault.message, "trap-${env:TOKEN}");
+    assert_eq!(bench.letters.all()[0].reason.message, "trap-${env:TOKEN}");
 }
 
 #[test]
