@@ -136,6 +136,16 @@ pub(crate) enum Act {
 }
 
 impl Act {
+    /// Whether it leaves nothing of what the key has.
+    pub(crate) fn replaces_all(&self) -> bool {
+        match self {
+            Self::Edit { edit: StateEdit::PutValue(_) | StateEdit::SetItems(_) | StateEdit::Clear, .. } => true,
+            Self::Edit { edit: StateEdit::PutEntry { .. } | StateEdit::DeleteEntry(_), .. } | Self::Look { .. } => {
+                false
+            }
+        }
+    }
+
     /// It cannot be done, for this reason.
     pub(crate) fn refuse(self, error: StateError) {
         // Whoever asked may have left.

@@ -51,7 +51,7 @@ pub(crate) enum Told {
     /// Somebody wants to know which files the states of an operator are in, by subtask.
     FilesWanted { node: NodeId, tell: mpsc::Sender<Vec<Vec<StateFile>>> },
     /// Somebody's edit of state took effect, and lasts once a checkpoint behind it is decided.
-    StateEdited(OpenEdit),
+    StateEdited(NodeId, OpenEdit),
     /// A word about a shadow.
     Shadow(ShadowTold),
     /// The host goes down.

@@ -32,7 +32,8 @@ struct UnderWay {
     number: u64,
     unwanted: Signal,
     rewritten: Rewritten,
-    /// Keys could not be read: once more from the files of the next checkpoint.
+    /// Keys could not be read, or somebody has mended one that could not be rewritten: once more from the files of the next
+    /// checkpoint.
     again: bool,
 }
 
@@ -102,7 +103,14 @@ impl<'a> RewritingsUnderWay<'a> {
         }
     }
 
-    /// Operators whose keys could not be read, and what is to be moved there.
+    /// Somebody has edited state of this operator: of what could not be rewritten, nothing may be left.
+    pub(crate) fn edited(&mut self, node: &NodeId) {
+        if let Some(one) = self.of.get_mut(node) {
+            one.again |= one.rewritten.is_over && one.rewritten.failed > 0;
+        }
+    }
+
+    /// Operators whose keys are to be gone through once more, and what is to be moved there.
     pub(crate) fn to_begin_again(&self) -> Vec<(NodeId, Vec<Move>)> {
         let again = self.of.iter().filter(|(_, one)| one.again);
         again.map(|(node, one)| (node.clone(), one.moves.clone())).collect()

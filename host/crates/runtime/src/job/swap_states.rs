@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::told::Told;
 use crate::job::attempt::Attempt;
 use crate::job::spec::OperatorParts;
-use crate::states::{PAGE_BYTES, migration};
+use crate::states::{MOST_OF_A_KEY, PAGE_BYTES, migration};
 
 /// Keys of one page.
 const PAGE_KEYS: usize = 256;
@@ -177,6 +177,15 @@ impl Trial<'_> {
                 page.map_keys.push(Some(name));
             }
             page.values.push(Some(&value));
+            if page.values.data().len() > MOST_OF_A_KEY + PAGE_BYTES {
+                return Err(Refused::Because(format!(
+                    "key `{}` has more than {} MiB in state `{}`, and so much of one key is not rewritten at once: make it \
+                     shorter first",
+                    String::from_utf8_lossy(&key).escape_debug(),
+                    MOST_OF_A_KEY >> 20,
+                    one.state
+                )));
+            }
             of = Some(one);
         }
         self.page(of, &page)

@@ -4,13 +4,13 @@ mod layers;
 mod rewriting;
 
 use gristmill_checkpoint::Seating;
-use gristmill_checkpoint::seating::Move;
+use gristmill_checkpoint::seating::{Move, Place};
 use gristmill_ports::state::StateTime;
 use gristmill_ports::{StateBackend, Stateless};
 use gristmill_types::{CallFailure, EventBatch, StateIndex};
 
 use self::layers::{Layers, View};
-pub(crate) use self::rewriting::{PAGE_BYTES, PAGE_KEYS, Rewriting, migration};
+pub(crate) use self::rewriting::{MOST_OF_A_KEY, PAGE_BYTES, PAGE_KEYS, Rewriting, migration};
 
 /// A subtask's keyed state, and how the module sees it.
 pub(crate) struct States {
@@ -63,6 +63,41 @@ impl States {
         let rewritten = rewriting.rewrite(events, &mut *self.backend, time);
         self.look();
         rewritten
+    }
+
+    /// The same of one state, as the module names it.
+    ///
+    /// # Errors
+    /// See [`Rewriting::rewrite`].
+    pub(crate) fn rewrite_state(
+        &mut self,
+        named: StateIndex,
+        events: &EventBatch,
+        time: StateTime,
+    ) -> Result<(), CallFailure> {
+        let seat = self.seat(named);
+        let Some(rewriting) = &mut self.rewriting else { return Ok(()) };
+        self.view.iter().for_each(View::see_whole);
+        let rewritten = rewriting.rewrite_into(seat, events, &mut *self.backend, time);
+        self.look();
+        rewritten
+    }
+
+    /// Where what is in the schema of another version of a state stands, which the module names so.
+    pub(crate) fn former(&self, named: StateIndex) -> Vec<Place> {
+        self.rewriting.as_ref().map(|rewriting| rewriting.into_state(self.seat(named))).unwrap_or_default()
+    }
+
+    /// Works, in the transaction that is open, on states by their places.
+    pub(crate) fn whole<T>(&mut self, work: impl FnOnce(&mut dyn StateBackend) -> T) -> T {
+        self.view.iter().for_each(View::see_whole);
+        let worked = work(&mut *self.backend);
+        self.look();
+        worked
+    }
+
+    fn seat(&self, named: StateIndex) -> StateIndex {
+        self.seats.as_ref().and_then(|seats| seats.get(named.at()).copied()).unwrap_or(named)
     }
 
     /// Another module's states take over. Cannot fail.

@@ -3,12 +3,12 @@
 
 use std::collections::HashSet;
 
-use gristmill_checkpoint::seating::Move;
+use gristmill_checkpoint::seating::{Move, Place};
 use gristmill_ports::StateBackend;
 use gristmill_ports::migration::{Entries, Migration, Migrator};
 use gristmill_ports::state::{StateError, StateTime};
 use gristmill_types::descriptor::StateKind;
-use gristmill_types::{CallFailure, Column, EventBatch};
+use gristmill_types::{CallFailure, Column, EventBatch, StateIndex};
 
 /// Bytes that one call of `migrate` is given. A key goes as a whole, so one alone may be more.
 pub(crate) const PAGE_BYTES: usize = 256 << 10;
@@ -18,6 +18,12 @@ pub(crate) const PAGE_KEYS: usize = 1024;
 
 /// Bytes that one look into a list or a map brings.
 const SCAN_BYTES: u32 = 64 << 10;
+
+/// Bytes of several keys that are moved in one transaction. A key goes as a whole, so one alone may be more.
+const MOVE_BYTES: usize = 8 << 20;
+
+/// Bytes of one key that can be moved: with what they are rewritten to, they fit into one transaction.
+pub(crate) const MOST_OF_A_KEY: usize = 64 << 20;
 
 /// Moves entries between states of two schemas.
 pub(crate) struct Rewriting {
@@ -70,8 +76,37 @@ impl Rewriting {
         state: &mut dyn StateBackend,
         time: StateTime,
     ) -> Result<(), CallFailure> {
+        self.rewrite_those(|_| true, events, state, time)
+    }
+
+    /// The same, only into the state in this place.
+    ///
+    /// # Errors
+    /// See [`Self::rewrite`].
+    pub(crate) fn rewrite_into(
+        &mut self,
+        seat: StateIndex,
+        events: &EventBatch,
+        state: &mut dyn StateBackend,
+        time: StateTime,
+    ) -> Result<(), CallFailure> {
+        self.rewrite_those(|one| one.to.seat == seat, events, state, time)
+    }
+
+    /// What is moved into the state in this place.
+    pub(crate) fn into_state(&self, seat: StateIndex) -> Vec<Place> {
+        self.moves.iter().filter(|one| one.to.seat == seat).map(|one| one.from).collect()
+    }
+
+    fn rewrite_those(
+        &mut self,
+        is_meant: impl Fn(&Move) -> bool,
+        events: &EventBatch,
+        state: &mut dyn StateBackend,
+        time: StateTime,
+    ) -> Result<(), CallFailure> {
         let rows = first_rows(events);
-        for one in &self.moves {
+        for one in self.moves.iter().filter(|one| is_meant(one)) {
             for rows in rows.chunks(PAGE_KEYS) {
                 move_keys(&mut *self.migrator, one, (events, rows), state, time)?;
             }
@@ -87,6 +122,23 @@ fn first_rows(events: &EventBatch) -> Vec<u32> {
     keys.filter_map(|(row, key)| key.is_some_and(|key| seen.insert(key)).then_some(row)).collect()
 }
 
+/// Why keys were not moved.
+enum Unmoved {
+    /// They have more than one transaction takes.
+    TooMuch(StateError),
+    Failed(CallFailure),
+}
+
+impl From<StateError> for Unmoved {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::ReadTooLarge { .. } | StateError::WriteSetFull { .. } => Self::TooMuch(error),
+            other => Self::Failed(host(&other)),
+        }
+    }
+}
+
+/// Moves keys in as many transactions as their bytes need, each key in one.
 fn move_keys(
     migrator: &mut dyn Migrator,
     one: &Move,
@@ -95,22 +147,31 @@ fn move_keys(
     time: StateTime,
 ) -> Result<(), CallFailure> {
     state.begin(events, time);
-    let read = match read(one, rows, state) {
-        Err(StateError::ReadTooLarge { .. }) if rows.len() > 1 => {
+    // An open call is rolled back by the next one, too.
+    let moved = move_at_once(migrator, one, (events, rows), state).inspect_err(|_| state.roll_back());
+    match moved {
+        Ok(()) => Ok(()),
+        Err(Unmoved::TooMuch(_)) if rows.len() > 1 => {
             let (some, others) = rows.split_at(rows.len() / 2);
             move_keys(migrator, one, (events, some), state, time)?;
-            return move_keys(migrator, one, (events, others), state, time);
+            move_keys(migrator, one, (events, others), state, time)
         }
-        read => read.map_err(|error| host(&error)),
-    };
-    let moved = read.and_then(|all| {
-        pages(all).iter().try_for_each(|page| move_page(migrator, one, events, page, state))?;
-        state.commit().map_err(|error| host(&error))?;
-        fail::fail_point!("state-moved");
-        Ok(())
-    });
-    // An open call is rolled back by the next one, too.
-    moved.inspect_err(|_| state.roll_back())
+        Err(Unmoved::TooMuch(error)) => Err(host(&error)),
+        Err(Unmoved::Failed(failure)) => Err(failure),
+    }
+}
+
+fn move_at_once(
+    migrator: &mut dyn Migrator,
+    one: &Move,
+    (events, rows): (&EventBatch, &[u32]),
+    state: &mut dyn StateBackend,
+) -> Result<(), Unmoved> {
+    let all = read(one, rows, state)?;
+    pages(all).iter().try_for_each(|page| move_page(migrator, one, events, page, state))?;
+    state.commit()?;
+    fail::fail_point!("state-moved");
+    Ok(())
 }
 
 /// Whole keys, as many as go into one call of `migrate`.
@@ -129,48 +190,59 @@ fn pages(all: Vec<Owned>) -> Vec<Vec<Owned>> {
 }
 
 /// What these rows' keys have in the old state; nothing of keys that have none.
+///
+/// # Errors
+/// If several have more than is moved at once, or the state's own.
 fn read(one: &Move, rows: &[u32], state: &mut dyn StateBackend) -> Result<Vec<Owned>, StateError> {
     let place = one.from.seat;
     let mut all = Vec::new();
     match one.from.kind {
         StateKind::Value | StateKind::Accumulator => {
             let found = state.get(place, rows)?;
+            if rows.len() > 1 && found.values.data().len() > MOVE_BYTES {
+                return Err(StateError::ReadTooLarge { limit: MOVE_BYTES });
+            }
             for (&row, &slot) in rows.iter().zip(&found.slots) {
                 if let Some(value) = found.values.get(slot as usize) {
                     all.push(Owned { row, entries: vec![(None, value.to_vec())] });
                 }
             }
         }
-        StateKind::AppendList => {
+        StateKind::AppendList | StateKind::OrderedMap => {
+            let most = if rows.len() > 1 { MOVE_BYTES } else { usize::MAX };
+            let mut bytes = 0;
             for &row in rows {
-                let scan = |after: Option<&[u8]>| state.list_scan(place, row, after, SCAN_BYTES);
-                all.extend(read_pages(row, scan)?);
-            }
-        }
-        StateKind::OrderedMap => {
-            for &row in rows {
-                let scan = |after: Option<&[u8]>| state.map_scan(place, row, b"", after, SCAN_BYTES);
-                all.extend(read_pages(row, scan)?);
+                let found = read_pages(one, row, most - bytes, state)?;
+                bytes += found.as_ref().map_or(0, Owned::bytes);
+                all.extend(found);
             }
         }
     }
     Ok(all)
 }
 
-fn read_pages(
-    row: u32,
-    mut scan: impl FnMut(Option<&[u8]>) -> Result<gristmill_ports::state::ScanPage, StateError>,
-) -> Result<Option<Owned>, StateError> {
-    let (mut entries, mut after) = (Vec::new(), None::<Vec<u8>>);
+/// What a key has in a list or a map, if it is at most so much.
+fn read_pages(one: &Move, row: u32, most: usize, state: &mut dyn StateBackend) -> Result<Option<Owned>, StateError> {
+    let mut owned = Owned { row, entries: Vec::new() };
+    let (mut bytes, mut after) = (0, None::<Vec<u8>>);
     loop {
-        let page = scan(after.as_deref())?;
+        let page = match one.from.kind {
+            StateKind::OrderedMap => state.map_scan(one.from.seat, row, b"", after.as_deref(), SCAN_BYTES)?,
+            StateKind::AppendList | StateKind::Value | StateKind::Accumulator => {
+                state.list_scan(one.from.seat, row, after.as_deref(), SCAN_BYTES)?
+            }
+        };
+        bytes += page.keys.data().len() + page.values.data().len();
+        if bytes > most {
+            return Err(StateError::ReadTooLarge { limit: most });
+        }
         for (at, value) in page.values.iter().enumerate() {
             let name = (!page.keys.is_empty()).then(|| page.keys.bytes_of(at).to_vec());
-            entries.push((name, value.unwrap_or_default().to_vec()));
+            owned.entries.push((name, value.unwrap_or_default().to_vec()));
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok((!entries.is_empty()).then_some(Owned { row, entries })),
+            None => return Ok((!owned.entries.is_empty()).then_some(owned)),
         }
     }
 }
@@ -181,7 +253,7 @@ fn move_page(
     events: &EventBatch,
     page: &[Owned],
     state: &mut dyn StateBackend,
-) -> Result<(), CallFailure> {
+) -> Result<(), Unmoved> {
     let mut given = Entries::default();
     for (owner, Owned { row, entries }) in (0..).zip(page) {
         given.keys.push(events.keys().get(*row as usize));
@@ -193,10 +265,11 @@ fn move_page(
             }
         }
     }
-    let rewritten = migrator.migrate(migration(one), &given)?;
+    let rewritten = migrator.migrate(migration(one), &given).map_err(Unmoved::Failed)?;
     let owners: Vec<u32> = rewritten.owners.iter().map(|&owner| page[owner as usize].row).collect();
     let keys: Vec<u32> = page.iter().map(|owned| owned.row).collect();
-    write(one, &owners, &rewritten, state).and_then(|()| clear(one, &keys, state)).map_err(|error| host(&error))
+    write(one, &owners, &rewritten, state)?;
+    Ok(clear(one, &keys, state)?)
 }
 
 fn write(one: &Move, rows: &[u32], entries: &Entries, state: &mut dyn StateBackend) -> Result<(), StateError> {
@@ -223,3 +296,6 @@ fn clear(one: &Move, rows: &[u32], state: &mut dyn StateBackend) -> Result<(), S
 fn host(error: &StateError) -> CallFailure {
     CallFailure::Host(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

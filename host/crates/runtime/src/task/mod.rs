@@ -14,4 +14,4 @@ pub(crate) mod source_task;
 pub(crate) mod operator_task;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

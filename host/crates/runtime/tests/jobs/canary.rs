@@ -80,6 +80,20 @@ fn plays(outside: &Outside, job: &Running, until: usize) {
     }
 }
 
+/// A job that has read a hundred events.
+fn under_way() -> (Outside, Running) {
+    let outside = outside();
+    outside.tape.play(100);
+    let job = outside.start();
+    (outside, job)
+}
+
+fn ends_right(outside: &Outside, job: &Running) {
+    outside.tape.play(LENGTH);
+    job.ends(JobState::Finished);
+    all_is_right(outside);
+}
+
 /// All came out once, and the counts of each key in their order.
 fn all_is_right(outside: &Outside) {
     assert_eq!(outside.book.sorted(), outside.tape.counted());
@@ -94,9 +108,7 @@ fn all_is_right(outside: &Outside) {
 
 #[test]
 fn a_share_of_the_keys_is_served_and_widened_until_the_module_takes_over() {
-    let outside = outside();
-    outside.tape.play(100);
-    let job = outside.start();
+    let (outside, job) = under_way();
     let new = Keys::default();
     let mut report = begin(&job, noting(&new), 5, AT_ONCE);
     for (percent, until) in [(5, 900), (25, 1_700)] {
@@ -123,9 +135,7 @@ fn a_share_of_the_keys_is_served_and_widened_until_the_module_takes_over() {
 
 #[test]
 fn a_canary_that_takes_over_may_be_taken_back_like_any_swap() {
-    let outside = outside();
-    outside.tape.play(100);
-    let job = outside.start();
+    let (outside, job) = under_way();
     let mut report = begin(&job, noting(&Keys::default()), 50, ON_PROBATION);
     outside.tape.play(1_000);
     job.handle.promote_swap().unwrap();
@@ -134,16 +144,12 @@ fn a_canary_that_takes_over_may_be_taken_back_like_any_swap() {
     job.handle.withdraw_swap("somebody asked for it").unwrap();
     assert_eq!(over(&mut report).stage, SwapStage::Undone);
     assert_eq!(job.handle.modules()[&node()], OLD);
-    outside.tape.play(LENGTH);
-    job.ends(JobState::Finished);
-    all_is_right(&outside);
+    ends_right(&outside, &job);
 }
 
 #[test]
 fn a_canary_is_withdrawn_by_hand() {
-    let outside = outside();
-    outside.tape.play(100);
-    let job = outside.start();
+    let (outside, job) = under_way();
     let new = Keys::default();
     let mut report = begin(&job, noting(&new), 25, ON_PROBATION);
     plays(&outside, &job, 1_000);
@@ -161,9 +167,7 @@ fn a_canary_is_withdrawn_by_hand() {
 
 #[test]
 fn at_the_first_fault_the_old_module_takes_the_same_events_and_all_others() {
-    let outside = outside();
-    outside.tape.play(100);
-    let job = outside.start();
+    let (outside, job) = under_way();
     // Writes state, then traps.
     let trapping = native(|| {
         Box::new(|_, batch, state| {
@@ -212,9 +216,7 @@ fn a_canary_that_rejects_too_much_is_withdrawn_with_the_cause() {
 
 #[test]
 fn a_job_that_starts_again_goes_on_with_the_canary() {
-    let outside = outside();
-    outside.tape.play(100);
-    let job = outside.start();
+    let (outside, job) = under_way();
     let new = Keys::default();
     let mut report = begin(&job, noting(&new), 25, ON_PROBATION);
     plays(&outside, &job, 1_000);
@@ -234,9 +236,7 @@ fn a_job_that_starts_again_goes_on_with_the_canary() {
 /// A host that is back: the manifest says that the canary goes on, and with how much.
 #[test]
 fn after_a_crash_the_manifest_says_how_much_the_canary_serves() {
-    let outside = outside();
-    outside.tape.play(100);
-    let job = outside.start();
+    let (outside, job) = under_way();
     let mut report = begin(&job, noting(&Keys::default()), 5, AT_ONCE);
     job.handle.widen_canary(&node(), share(25)).unwrap();
     serves(&mut report, 25);
@@ -269,9 +269,7 @@ fn after_a_crash_the_manifest_says_how_much_the_canary_serves() {
 
 #[test]
 fn a_canary_that_cannot_be_opened_again_is_withdrawn_and_the_job_goes_on() {
-    let outside = outside();
-    outside.tape.play(100);
-    let job = outside.start();
+    let (outside, job) = under_way();
     begin(&job, noting(&Keys::default()), 25, AT_ONCE);
     job.handle.abandon();
     job.is_gone();
@@ -283,9 +281,7 @@ fn a_canary_that_cannot_be_opened_again_is_withdrawn_and_the_job_goes_on() {
     let job = outside.world().operator("count", count()).resume_open(COUNT, Some(open));
     let report = over(&mut job.handle.newest_swap().unwrap());
     assert!(report.cause.as_deref().unwrap().contains("no such table"), "{report:?}");
-    outside.tape.play(LENGTH);
-    job.ends(JobState::Finished);
-    all_is_right(&outside);
+    ends_right(&outside, &job);
 }
 
 #[test]
@@ -324,9 +320,7 @@ fn what_cannot_be_a_canary_is_refused_with_what_to_do() {
     }
     let none = job.handle.widen_canary(&node(), share(50)).unwrap_err().to_string();
     assert!(none.contains("no canary serves"), "{none}");
-    outside.tape.play(LENGTH);
-    job.ends(JobState::Finished);
-    all_is_right(&outside);
+    ends_right(&outside, &job);
 }
 
 #[test]

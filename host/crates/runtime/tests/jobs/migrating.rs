@@ -8,12 +8,12 @@ use gristmill_checkpoint::swap::SwapStage;
 use gristmill_ports::StateBackend;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::migration::{Entries, Migration};
-use gristmill_runtime::{JobEventKind, OpenSwap, SwapTerms, WayBack};
+use gristmill_runtime::{JobEventKind, OpenSwap, StateAddress, StateEdit, StateLook, SwapTerms, WayBack};
 use gristmill_types::{CallFailure, Column, EventBatch, ModuleHash, Outcome, Rows, StateIndex};
 use proptest::prelude::*;
 
 use crate::fakes::native::emitted;
-use crate::fakes::{Native, Running};
+use crate::fakes::{Native, PATIENCE, Running};
 use crate::recovery::{COUNT, Outside, checkpoint, count};
 use crate::swapping::{AT_ONCE, NEW, OLD, ON_PROBATION, node, over, trap, until, with};
 
@@ -73,6 +73,21 @@ pub(crate) fn has_rewritten(job: &Running, keys: u64) {
     job.hears(|kind| matches!(kind, JobEventKind::StateRewritten { keys: all, failed: 0, .. } if *all == keys));
 }
 
+/// Goes on with the old module alone, from its newest checkpoint.
+fn begins_anew(outside: &Outside, job: Running) -> Running {
+    checkpoint(&job);
+    job.handle.abandon();
+    job.is_gone();
+    drop(job);
+    outside.start()
+}
+
+fn ends_right(outside: &Outside, job: &Running, events: usize) {
+    outside.tape.play(events);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
 /// A job of so many events that has read fifty of them, ten of each key.
 fn under_way(events: usize) -> (Outside, Running) {
     let outside = Outside::new(events);
@@ -92,9 +107,7 @@ fn counts_go_on_in_another_schema_while_events_flow() {
     has_rewritten(&job, 5);
     let rewritten = report.borrow().rewriting.clone().unwrap();
     assert_eq!((rewritten.keys, rewritten.failed, rewritten.is_over), (5, 0, true));
-    outside.tape.play(300);
-    job.ends(JobState::Finished);
-    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    ends_right(&outside, &job, 300);
     assert_eq!(job.letters.all().len(), 0);
 }
 
@@ -112,9 +125,7 @@ fn a_job_that_ends_in_the_middle_goes_on_with_both_schemas() {
     job.handle.abandon();
     job.is_gone();
     let job = outside.world().operator_of("count", NEW, count_v2()).resume(COUNT);
-    outside.tape.play(300);
-    job.ends(JobState::Finished);
-    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    ends_right(&outside, &job, 300);
 }
 
 #[test]
@@ -140,13 +151,8 @@ fn a_version_that_fails_on_probation_leaves_the_old_schema_behind() {
     assert_eq!(report.stage, SwapStage::Undone, "{report:?}");
     assert_eq!(job.handle.modules()[&node()], OLD);
     // Nothing of the second version is left: the old module alone can go on from here.
-    checkpoint(&job);
-    job.handle.abandon();
-    job.is_gone();
-    let job = outside.start();
-    outside.tape.play(400);
-    job.ends(JobState::Finished);
-    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    let job = begins_anew(&outside, job);
+    ends_right(&outside, &job, 400);
     assert_eq!(job.letters.all().len(), 0);
 }
 
@@ -178,13 +184,8 @@ fn a_version_that_fails_before_its_switch_is_decided_takes_no_key_with_it() {
     assert_eq!(over(&mut report).stage, SwapStage::Undone);
     outside.tape.play(300);
     outside.tape.wait_reached(300);
-    checkpoint(&job);
-    job.handle.abandon();
-    job.is_gone();
-    let job = outside.start();
-    outside.tape.play(400);
-    job.ends(JobState::Finished);
-    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    let job = begins_anew(&outside, job);
+    ends_right(&outside, &job, 400);
 }
 
 #[test]
@@ -213,13 +214,8 @@ fn a_swap_that_is_withdrawn_before_its_barrier_leaves_no_state_behind() {
     job.handle.withdraw_swap("somebody asked for it").unwrap();
     assert_eq!(over(&mut report).stage, SwapStage::Undone);
     busy.store(false, Ordering::SeqCst);
-    checkpoint(&job);
-    job.handle.abandon();
-    job.is_gone();
-    let job = outside.start();
-    outside.tape.play(300);
-    job.ends(JobState::Finished);
-    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    let job = begins_anew(&outside, job);
+    ends_right(&outside, &job, 300);
 }
 
 #[test]
@@ -242,9 +238,7 @@ fn a_host_that_ends_while_state_is_rewritten_back_goes_on_with_that() {
         .resume_open(COUNT, Some(OpenSwap { operator: node(), new, policy: AT_ONCE }));
     let report = over(&mut job.handle.newest_swap().unwrap());
     assert_eq!((report.stage, job.handle.modules()[&node()]), (SwapStage::Undone, OLD));
-    outside.tape.play(300);
-    job.ends(JobState::Finished);
-    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    ends_right(&outside, &job, 300);
 }
 
 #[test]
@@ -276,9 +270,7 @@ fn what_cannot_be_rewritten_is_found_before_anything_is_touched() {
     assert_eq!((tried.keys, tried.entries, tried.no_way_back), (5, 5, None));
     let mut report = job.handle.swap(&node(), &with(native, NEW), terms).unwrap();
     assert_eq!(over(&mut report).stage, SwapStage::Done, "at once, without a probation");
-    outside.tape.play(300);
-    job.ends(JobState::Finished);
-    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    ends_right(&outside, &job, 300);
 }
 
 /// Were it taken back, what the version before it has rewritten would go back too, to where nobody looks.
@@ -313,6 +305,44 @@ fn no_version_takes_over_while_another_is_still_rewriting() {
     job.ends(JobState::Cancelled);
 }
 
+/// What an event after the try left behind can be bytes that no version understands: the way out is to say what is there.
+#[test]
+fn a_key_that_cannot_be_rewritten_back_holds_a_swap_up_until_somebody_sets_it() {
+    let (outside, job) = under_way(300);
+    let fails = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&fails);
+    let mut native = count_v2();
+    native.rewrite = Some(Arc::new(move |migration, page| {
+        let is_bad = migration.to_version == 1 && page.keys.iter().any(|key| key == Some(b"k3"));
+        match is_bad && told.load(Ordering::SeqCst) {
+            true => Err(CallFailure::BadRecord("it is torn".into())),
+            false => rewritten(migration, page),
+        }
+    }));
+    let mut report = job.handle.swap(&node(), &with(native, NEW), ON_PROBATION).unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Probation);
+    outside.tape.play(100);
+    outside.tape.wait_reached(100);
+    checkpoint(&job);
+    fails.store(true, Ordering::SeqCst);
+    job.handle.withdraw_swap("somebody asked for it").unwrap();
+    job.hears(|kind| {
+        matches!(kind, JobEventKind::StateRewritten { keys: 4, failed: 1, first_failure: Some(why) }
+            if why.contains("key `k3`") && why.contains("it is torn"))
+    });
+    assert_eq!(report.borrow().stage, SwapStage::Undoing);
+    let of = StateAddress { operator: node(), state: "count".to_owned(), key: b"k3".to_vec() };
+    let all = StateLook::Page { after: None, limit: 10 };
+    let said = job.handle.look_at_state(&of, all, PATIENCE).unwrap_err().to_string();
+    assert!(said.contains("it is torn") && said.contains("clear it"), "{said}");
+    let edit = StateEdit::PutValue(20_u64.to_le_bytes().to_vec());
+    let edited = job.handle.edit_state(&of, edit, PATIENCE).unwrap();
+    assert_eq!(edited.before.entries[0].value, text(20), "as it was, for whoever keeps books");
+    assert_eq!(over(&mut report).stage, SwapStage::Undone);
+    ends_right(&outside, &job, 300);
+    assert_eq!(job.letters.all().len(), 0);
+}
+
 #[test]
 fn new_and_dropped_states_are_seen_by_whom_declares_them() {
     let (outside, job) = under_way(300);
@@ -345,9 +375,7 @@ fn new_and_dropped_states_are_seen_by_whom_declares_them() {
     let terms = SwapTerms { dropped: ["count.seen".to_owned()].into(), ..AT_ONCE.into() };
     let mut report = job.handle.swap(&node(), &with(count(), ModuleHash([3; 32])), terms).unwrap();
     assert_eq!(over(&mut report).stage, SwapStage::Done);
-    outside.tape.play(300);
-    job.ends(JobState::Finished);
-    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    ends_right(&outside, &job, 300);
     assert!(total.load(Ordering::SeqCst) > 0, "what the new state holds is read again");
 }
 

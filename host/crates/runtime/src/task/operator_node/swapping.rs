@@ -237,7 +237,10 @@ impl OperatorNode {
                 if let Err(failure) = moved {
                     self.unless_lost(&failure)?;
                     page.failed += 1;
-                    page.first_failure.get_or_insert_with(|| failure.to_string());
+                    page.first_failure.get_or_insert_with(|| {
+                        let key = String::from_utf8_lossy(key.keys().bytes_of(0)).escape_debug().to_string();
+                        format!("key `{key}`: {failure}; go on by setting its state, or clearing it")
+                    });
                 }
             }
         }
