@@ -9,6 +9,7 @@ mod outcome;
 mod postgres;
 mod course;
 mod swaps;
+mod beside;
 mod swapped;
 mod scenario;
 mod walk;

@@ -1,4 +1,5 @@
-//! The scenario of swaps: an operator that counts goes to another schema and back, is rescaled, and has a count edited.
+//! The scenario of swaps: an operator that counts has a shadow and canaries, goes to another schema and back, is rescaled, and
+//! has a count edited.
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ const JOB: &str = "swapped";
 /// Both emit the same; each rewrites what the other has written.
 const TALLY: &str = "tests/guests/target/modules/tally.wasm";
 const TALLY_TIMED: &str = "tests/guests/target/modules/tally-timed.wasm";
+/// A custom section: with it a module is another one that does the same.
+const OTHER_BYTES: &[u8] = &[0, 6, 5, b'o', b't', b'h', b'e', b'r'];
 
 /// Posts, and lines in each; so many keys that the background has something left to rewrite.
 const POSTS: u64 = 60;
@@ -42,14 +45,25 @@ pub(crate) fn swapped(world: &mut World, course: Course) -> anyhow::Result<Outco
         }}}},
     });
     world.push("tally", &guest(TALLY)?)?;
+    world.push("tally-again", &[&guest(TALLY)?[..], OTHER_BYTES].concat())?;
     world.push("tally-timed", &guest(TALLY_TIMED)?)?;
     world.submit(&document)?;
     for post in 0..POSTS {
         match (course, post) {
-            (Course::Rough, 12) => world.swap_in(JOB, "tally-timed@1")?,
-            (Course::Rough, 20) => world.kill()?,
-            (Course::Rough, 25) => world.swap_and_take_back(JOB, "tally@1")?,
-            (Course::Rough, 35) => world.rescale(JOB, 3)?,
+            (Course::Rough, 4) => {
+                let feed = |world: &mut World| world.feed(JOB, &format!("post-{post}"), &lines(post));
+                world.shadow(JOB, "tally-again@1", feed)?;
+            }
+            (Course::Rough, 7) => world.canary(JOB, "tally-again@1", 25)?,
+            (Course::Rough, 9) => world.end_canary(JOB, false)?,
+            (Course::Rough, 11) => world.canary(JOB, "tally-again@1", 25)?,
+            (Course::Rough, 13) => world.kill()?,
+            (Course::Rough, 15) => world.widen(JOB, 50)?,
+            (Course::Rough, 17) => world.end_canary(JOB, true)?,
+            (Course::Rough, 20) => world.swap_in(JOB, "tally-timed@1")?,
+            (Course::Rough, 25) => world.kill()?,
+            (Course::Rough, 30) => world.swap_and_take_back(JOB, "tally@1")?,
+            (Course::Rough, 38) => world.rescale(JOB, 3)?,
             (Course::Rough, 50) => world.swap_in(JOB, "tally@1")?,
             (Course::Smooth | Course::Rough, _) => {}
         }

@@ -71,6 +71,7 @@ impl Follower {
     /// `Err(None)`: nobody wants it any more.
     fn follow(self) -> Result<(), Option<String>> {
         let state = self.filled()?;
+        fail::fail_point!("shadow-filled");
         let Self { ground, context, operator, queue } = self;
         let _ = ground.told.send(Told::Shadow(ShadowTold::Filled(Arc::clone(&ground.shadow))));
         let subtask = context.subtask;
@@ -182,6 +183,7 @@ impl Following {
         counts.shadow_ns += u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         counts.memory_bytes = self.operator.peak_memory().unwrap_or(0);
         counts.state_bytes = self.state.size().bytes;
+        fail::fail_point!("shadow-laid");
     }
 }
 

@@ -93,6 +93,7 @@ impl OperatorNode {
     /// Goes on with a canary that a checkpoint names.
     pub(crate) fn go_on_with(&mut self, canary: Canary) {
         self.beside.canary = Some(canary);
+        fail::fail_point!("canary-goes-on");
     }
 
     /// The canary is to serve so much from the next barrier of its swap on.
@@ -108,6 +109,7 @@ impl OperatorNode {
         match self.beside.prepared.take_if(|one| one.swap == swap) {
             Some(Instance { module, operator, canary: Some(terms), .. }) => {
                 self.beside.canary = Some(Canary::begin(swap, module, operator, terms));
+                fail::fail_point!("canary-begun");
             }
             Some(Instance { module, operator, states, right, canary: None, .. }) => {
                 let states = self.states.hand_over(states);
@@ -120,6 +122,7 @@ impl OperatorNode {
                     self.take_seat(swap, canary.module, canary.operator, None, right);
                 } else {
                     self.beside.canary = Some(canary);
+                    fail::fail_point!("canary-widened");
                 }
             }
         }
@@ -207,6 +210,7 @@ impl OperatorNode {
             std::mem::swap(&mut self.operator, &mut canary.operator);
         }
         self.state_generation += 1;
+        fail::fail_point!("canary-withdrawn");
         tell(desk, SwapTold::Given(canary.operator));
     }
 

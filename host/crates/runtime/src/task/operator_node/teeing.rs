@@ -28,6 +28,7 @@ impl Teeing {
     pub(crate) fn cut(&mut self, checkpoint: CheckpointId) {
         if let Some((_, tee)) = self.waits.take_if(|(from, _)| *from == checkpoint) {
             self.flows = Some(tee);
+            fail::fail_point!("shadow-teed");
         }
     }
 
