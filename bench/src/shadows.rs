@@ -1,5 +1,8 @@
 //! What a shadow costs the operator that it runs beside: a keyed count at a steady rate, by turns with and without a shadow of
 //! the same logic. Measured is what the operator's own threads have worked, by their own clocks.
+//!
+//! Whatever else runs on a machine with few cores slows all its threads down, by what they share: caches, and the halves of
+//! a core. So the threads of the source are measured too, which no shadow has anything to do with.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -49,16 +52,21 @@ pub(crate) fn run() -> anyhow::Result<Value> {
     handle.stop()?;
     wait("the job had stopped", || handle.status().state.is_final().then_some(()))?;
     let Some(ShadowReport { counts, .. }) = last else { bail!("there was no turn") };
-    let overheads = overheads(&without, &with);
+    let primary = overheads(&without, &with, |turn| turn.primary_ns);
+    let bystander = overheads(&without, &with, |turn| turn.bystander_ns);
+    let work = overheads(&without, &with, |turn| turn.primary_ns / turn.bystander_ns);
+    let primary_ns = |turns: &[Turn]| median(turns.iter().map(|turn| turn.primary_ns).collect());
     Ok(json!({
         "bench": "shadow",
         "keys": load.keys,
         "rate": load.rate,
         "turns": load.times,
-        "primary_ns_per_event_without": median(without),
-        "primary_ns_per_event_with": median(with),
-        "primary_cpu_overhead_percent": median(overheads.clone()),
-        "overheads_percent": overheads,
+        "primary_ns_per_event_without": primary_ns(&without),
+        "primary_ns_per_event_with": primary_ns(&with),
+        "primary_cpu_overhead_percent": median(primary.clone()),
+        "bystander_cpu_overhead_percent": median(bystander),
+        "primary_work_overhead_percent": median(work),
+        "overheads_percent": primary,
         "shadow_ns_per_event": counts.shadow_ns as f64 / counts.events.max(1) as f64,
         "shadow_events": counts.events,
         "differing": counts.differing,
@@ -85,11 +93,35 @@ fn follow(handle: &JobHandle, operator: &NodeId, spec: &JobSpec, load: Load) -> 
     }
 }
 
+/// What a turn came to, in nanoseconds for each event.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    primary_ns: f64,
+    bystander_ns: f64,
+}
+
 /// What each turn with a shadow cost more than the two without one around it, in percent: whatever else the machine does changes
 /// more slowly than that.
-fn overheads(without: &[f64], with: &[f64]) -> Vec<f64> {
-    let around = without.windows(2).map(|around| around.iter().sum::<f64>() / 2.0);
-    around.zip(with).map(|(without, with)| (with / without - 1.0) * 100.0).collect()
+fn overheads(without: &[Turn], with: &[Turn], what: impl Fn(&Turn) -> f64) -> Vec<f64> {
+    let around = without.windows(2).map(|around| around.iter().map(&what).sum::<f64>() / 2.0);
+    around.zip(with).map(|(without, with)| (what(with) / without - 1.0) * 100.0).collect()
+}
+
+/// Nanoseconds that the threads of the source have worked.
+///
+/// # Errors
+/// If the kernel does not say.
+fn bystanders_ns() -> anyhow::Result<u64> {
+    let mut all = 0;
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let thread = thread?.path();
+        if std::fs::read_to_string(thread.join("comm"))?.starts_with("events-") {
+            let told = std::fs::read_to_string(thread.join("schedstat"))?;
+            let worked = told.split(' ').next().ok_or_else(|| anyhow!("an empty schedstat"))?;
+            all += worked.parse::<u64>()?;
+        }
+    }
+    Ok(all)
 }
 
 fn median(mut turns: Vec<f64>) -> f64 {
@@ -117,13 +149,14 @@ impl Meters {
         (sum(|meter| &meter.worked_ns), sum(|meter| &meter.events))
     }
 
-    /// Nanoseconds that an event costs in the next turn.
-    fn turn(&self, load: Load) -> anyhow::Result<f64> {
+    /// What an event costs in the next turn.
+    fn turn(&self, load: Load) -> anyhow::Result<Turn> {
         self.events(SETTLES_S * load.rate)?;
-        let (worked_ns, events) = self.read();
+        let ((worked_ns, events), bystanders) = (self.read(), bystanders_ns()?);
         self.events(TURN_S * load.rate)?;
-        let now = self.read();
-        Ok((now.0 - worked_ns) as f64 / (now.1 - events) as f64)
+        let ((worked_now, events_now), bystanders_now) = (self.read(), bystanders_ns()?);
+        let by_event = |ns: u64| ns as f64 / (events_now - events) as f64;
+        Ok(Turn { primary_ns: by_event(worked_now - worked_ns), bystander_ns: by_event(bystanders_now - bystanders) })
     }
 
     /// Waits for so many more.

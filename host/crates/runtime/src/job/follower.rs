@@ -80,10 +80,7 @@ impl Follower {
         while !over.is_raised() {
             match queue.next() {
                 Teed::Call(call) => following.call(&call)?,
-                Teed::Quiet => queue.gather(
-                    std::env::var("GATHER").map_or(GATHERING, |v| Duration::from_millis(v.parse().unwrap())),
-                    || over.is_raised(),
-                ),
+                Teed::Quiet => queue.gather(GATHERING, || over.is_raised()),
                 // The attempt is about to end, and tells so.
                 Teed::End => return Ok(()),
             }
