@@ -214,7 +214,11 @@ impl Driver<'_> {
                 let events = self.swaps.hear(now_ms, told);
                 self.tell_all(events);
             }
-            Told::Rewrite { node, work, told } => self.rewritings.hear(&node, work, told),
+            Told::Rewrite { node, work, told } => {
+                if self.rewritings.hear(&node, work, told) {
+                    self.tell(Event::Requested(CheckpointKind::Checkpoint));
+                }
+            }
             Told::FilesWanted { node, tell } => _ = tell.send(self.files_of(&node)),
             Told::StateEdited(node, edit) => {
                 self.edits.add(edit);
@@ -283,7 +287,7 @@ impl Driver<'_> {
             Action::Commit { permit, committables } => self.commit(&permit, committables),
             Action::Carry(manifest) => match self.savepoints.name_of(manifest.checkpoint) {
                 Some(name) => {
-                    let document = self.job.modules().document();
+                    let document = self.job.modules().written();
                     self.archive(SavepointWork::Carry { name, manifest, document });
                 }
                 None => self.tell(Event::SavepointOver(manifest.checkpoint)),

@@ -35,6 +35,8 @@ struct UnderWay {
     /// Keys could not be read, or somebody has mended one that could not be rewritten: once more from the files of the next
     /// checkpoint.
     again: bool,
+    /// Somebody has edited state since it began.
+    edited: bool,
 }
 
 impl<'a> RewritingsUnderWay<'a> {
@@ -65,7 +67,14 @@ impl<'a> RewritingsUnderWay<'a> {
             unwanted: unwanted.clone(),
             number: self.works,
         };
-        let under_way = UnderWay { moves, number: self.works, unwanted, rewritten: Rewritten::default(), again: false };
+        let under_way = UnderWay {
+            moves,
+            number: self.works,
+            unwanted,
+            rewritten: Rewritten::default(),
+            again: false,
+            edited: false,
+        };
         self.of.insert(node.clone(), under_way);
         let parts = Arc::clone(&self.job.parts);
         helpers.spawn(self.job, "rewrite", move || {
@@ -81,12 +90,14 @@ impl<'a> RewritingsUnderWay<'a> {
         }
     }
 
-    pub(crate) fn hear(&mut self, node: &NodeId, work: u64, told: RewriteTold) {
-        let Some(one) = self.of.get_mut(node).filter(|one| one.number == work) else { return };
+    /// Gives whether a checkpoint is wanted, behind which the keys are gone through once more.
+    pub(crate) fn hear(&mut self, node: &NodeId, work: u64, told: RewriteTold) -> bool {
+        let Some(one) = self.of.get_mut(node).filter(|one| one.number == work) else { return false };
         match told {
             RewriteTold::Page(page) => one.rewritten.add(page),
             RewriteTold::Over(Ok(())) => {
                 one.rewritten.is_over = true;
+                one.look_again();
                 let Rewritten { keys, failed, first_failure, .. } = one.rewritten.clone();
                 tracing::info!(job = %self.job.id, operator = %node, keys, failed, first_failure, "state is rewritten");
                 let kind = JobEventKind::StateRewritten { keys, failed, first_failure };
@@ -97,16 +108,18 @@ impl<'a> RewritingsUnderWay<'a> {
                 one.again = true;
             }
         }
-        let rewritten = one.rewritten.clone();
+        let (rewritten, again) = (one.rewritten.clone(), one.again);
         if let Some(report) = self.job.modules().newest().filter(|report| report.borrow().operator == *node) {
             report.send_modify(|report| report.rewriting = Some(rewritten));
         }
+        again
     }
 
     /// Somebody has edited state of this operator: of what could not be rewritten, nothing may be left.
     pub(crate) fn edited(&mut self, node: &NodeId) {
         if let Some(one) = self.of.get_mut(node) {
-            one.again |= one.rewritten.is_over && one.rewritten.failed > 0;
+            one.edited = true;
+            one.look_again();
         }
     }
 
@@ -124,5 +137,42 @@ impl<'a> RewritingsUnderWay<'a> {
         self.of = rest;
         let complete: BTreeMap<NodeId, UnderWay> = complete;
         complete.into_iter().map(|(node, one)| (node, one.moves)).collect()
+    }
+}
+
+impl UnderWay {
+    /// An edit may have come behind the page of its key, or before it: once all keys were looked through, those that could
+    /// not be rewritten are looked for again.
+    fn look_again(&mut self) {
+        self.again |= self.edited && self.rewritten.is_over && self.rewritten.failed > 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn under_way(failed: u64) -> UnderWay {
+        let rewritten = Rewritten { failed, ..Rewritten::default() };
+        UnderWay { moves: Vec::new(), number: 1, unwanted: Signal::default(), rewritten, again: false, edited: false }
+    }
+
+    /// The key that somebody mends may be one whose page was looked through, while others are not yet.
+    #[test]
+    fn an_edit_counts_whenever_it_comes() {
+        for edit_first in [true, false] {
+            let mut one = under_way(2);
+            one.look_again();
+            (one.edited, one.rewritten.is_over) = (edit_first, !edit_first);
+            one.look_again();
+            assert!(!one.again, "an edit, or the end, alone: {edit_first}");
+            (one.edited, one.rewritten.is_over) = (true, true);
+            one.look_again();
+            assert!(one.again, "{edit_first}");
+        }
+        let mut one = under_way(0);
+        (one.edited, one.rewritten.is_over) = (true, true);
+        one.look_again();
+        assert!(!one.again, "nothing is left");
     }
 }

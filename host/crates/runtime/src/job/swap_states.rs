@@ -164,7 +164,8 @@ impl Trial<'_> {
             let StateEntry { state, key, place, value, .. } = entry?;
             let Some(one) = self.moves.iter().find(|one| one.from.seat.0 == state) else { continue };
             let is_new_key = page.keys.is_empty() || page.keys.bytes_of(page.keys.len() - 1) != key;
-            let is_full = page.values.data().len() >= PAGE_BYTES || page.keys.len() >= PAGE_KEYS;
+            let is_full =
+                page.values.data().len() + page.map_keys.data().len() >= PAGE_BYTES || page.keys.len() >= PAGE_KEYS;
             let other_state = of.is_some_and(|before: &Move| before.from.seat != one.from.seat);
             if other_state || is_new_key && is_full {
                 self.page(of, &std::mem::take(&mut page))?;
@@ -177,7 +178,7 @@ impl Trial<'_> {
                 page.map_keys.push(Some(name));
             }
             page.values.push(Some(&value));
-            if page.values.data().len() > MOST_OF_A_KEY + PAGE_BYTES {
+            if page.values.data().len() + page.map_keys.data().len() > MOST_OF_A_KEY {
                 return Err(Refused::Because(format!(
                     "key `{}` has more than {} MiB in state `{}`, and so much of one key is not rewritten at once: make it \
                      shorter first",

@@ -22,7 +22,7 @@ const SCAN_BYTES: u32 = 64 << 10;
 /// Bytes of several keys that are moved in one transaction. A key goes as a whole, so one alone may be more.
 const MOVE_BYTES: usize = 8 << 20;
 
-/// Bytes of one key that can be moved: with what they are rewritten to, they fit into one transaction.
+/// Bytes of one key that are moved: more would not fit into one transaction with what they are rewritten to.
 pub(crate) const MOST_OF_A_KEY: usize = 64 << 20;
 
 /// Moves entries between states of two schemas.
@@ -156,7 +156,11 @@ fn move_keys(
             move_keys(migrator, one, (events, some), state, time)?;
             move_keys(migrator, one, (events, others), state, time)
         }
-        Err(Unmoved::TooMuch(error)) => Err(host(&error)),
+        // The key's own fault: its events fail, and the others go on.
+        Err(Unmoved::TooMuch(error)) => Err(CallFailure::BadRecord(format!(
+            "what the key has in state `{}` cannot be rewritten at once: {error}",
+            one.state
+        ))),
         Err(Unmoved::Failed(failure)) => Err(failure),
     }
 }
@@ -169,7 +173,8 @@ fn move_at_once(
 ) -> Result<(), Unmoved> {
     let all = read(one, rows, state)?;
     pages(all).iter().try_for_each(|page| move_page(migrator, one, events, page, state))?;
-    state.commit()?;
+    // Layers commit one after the other: what fails here is not tried again with fewer keys.
+    state.commit().map_err(|error| Unmoved::Failed(host(&error)))?;
     fail::fail_point!("state-moved");
     Ok(())
 }
@@ -209,7 +214,7 @@ fn read(one: &Move, rows: &[u32], state: &mut dyn StateBackend) -> Result<Vec<Ow
             }
         }
         StateKind::AppendList | StateKind::OrderedMap => {
-            let most = if rows.len() > 1 { MOVE_BYTES } else { usize::MAX };
+            let most = if rows.len() > 1 { MOVE_BYTES } else { MOST_OF_A_KEY };
             let mut bytes = 0;
             for &row in rows {
                 let found = read_pages(one, row, most - bytes, state)?;
