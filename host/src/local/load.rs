@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use gristmill_dataflow::document::ModuleSource;
 use gristmill_dataflow::{JobDocument, Problem, environment, place, validate_offline};
+use gristmill_ports::veil::Secrets;
 use gristmill_runtime::{JobSpec, ModuleBytes, prepare};
 use gristmill_types::{ModuleHash, NodeId};
 
@@ -95,11 +96,14 @@ pub fn load(file: &Path, cache: Option<&Path>) -> anyhow::Result<LoadedJob> {
     if !problems.is_empty() {
         return Err(bad(problems));
     }
-    let document = environment::resolve(&document, |name| std::env::var(name).ok()).map_err(bad)?;
+    let secrets = Secrets::default();
+    let noted = |name: &str| std::env::var(name).ok().inspect(|value| secrets.note(name, value));
+    let document = environment::resolve(&document, noted).map_err(bad)?;
     let base = base_of(file);
     let modules = read_modules(&document, &base).map_err(bad)?;
     let registry = wiring::modules(&cache.map_or_else(default_cache, Path::to_owned))?;
-    let spec = prepare(document, &modules, &registry).map_err(bad)?;
+    let mut spec = prepare(document, &modules, &registry).map_err(bad)?;
+    spec.veil = Arc::new(secrets);
     Ok(LoadedJob { spec, base })
 }
 

@@ -11,7 +11,8 @@ use gristmill_ports::crash::CrashBundle;
 use gristmill_ports::module_registry::{ModuleRegistry, PrepareOptions, Prepared};
 use gristmill_ports::state::StateTime;
 use gristmill_ports::telemetry::{GuestLog, LogLevel};
-use gristmill_ports::{Call, OperatorContext, Signal, StateBackend};
+use gristmill_ports::veil::Secrets;
+use gristmill_ports::{Call, OperatorContext, Signal, StateBackend, Veil};
 use gristmill_types::failure::GuestFault;
 use gristmill_types::{CallFailure, KeyGroupRange, ModuleHash, Outcome};
 use serde_json::Value;
@@ -44,7 +45,13 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    fn of(result: Result<Outcome, CallFailure>, before: &GuestFault) -> Self {
+    /// A bundle has secrets put back to their placeholders.
+    fn of(result: Result<Outcome, CallFailure>, before: &GuestFault, secrets: &Secrets) -> Self {
+        let hidden = |fault: GuestFault| GuestFault { message: secrets.hide(&fault.message), ..fault };
+        let result = result.map_err(|failure| match failure {
+            CallFailure::Fault(fault) => CallFailure::Fault(hidden(fault)),
+            other => other,
+        });
         match result {
             Ok(outcome) => Self::Passed(outcome),
             Err(CallFailure::Fault(fault)) if fault.kind == before.kind && fault.message == before.message => {
@@ -66,7 +73,8 @@ pub(super) fn make_again(
     cache: &Path,
 ) -> anyhow::Result<Replayed> {
     let mut notes = notes(&bundle);
-    let prepared = prepare(&bundle, code, cache)?;
+    let secrets = Secrets::default();
+    let prepared = prepare(&bundle, code, cache, &secrets)?;
     let descriptor = prepared.factory.descriptor().clone();
     if bundle.input.at() >= descriptor.inputs.len() {
         return Err(anyhow!("the events came in by input {}, which the module does not have", bundle.input));
@@ -78,7 +86,7 @@ pub(super) fn make_again(
     notes.extend(fill(&mut *state, &descriptor, &bundle)?);
     let log = Arc::new(Lines::default());
     let result = call(&bundle, &prepared, &mut state, &log);
-    let ending = Ending::of(result, &bundle.fault);
+    let ending = Ending::of(result, &bundle.fault, &secrets);
     let ports = descriptor.outputs.into_iter().map(|output| output.name).collect();
     let log = std::mem::take(&mut *log.0.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Replayed { bundle, module, ports, notes, log, ending })
@@ -95,9 +103,10 @@ fn notes(bundle: &CrashBundle) -> Vec<String> {
     notes
 }
 
-fn prepare(bundle: &CrashBundle, code: &[u8], cache: &Path) -> anyhow::Result<Prepared> {
+fn prepare(bundle: &CrashBundle, code: &[u8], cache: &Path, secrets: &Secrets) -> anyhow::Result<Prepared> {
     let parameters: Value = serde_json::from_str(&bundle.instance.parameters).context("reading the parameters")?;
-    let parameters = resolve_parameters(parameters, |name| std::env::var(name).ok());
+    let noted = |name: &str| std::env::var(name).ok().inspect(|value| secrets.note(name, value));
+    let parameters = resolve_parameters(parameters, noted);
     let parameters = parameters.map_err(|problems| {
         let said: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.at, problem.message)).collect();
         anyhow!("{}; give the command the variables that the host had", said.join("; "))

@@ -18,16 +18,12 @@ use gristmill_types::{AttemptId, JobId, NodeId, RunId};
 
 use crate::checkpoint::patience::{Undone, until_done};
 use crate::checkpoint::told::{Carried, Told};
+use crate::job::modules::WrittenJob;
 
 /// What is to be done about a savepoint.
 pub(crate) enum SavepointWork {
     /// A checkpoint is decided that is to become one: its files are carried over.
-    Carry {
-        name: String,
-        manifest: Box<Manifest>,
-        /// The text of the job's document.
-        document: String,
-    },
+    Carry { name: String, manifest: Box<Manifest>, document: WrittenJob },
     /// All that was cut before it is committed: it is complete.
     Seal(Box<Carried>),
 }
@@ -77,7 +73,7 @@ impl Archivist {
         }
     }
 
-    fn carry(&self, name: &str, manifest: &Manifest, document: &str) -> Result<Carried, PortError> {
+    fn carry(&self, name: &str, manifest: &Manifest, document: &WrittenJob) -> Result<Carried, PortError> {
         let folder = SavepointFolder::new(&self.job, name);
         if self.parts.checkpoint_store().get(&folder.record())?.is_some() {
             return Err(self.name_is_taken(name));
@@ -105,7 +101,7 @@ impl Archivist {
             attempt: self.attempt,
             checkpoint: manifest.checkpoint,
             taken_ms: manifest.started_ms,
-            document: document.to_owned(),
+            document: document.with(nodes.iter().filter_map(|page| Some((&page.node, page.module?)))),
             max_parallelism: manifest.max_parallelism,
             nodes,
             entries: Some(entries),

@@ -276,5 +276,5 @@ fn set_aside_without_key(
     };
     let letters: Vec<_> = without.iter().map(letter).collect();
     to.counters.dead_letters.add(letters.len() as u64);
-    around.set_aside(&letters)
+    around.set_aside(letters)
 }

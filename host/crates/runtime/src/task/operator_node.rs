@@ -318,7 +318,7 @@ impl OperatorNode {
                 };
                 let letters: Vec<_> = rejections.iter().map(letter).collect();
                 self.counters.dead_letters.add(letters.len() as u64);
-                around.set_aside(&letters)
+                around.set_aside(letters)
             }
             EventVerdict::Skip => {
                 self.counters.skipped.add(rejections.len() as u64);
@@ -350,7 +350,7 @@ impl OperatorNode {
         };
         let letters: Vec<_> = (0..events.len()).map(letter).collect();
         self.counters.dead_letters.add(letters.len() as u64);
-        around.set_aside(&letters)
+        around.set_aside(letters)
     }
 }
 

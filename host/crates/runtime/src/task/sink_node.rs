@@ -48,7 +48,7 @@ impl SinkNode {
         };
         let letters: Vec<_> = refused.into_iter().map(letter).collect();
         self.counters.dead_letters.add(letters.len() as u64);
-        around.set_aside(&letters)
+        around.set_aside(letters)
     }
 
     pub(crate) fn flush(&mut self, around: &mut Surroundings) -> Result<(), TaskEnd> {

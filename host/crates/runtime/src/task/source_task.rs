@@ -277,7 +277,7 @@ impl SourceTask {
             at_ms,
         };
         let letters: Vec<_> = undecodable.into_iter().map(letter).collect();
-        self.chain.around.set_aside(&letters)
+        self.chain.around.set_aside(letters)
     }
 }
 

@@ -54,8 +54,11 @@ impl Surroundings {
         Ok(self.inbox.rest(time)?)
     }
 
-    /// Keeps letters, and says so. A store that cannot take them fails the job: nothing is lost in silence.
-    pub(crate) fn set_aside(&self, letters: &[DeadLetter]) -> Result<(), TaskEnd> {
+    /// Keeps letters, their reasons without secrets of the job, and says so. A store that cannot take them fails the job:
+    /// nothing is lost in silence.
+    pub(crate) fn set_aside(&self, mut letters: Vec<DeadLetter>) -> Result<(), TaskEnd> {
+        self.hide_secrets(&mut letters);
+        let letters = &letters[..];
         let Some(first) = letters.first() else { return Ok(()) };
         let epoch = Epoch { run: self.run, after: self.passed };
         self.dead_letters.append(&self.job, epoch, letters).map_err(|PortError { message, .. }| {
@@ -70,9 +73,22 @@ impl Surroundings {
         Ok(())
     }
 
-    /// The letter of one event of a batch. Secrets of the job are left out of its reason.
-    pub(crate) fn letter(&self, to: &Address<'_>, events: &EventBatch, row: usize, mut reason: Reason) -> DeadLetter {
-        reason.message = self.veil.hide(&reason.message);
+    /// Reasons of neighbours are mostly one: that is looked through once.
+    fn hide_secrets(&self, letters: &mut [DeadLetter]) {
+        let mut last = None::<(String, String)>;
+        for letter in letters {
+            let said = std::mem::take(&mut letter.reason.message);
+            let hidden = match last.take() {
+                Some((before, hidden)) if before == said => hidden,
+                Some(_) | None => self.veil.hide(&said),
+            };
+            letter.reason.message.clone_from(&hidden);
+            last = Some((said, hidden));
+        }
+    }
+
+    /// The letter of one event of a batch.
+    pub(crate) fn letter(&self, to: &Address<'_>, events: &EventBatch, row: usize, reason: Reason) -> DeadLetter {
         DeadLetter {
             operator: to.operator.clone(),
             input: to.input.to_owned(),

@@ -193,7 +193,7 @@ impl ReadJob {
         let resolved = environment::resolve(&document, noted).map_err(|found| refuse(found, &text))?;
         let mut bytes = HashMap::new();
         for (id, module) in &modules {
-            bytes.insert(id.clone(), module_bytes(module, catalog)?);
+            bytes.insert(id.clone(), module_bytes(&document.job, module, catalog)?);
         }
         let mut spec = gristmill_runtime::prepare(resolved, &bytes, registry).map_err(|found| {
             // A complaint about parameters may quote them.
@@ -220,9 +220,12 @@ impl ReadJob {
     }
 }
 
-fn module_bytes(module: &ModuleRecord, catalog: &dyn Catalog) -> Result<ModuleBytes, PortError> {
+fn module_bytes(job: &JobId, module: &ModuleRecord, catalog: &dyn Catalog) -> Result<ModuleBytes, ControlError> {
     let hash = module.admission.hash;
-    let lost = || PortError::fatal(format!("the bytes of module {hash} are gone from the catalog: upload them again"));
+    let lost = || ControlError::CannotStart {
+        job: job.clone(),
+        message: format!("the bytes of module {hash} are gone from the catalog: upload them again"),
+    };
     Ok(ModuleBytes { hash, bytes: catalog.module_bytes(hash)?.ok_or_else(lost)?.into() })
 }
 

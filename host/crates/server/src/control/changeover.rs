@@ -16,13 +16,16 @@ use serde_json::json;
 
 use super::error::{in_the_way, wrong_state};
 use super::live::LiveJob;
-use super::recording::{RECORD_TRIES, has_begun};
+use super::recording::has_begun;
 use super::{Control, ControlError, JobView};
 
 /// How long a swap that has just ended may take to be written down.
 const SETTLES: Duration = Duration::from_secs(5);
 /// How often it is looked whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How soon a job is started again after the catalog has refused.
+const LAUNCH_AGAIN: Duration = Duration::from_secs(1);
 
 /// How the attempt that runs ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,15 +98,33 @@ impl Control {
         if let Err(error) = self.settle_edits(&id).await {
             tracing::warn!(job = %id, %error, "what became of edits of state cannot be written down");
         }
-        let again = match patiently(|| async { self.job(&id).await }).await {
-            Ok(job) => self.relaunch_either(job.record).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = again {
+        if let Err(error) = self.relaunch_patiently(&id).await {
             tracing::error!(job = %id, %error, "cannot go on, neither with another document nor as it was");
             // From now on it is what its record says: nothing of it runs.
             self.live.remove(&id);
             self.end(operation, Err(json!({"message": error.to_string()}))).await;
+        }
+    }
+
+    /// Starts a job again of which nothing runs, and asks once more while the catalog refuses: nobody else would free it, but
+    /// the next host.
+    async fn relaunch_patiently(self: &Arc<Self>, id: &JobId) -> Result<JobView, ControlError> {
+        let mut closing = self.closing();
+        loop {
+            let again = match self.job(id).await {
+                Ok(job) => self.relaunch_either(job.record).await,
+                Err(error) => Err(error),
+            };
+            match again {
+                Err(ControlError::Store(error)) if !*closing.borrow_and_update() => {
+                    tracing::error!(job = %id, %error, "starting a job again is tried once more");
+                    tokio::select! {
+                        () = tokio::time::sleep(LAUNCH_AGAIN) => {}
+                        _ = closing.wait_for(|closing| *closing) => {}
+                    }
+                }
+                again => return again,
+            }
         }
     }
 
@@ -131,33 +152,37 @@ impl Control {
     }
 
     /// Starts a job again: with the document that it is about to go on with, or, if it cannot be started so, as it was. One
-    /// that cannot be started at all is `FAILED`.
+    /// that cannot be started at all is `FAILED`, unless that is because the catalog refuses.
     pub(super) async fn relaunch_either(self: &Arc<Self>, record: JobRecord) -> Result<JobView, ControlError> {
-        let launched = patiently(|| self.relaunch(record.clone(), None)).await;
-        let again = match (launched, record.next_document()) {
+        let again = match (self.relaunch(record.clone(), None).await, record.next_document()) {
+            (Err(ControlError::Store(error)), _) => return Err(ControlError::Store(error)),
             (Err(error), Some(next)) => {
                 let as_it_was = JobRecord { pending: None, ..record.clone() };
-                let again = patiently(|| self.relaunch(as_it_was.clone(), None)).await;
+                let again = self.relaunch(as_it_was, None).await;
                 self.dropped(&record.id, &next.operation, &error.to_string()).await;
                 again
             }
             (again, _) => again,
         };
         if let Err(error) = &again {
-            let cause = Some(format!("it cannot go on: {error}"));
-            let (id, open) = (record.id.clone(), record.swap.clone());
-            let failed =
-                JobRecord { state: JobState::Failed, cause, changed_ms: self.now_ms(), pending: None, ..record };
-            self.write_down(&failed).await;
-            if let Some(open) = open {
-                // The record keeps it: which module runs is known by the manifest that the job goes on from.
-                let operation = self.operation_of(&id, &open.operation).await;
-                let mut detail = operation.detail.clone();
-                detail["message"] = json!(format!("the job cannot go on before it is restarted: {error}"));
-                self.end_unless_ended(operation, Err(detail)).await;
-            }
+            self.cannot_go_on(record, error).await;
         }
         again
+    }
+
+    /// Writes down that a job cannot be started again.
+    pub(super) async fn cannot_go_on(&self, record: JobRecord, error: &ControlError) {
+        let cause = Some(format!("it cannot go on: {error}"));
+        let (id, open) = (record.id.clone(), record.swap.clone());
+        let failed = JobRecord { state: JobState::Failed, cause, changed_ms: self.now_ms(), pending: None, ..record };
+        self.write_down(&failed).await;
+        if let Some(open) = open {
+            // The record keeps it: which module runs is known by the manifest that the job goes on from.
+            let operation = self.operation_of(&id, &open.operation).await;
+            let mut detail = operation.detail.clone();
+            detail["message"] = json!(format!("the job cannot go on before it is restarted: {error}"));
+            self.end_unless_ended(operation, Err(detail)).await;
+        }
     }
 
     /// Follows a job that was started with another document, until that is its own.
@@ -224,7 +249,7 @@ impl Control {
             live.until_gone().await;
             let cause = status.cause.clone().unwrap_or_default();
             tracing::warn!(job = %record.id, cause, "it cannot begin with another document, and goes on as it was");
-            if let Err(error) = self.relaunch_either(record.clone()).await {
+            if let Err(error) = self.relaunch_patiently(&record.id).await {
                 tracing::error!(job = %record.id, %error, "cannot go on as it was");
                 self.live.ended(&record.id);
             }
@@ -252,22 +277,6 @@ impl Control {
             }
         }
     }
-}
-
-/// Asks once more while the catalog refuses: between two launches nobody but a new host would free the job.
-async fn patiently<T, F: Future<Output = Result<T, ControlError>>>(
-    mut ask: impl FnMut() -> F,
-) -> Result<T, ControlError> {
-    for _ in 1..RECORD_TRIES {
-        match ask().await {
-            Err(ControlError::Store(error)) => {
-                tracing::error!(%error, "starting a job again is tried once more");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            answer => return answer,
-        }
-    }
-    ask().await
 }
 
 fn refuse_while_swapping(live: &LiveJob) -> Result<(), ControlError> {

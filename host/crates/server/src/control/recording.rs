@@ -12,7 +12,7 @@ use super::Control;
 use super::live::{Change, LiveJob};
 
 /// Tries to write a job's end down, with a second between them.
-pub(super) const RECORD_TRIES: u32 = 10;
+const RECORD_TRIES: u32 = 10;
 
 impl Control {
     /// Follows a job to its end and writes each change of state down.

@@ -160,9 +160,17 @@ impl Control {
         }
         let (control, job) = (Arc::clone(self), job.clone());
         blocking(move || {
-            let known = control.savepoint_names(Some(&job))?.into_iter().map(|(_, name)| name).collect::<Vec<_>>();
-            let taken = control.names.take(&job, name, &known);
-            taken.map_err(|name| ControlError::SavepointExists { job, name })
+            let stored = || -> Result<Vec<String>, PortError> {
+                Ok(control.savepoint_names(Some(&job))?.into_iter().map(|(_, name)| name).collect())
+            };
+            let exists = |name| ControlError::SavepointExists { job: job.clone(), name };
+            loop {
+                let taken = control.names.take(&job, name.clone(), &stored()?).map_err(exists)?;
+                // Whoever had it before may have come to an end since they were listed.
+                if !stored()?.iter().any(|name| name == taken.as_str()) {
+                    return Ok(taken);
+                }
+            }
         })
         .await?
     }
@@ -226,7 +234,7 @@ pub(super) fn settled_stop(
 ) -> Result<Value, Value> {
     let settled = settled_drain(store, job, operation);
     if job.state.is_final() {
-        return settled;
+        return if job.state == JobState::Failed { Err(settled.unwrap_or_else(|nothing| nothing)) } else { settled };
     }
     let mut detail = settled.unwrap_or_else(|nothing| nothing);
     detail["message"] = json!(match detail["savepoint"].is_null() {

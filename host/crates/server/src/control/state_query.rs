@@ -6,7 +6,7 @@ use std::time::Duration;
 use gristmill_checkpoint::FileHash;
 use gristmill_ports::CheckpointStore;
 use gristmill_ports::catalog::{OperationRecord, OperationStatus};
-use gristmill_runtime::{Edited, JobHandle, StateAddress, StateEdit, StateFound, StateLook, StateRefused};
+use gristmill_runtime::{Edited, StateAddress, StateEdit, StateFound, StateLook, StateRefused};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointId, JobId, ModuleHash, NodeId, RunId};
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ impl Control {
     pub async fn operator_states(&self, id: &JobId, operator: &NodeId) -> Result<OperatorStates, ControlError> {
         let job = self.job(id).await?;
         let live = job.running("asked for its state")?;
-        let (module, states) = live.handle().states(operator).map_err(|refused| told(live.handle(), refused))?;
+        let (module, states) = live.handle().states(operator).map_err(|refused| told(&live, refused))?;
         let report = live.report();
         let counts = report.nodes.iter().find(|node| node.id == *operator).map(|node| &node.total);
         let (keys, bytes) = counts.map_or((0, 0), |counts| (counts.state_keys, counts.state_bytes));
@@ -124,7 +124,7 @@ impl Control {
                 KeyLook::Page { after, limit } => StateLook::Page { after, limit: limit.clamp(1, PAGE) },
             };
             let found = live.handle().look_at_state(&at, look, PATIENCE);
-            let StateFound { entries, next } = found.map_err(|refused| told(live.handle(), refused))?;
+            let StateFound { entries, next } = found.map_err(|refused| told(&live, refused))?;
             let entries = entries.into_iter().map(|entry| codec.show(entry.name, entry.value)).collect();
             Ok(KeyState { spec, key: at.key, entries, next })
         })
@@ -160,7 +160,7 @@ impl Control {
         let Edited { before, after, decided } = match edited {
             Ok(edited) => edited,
             Err(refused) => {
-                let refused = told(live.handle(), refused);
+                let refused = told(&live, refused);
                 self.end(operation, Err(json!({"message": refused.to_string()}))).await;
                 return Err(refused);
             }
@@ -261,7 +261,7 @@ impl Asking {
     /// Blocks.
     fn new(live: &LiveJob, of: &StateOf, key: &Written) -> Result<Self, ControlError> {
         let handle = live.handle();
-        let refused = |refused| told(handle, refused);
+        let refused = |refused| told(live, refused);
         let (_, states) = handle.states(&of.operator).map_err(refused)?;
         let known: Vec<&str> = states.iter().map(|spec| spec.name.as_str()).collect();
         let spec = states.iter().find(|spec| spec.name == of.state).cloned();
@@ -294,7 +294,8 @@ impl EditWish {
 }
 
 /// A refusal of the job in the control's words.
-fn told(handle: &JobHandle, refused: StateRefused) -> ControlError {
+fn told(live: &LiveJob, refused: StateRefused) -> ControlError {
+    let handle = live.handle();
     match refused {
         StateRefused::NotRunning(not_running) => ControlError::NoAnswer(not_running.to_string()),
         StateRefused::NoSuchOperator { job, operator } => {
@@ -306,7 +307,7 @@ fn told(handle: &JobHandle, refused: StateRefused) -> ControlError {
         StateRefused::NoSuchState { .. }
         | StateRefused::WrongKind { .. }
         | StateRefused::BadKey { .. }
-        | StateRefused::State(_) => ControlError::StateRefused(refused.to_string()),
+        | StateRefused::State(_) => ControlError::StateRefused(live.hide_secrets(&refused.to_string())),
     }
 }
 
