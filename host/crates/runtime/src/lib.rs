@@ -21,6 +21,7 @@ mod watermark;
 mod control;
 mod exchange;
 mod ending;
+mod written;
 mod failure;
 mod checkpoint;
 mod task;

@@ -18,7 +18,7 @@ use gristmill_types::{AttemptId, JobId, NodeId, RunId};
 
 use crate::checkpoint::patience::{Undone, until_done};
 use crate::checkpoint::told::{Carried, Told};
-use crate::job::modules::WrittenJob;
+use crate::written::WrittenJob;
 
 /// What is to be done about a savepoint.
 pub(crate) enum SavepointWork {

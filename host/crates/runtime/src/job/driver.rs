@@ -394,9 +394,9 @@ impl Driver<'_> {
         }
     }
 
-    /// Edits that no checkpoint has yet want one.
+    /// Edits that no checkpoint has yet want one, and so do keys that they have mended.
     fn ask_for_edits(&mut self) {
-        if self.edits.are_there() {
+        if self.edits.are_there() || self.rewritings.are_wanted_again() {
             self.tell(Event::Requested(CheckpointKind::Checkpoint));
         }
     }

@@ -14,6 +14,7 @@ use crate::canary::CanaryTerms;
 use crate::job::spec::OperatorParts;
 use crate::right_of_return::RightOfReturn;
 use crate::swap::SwapReport;
+use crate::written::WrittenJob;
 
 /// A swap that an earlier process has left open: the manifest that the job goes on from decides it.
 pub struct OpenSwap {
@@ -56,29 +57,6 @@ struct NewestSwap {
     report: Arc<watch::Sender<SwapReport>>,
 }
 
-/// A job's document, as far as manifests may name what its operators have been swapped to.
-pub(crate) struct WrittenJob {
-    /// As the job began with it.
-    text: String,
-    /// What runs in each operator, then what the newest swap brought and what it took away.
-    parts: Vec<(NodeId, OperatorParts)>,
-}
-
-impl WrittenJob {
-    /// The document of a checkpoint that has these modules in its operators.
-    pub(crate) fn with<'a>(&self, modules: impl Iterator<Item = (&'a NodeId, ModuleHash)>) -> String {
-        let Ok(mut document) = serde_json::from_str::<serde_json::Value>(&self.text) else { return self.text.clone() };
-        for (node, module) in modules {
-            let is_meant = |(of, parts): &&(NodeId, OperatorParts)| of == node && parts.module == module;
-            let written = self.parts.iter().find(is_meant).and_then(|(_, parts)| parts.written.as_ref());
-            if let Some((there, written)) = document.pointer_mut(&format!("/operators/{node}")).zip(written) {
-                there.clone_from(written);
-            }
-        }
-        document.to_string()
-    }
-}
-
 impl Modules {
     pub(crate) fn new(running: HashMap<NodeId, OperatorParts>, text: String, open: Option<OpenSwap>) -> Self {
         let mut modules = Self { running, text, newest: None, states: HashMap::new() };
@@ -97,13 +75,14 @@ impl Modules {
 
     /// What the job's document is, by what runs in each operator.
     pub(crate) fn written(&self) -> WrittenJob {
-        let running = self.running.iter().map(|(node, parts)| (node.clone(), parts.clone()));
-        let of_swap = |NewestSwap { old, new, report, .. }: &NewestSwap| {
-            let node = report.borrow().operator.clone();
-            [(node.clone(), new.clone()), (node, old.clone())]
-        };
-        let swapped = self.newest.iter().flat_map(of_swap);
-        WrittenJob { text: self.text.clone(), parts: running.chain(swapped).collect() }
+        let mut known: Vec<(NodeId, &OperatorParts)> =
+            self.running.iter().map(|(node, parts)| (node.clone(), parts)).collect();
+        if let Some(NewestSwap { old, new, report, .. }) = &self.newest {
+            let node = &report.borrow().operator;
+            known.extend([(node.clone(), new), (node.clone(), old)]);
+        }
+        let operators = known.into_iter().map(|(node, parts)| (node, parts.module, parts.written.clone()));
+        WrittenJob { text: self.text.clone(), operators: operators.collect() }
     }
 
     /// What has the calls of an operator now: one on a held probation is not decided, but it has them all.

@@ -93,11 +93,13 @@ impl<'a> RewritingsUnderWay<'a> {
     /// Gives whether a checkpoint is wanted, behind which the keys are gone through once more.
     pub(crate) fn hear(&mut self, node: &NodeId, work: u64, told: RewriteTold) -> bool {
         let Some(one) = self.of.get_mut(node).filter(|one| one.number == work) else { return false };
+        let mut wanted = false;
         match told {
             RewriteTold::Page(page) => one.rewritten.add(page),
             RewriteTold::Over(Ok(())) => {
                 one.rewritten.is_over = true;
                 one.look_again();
+                wanted = one.again;
                 let Rewritten { keys, failed, first_failure, .. } = one.rewritten.clone();
                 tracing::info!(job = %self.job.id, operator = %node, keys, failed, first_failure, "state is rewritten");
                 let kind = JobEventKind::StateRewritten { keys, failed, first_failure };
@@ -108,11 +110,16 @@ impl<'a> RewritingsUnderWay<'a> {
                 one.again = true;
             }
         }
-        let (rewritten, again) = (one.rewritten.clone(), one.again);
+        let rewritten = one.rewritten.clone();
         if let Some(report) = self.job.modules().newest().filter(|report| report.borrow().operator == *node) {
             report.send_modify(|report| report.rewriting = Some(rewritten));
         }
-        again
+        wanted
+    }
+
+    /// Whether somebody waits for keys to be gone through once more.
+    pub(crate) fn are_wanted_again(&self) -> bool {
+        self.of.values().any(|one| one.again && one.edited)
     }
 
     /// Somebody has edited state of this operator: of what could not be rewritten, nothing may be left.

@@ -85,7 +85,7 @@ impl States {
 
     /// Where what is in the schema of another version of a state stands, which the module names so.
     pub(crate) fn former(&self, named: StateIndex) -> Vec<Place> {
-        self.rewriting.as_ref().map(|rewriting| rewriting.into_state(self.seat(named))).unwrap_or_default()
+        self.rewriting.as_ref().map(|rewriting| rewriting.former_of(self.seat(named))).unwrap_or_default()
     }
 
     /// Works, in the transaction that is open, on states by their places.

@@ -94,7 +94,7 @@ impl Rewriting {
     }
 
     /// What is moved into the state in this place.
-    pub(crate) fn into_state(&self, seat: StateIndex) -> Vec<Place> {
+    pub(crate) fn former_of(&self, seat: StateIndex) -> Vec<Place> {
         self.moves.iter().filter(|one| one.to.seat == seat).map(|one| one.from).collect()
     }
 

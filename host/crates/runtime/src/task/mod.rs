@@ -14,4 +14,6 @@ pub(crate) mod source_task;
 pub(crate) mod operator_task;
 
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
+#[cfg(test)]
+pub(crate) use fixture::NaiveState;

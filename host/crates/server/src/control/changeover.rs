@@ -26,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How soon a job is started again after the catalog has refused.
 const LAUNCH_AGAIN: Duration = Duration::from_secs(1);
+/// So often a job is started again while the catalog refuses.
+const LAUNCHES: u32 = 10;
 
 /// How the attempt that runs ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,34 +100,54 @@ impl Control {
         if let Err(error) = self.settle_edits(&id).await {
             tracing::warn!(job = %id, %error, "what became of edits of state cannot be written down");
         }
-        if let Err(error) = self.relaunch_patiently(&id).await {
-            tracing::error!(job = %id, %error, "cannot go on, neither with another document nor as it was");
-            // From now on it is what its record says: nothing of it runs.
-            self.live.remove(&id);
-            self.end(operation, Err(json!({"message": error.to_string()}))).await;
+        let Some(job) = self.read_patiently(&id).await else { return };
+        match self.relaunch_either(job.record).await {
+            Ok(_) => {}
+            // The next host finds the document.
+            Err(_) if *self.closing.borrow() => {}
+            Err(error) => {
+                tracing::error!(job = %id, %error, "cannot go on, neither with another document nor as it was");
+                // From now on it is what its record says: nothing of it runs.
+                self.live.remove(&id);
+                self.end(operation, Err(json!({"message": error.to_string()}))).await;
+            }
         }
     }
 
-    /// Starts a job again of which nothing runs, and asks once more while the catalog refuses: nobody else would free it, but
-    /// the next host.
-    async fn relaunch_patiently(self: &Arc<Self>, id: &JobId) -> Result<JobView, ControlError> {
-        let mut closing = self.closing();
+    /// A job of which nothing runs, as soon as the catalog answers; `None`: the host ends before.
+    async fn read_patiently(&self, id: &JobId) -> Option<JobView> {
         loop {
-            let again = match self.job(id).await {
-                Ok(job) => self.relaunch_either(job.record).await,
-                Err(error) => Err(error),
-            };
-            match again {
-                Err(ControlError::Store(error)) if !*closing.borrow_and_update() => {
-                    tracing::error!(job = %id, %error, "starting a job again is tried once more");
-                    tokio::select! {
-                        () = tokio::time::sleep(LAUNCH_AGAIN) => {}
-                        _ = closing.wait_for(|closing| *closing) => {}
+            match self.job(id).await {
+                Ok(job) => return Some(job),
+                Err(error) => {
+                    tracing::error!(job = %id, %error, "starting a job again waits for the catalog");
+                    self.waits_to_launch().await.then_some(())?;
+                }
+            }
+        }
+    }
+
+    /// Starts a job again, and tries once more for a while if the catalog refuses: nobody else would.
+    async fn relaunch_patiently(self: &Arc<Self>, record: &JobRecord) -> Result<JobView, ControlError> {
+        for _ in 1..LAUNCHES {
+            match self.relaunch(record.clone(), None).await {
+                Err(ControlError::Store(error)) => {
+                    tracing::error!(job = %record.id, %error, "starting a job again is tried once more");
+                    if !self.waits_to_launch().await {
+                        return Err(ControlError::Store(error));
                     }
                 }
                 again => return again,
             }
         }
+        self.relaunch(record.clone(), None).await
+    }
+
+    /// Waits a moment. `false`: the host ends, and nothing is launched any more.
+    async fn waits_to_launch(&self) -> bool {
+        let mut closing = self.closing();
+        let ends = tokio::time::timeout(LAUNCH_AGAIN, closing.wait_for(|closing| *closing));
+        ends.await.is_err()
     }
 
     /// The job once the end of its newest swap is written down: its document is the one to change.
@@ -152,26 +174,27 @@ impl Control {
     }
 
     /// Starts a job again: with the document that it is about to go on with, or, if it cannot be started so, as it was. One
-    /// that cannot be started at all is `FAILED`, unless that is because the catalog refuses.
+    /// that cannot be started at all is `FAILED`, unless the host ends: the next one tries again then.
     pub(super) async fn relaunch_either(self: &Arc<Self>, record: JobRecord) -> Result<JobView, ControlError> {
-        let again = match (self.relaunch(record.clone(), None).await, record.next_document()) {
-            (Err(ControlError::Store(error)), _) => return Err(ControlError::Store(error)),
-            (Err(error), Some(next)) => {
+        let again = match (self.relaunch_patiently(&record).await, record.next_document()) {
+            (Err(error), Some(next)) if !*self.closing.borrow() => {
                 let as_it_was = JobRecord { pending: None, ..record.clone() };
-                let again = self.relaunch(as_it_was, None).await;
+                let again = self.relaunch_patiently(&as_it_was).await;
                 self.dropped(&record.id, &next.operation, &error.to_string()).await;
                 again
             }
             (again, _) => again,
         };
-        if let Err(error) = &again {
+        if let Err(error) = &again
+            && !*self.closing.borrow()
+        {
             self.cannot_go_on(record, error).await;
         }
         again
     }
 
     /// Writes down that a job cannot be started again.
-    pub(super) async fn cannot_go_on(&self, record: JobRecord, error: &ControlError) {
+    async fn cannot_go_on(&self, record: JobRecord, error: &ControlError) {
         let cause = Some(format!("it cannot go on: {error}"));
         let (id, open) = (record.id.clone(), record.swap.clone());
         let failed = JobRecord { state: JobState::Failed, cause, changed_ms: self.now_ms(), pending: None, ..record };
@@ -249,7 +272,7 @@ impl Control {
             live.until_gone().await;
             let cause = status.cause.clone().unwrap_or_default();
             tracing::warn!(job = %record.id, cause, "it cannot begin with another document, and goes on as it was");
-            if let Err(error) = self.relaunch_patiently(&record.id).await {
+            if let Err(error) = self.relaunch_either(record.clone()).await {
                 tracing::error!(job = %record.id, %error, "cannot go on as it was");
                 self.live.ended(&record.id);
             }

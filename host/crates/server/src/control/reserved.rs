@@ -58,15 +58,16 @@ mod tests {
     #[test]
     fn a_name_is_given_once_until_its_operation_is_over() {
         let names = ReservedNames::default();
-        let (job, other): (JobId, JobId) = ("orders".parse().unwrap(), "flights".parse().unwrap());
+        let job = |id: &str| id.parse::<JobId>().expect("an id");
         let known = ["sp-4".to_owned(), "noon".to_owned()];
-        let take = |job: &JobId, name: Option<&str>| names.take(job, name.map(str::to_owned), &known);
-        let (next, behind) = (take(&job, None).unwrap(), take(&job, None).unwrap());
-        assert_eq!((next.as_str(), behind.as_str()), ("sp-5", "sp-6"));
-        assert_eq!(take(&job, Some("noon")).unwrap_err(), "noon", "there is one");
-        assert_eq!(take(&job, Some("sp-5")).unwrap_err(), "sp-5", "one is being taken");
-        assert!(take(&other, Some("sp-5")).is_ok(), "of another job");
+        let take = |of: &str, name: Option<&str>| names.take(&job(of), name.map(str::to_owned), &known);
+        let taken = |of: &str, name: Option<&str>| take(of, name).map(|name| name.as_str().to_owned());
+        let (next, behind) = (take("orders", None), take("orders", None));
+        assert_eq!([&next, &behind].map(|name| name.as_ref().map(ReservedName::as_str)), [Ok("sp-5"), Ok("sp-6")]);
+        assert_eq!(taken("orders", Some("noon")), Err("noon".to_owned()), "there is one");
+        assert_eq!(taken("orders", Some("sp-5")), Err("sp-5".to_owned()), "one is being taken");
+        assert_eq!(taken("flights", Some("sp-5")), Ok("sp-5".to_owned()), "of another job");
         drop(next);
-        assert!(take(&job, Some("sp-5")).is_ok());
+        assert_eq!(taken("orders", Some("sp-5")), Ok("sp-5".to_owned()));
     }
 }

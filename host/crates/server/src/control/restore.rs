@@ -35,10 +35,7 @@ impl Control {
             let (id, state) = (record.id.clone(), record.state);
             let draining = id.clone();
             let draining = self.ask(move |catalog| open_drain(catalog, &draining)).await?;
-            let again = self.relaunch_either(record.clone()).await;
-            if let Err(error @ ControlError::Store(_)) = &again {
-                self.cannot_go_on(record, error).await;
-            }
+            let again = self.relaunch_either(record).await;
             if let (Ok(JobView { live: Some(live), .. }), Some((operation, name))) = (&again, draining)
                 && let Ok(name) = self.names.take(&id, Some(name), &[])
             {

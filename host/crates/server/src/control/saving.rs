@@ -234,7 +234,7 @@ pub(super) fn settled_stop(
 ) -> Result<Value, Value> {
     let settled = settled_drain(store, job, operation);
     if job.state.is_final() {
-        return if job.state == JobState::Failed { Err(settled.unwrap_or_else(|nothing| nothing)) } else { settled };
+        return settled;
     }
     let mut detail = settled.unwrap_or_else(|nothing| nothing);
     detail["message"] = json!(match detail["savepoint"].is_null() {
@@ -262,7 +262,7 @@ pub(super) fn settled_drain(
         None => return Err(json!({"message": "the job ended before the savepoint was there", "state": job.state})),
     };
     detail["state"] = json!(job.state);
-    Ok(detail)
+    if job.state == JobState::Failed { Err(detail) } else { Ok(detail) }
 }
 
 fn told(name: &str, savepoint: &Savepoint) -> Value {

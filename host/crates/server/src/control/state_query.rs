@@ -103,7 +103,7 @@ impl Control {
     pub async fn operator_states(&self, id: &JobId, operator: &NodeId) -> Result<OperatorStates, ControlError> {
         let job = self.job(id).await?;
         let live = job.running("asked for its state")?;
-        let (module, states) = live.handle().states(operator).map_err(|refused| told(&live, refused))?;
+        let (module, states) = live.handle().states(operator).map_err(|refused| told(live, refused))?;
         let report = live.report();
         let counts = report.nodes.iter().find(|node| node.id == *operator).map(|node| &node.total);
         let (keys, bytes) = counts.map_or((0, 0), |counts| (counts.state_keys, counts.state_bytes));

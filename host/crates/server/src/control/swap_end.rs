@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use super::assess::ReadJob;
 use super::live::LiveJob;
 use super::secrets::Secrets;
-use super::swaps::told;
 use super::{Control, ControlError};
 
 impl Control {
@@ -139,4 +138,17 @@ fn take_over(record: &mut JobRecord, pending: &PendingSwap) {
         }
     }
     record.document = pending.document.clone();
+}
+
+/// How far a swap is, without secrets.
+pub(super) fn told(live: &LiveJob, report: &SwapReport) -> Value {
+    let mut report = report.clone();
+    report.cause = report.cause.map(|cause| live.hide_secrets(&cause));
+    if let Some(rewritten) = &mut report.rewriting {
+        rewritten.first_failure = rewritten.first_failure.as_deref().map(|why| live.hide_secrets(why));
+    }
+    let longest = report.pauses.iter().filter_map(|pause| pause.pause_us).max();
+    let mut detail = serde_json::to_value(&report).unwrap_or_default();
+    detail["pause_max_us"] = json!(longest);
+    detail
 }

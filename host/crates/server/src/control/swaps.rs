@@ -19,6 +19,7 @@ use super::error::{in_the_way, wrong_state};
 use super::live::LiveJob;
 use super::recording::has_begun;
 use super::secrets::Secrets;
+use super::swap_end::told;
 use super::{Control, ControlError, JobView, blocking};
 
 /// How long a swap that makes room for another may take to end.
@@ -337,19 +338,6 @@ fn without_secrets(live: &LiveJob, refused: ControlError) -> ControlError {
         ControlError::SwapRefused(why) => ControlError::SwapRefused(live.hide_secrets(&why)),
         other => other,
     }
-}
-
-/// How far a swap is, without secrets.
-pub(super) fn told(live: &LiveJob, report: &SwapReport) -> Value {
-    let mut report = report.clone();
-    report.cause = report.cause.map(|cause| live.hide_secrets(&cause));
-    if let Some(rewritten) = &mut report.rewriting {
-        rewritten.first_failure = rewritten.first_failure.as_deref().map(|why| live.hide_secrets(why));
-    }
-    let longest = report.pauses.iter().filter_map(|pause| pause.pause_us).max();
-    let mut detail = serde_json::to_value(&report).unwrap_or_default();
-    detail["pause_max_us"] = json!(longest);
-    detail
 }
 
 /// What `migrate` is tried on is what the newest checkpoint has: of a job without any, one is made first.

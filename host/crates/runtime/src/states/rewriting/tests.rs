@@ -2,7 +2,7 @@ use gristmill_checkpoint::seating::Place;
 use gristmill_types::descriptor::{ClockKind, StateScope, StateSpec};
 
 use super::*;
-use crate::task::fixture::NaiveState;
+use crate::task::NaiveState;
 
 const TIME: StateTime = StateTime { processing_ms: 0, event_ms: 0 };
 const KEYS: u32 = 20;

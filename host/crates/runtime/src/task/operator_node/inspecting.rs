@@ -111,6 +111,7 @@ impl OperatorNode {
             for Place { seat, kind, .. } in unread {
                 let found = all_of(backend, (*seat, *kind), None, MOST_BEFORE)?;
                 all.entries.extend(found.entries);
+                all.next = all.next.or(found.next);
                 clear(backend, (*seat, *kind))?;
             }
             Ok(all)
