@@ -25,7 +25,10 @@ impl std::fmt::Display for Refused {
         let text = |field: &str| self.problem[field].as_str().unwrap_or_default();
         let detail = if text("detail").is_empty() { text("title") } else { text("detail") };
         write!(f, "{detail}")?;
-        for problem in self.problem["problems"].as_array().into_iter().flatten() {
+        let problems = self.problem["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
+        // One alone is the detail, with its hint.
+        let is_said = |problem: &Value| problem["message"].as_str().is_some_and(|message| detail.contains(message));
+        for problem in problems.iter().filter(|problem| problems.len() > 1 || !is_said(problem)) {
             write!(f, "\n  {}", problem_line(problem))?;
         }
         if !text("hint").is_empty() {
