@@ -38,7 +38,7 @@ pub(crate) fn savepoint(guide: &mut Guide) -> anyhow::Result<()> {
         guide.run(&["savepoint", "create", "words", "--name", name, "--wait"], &told).map(drop)
     };
     take(guide, "first")?;
-    guide.run(&["savepoint", "inspect", "words", "first"], &["count (value v1, 3)"])?;
+    guide.run(&["savepoint", "inspect", "words", "first"], &["count (value v1, 3 entries)"])?;
     guide.run(&["savepoint", "verify", "words", "first"], &["verify-savepoint SUCCEEDED"])?;
     guide.post(&times(500, "to"))?;
     take(guide, "second")?;
