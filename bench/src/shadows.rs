@@ -1,8 +1,8 @@
 //! What a shadow costs the operator that it runs beside: a keyed count at a steady rate, by turns with and without a shadow of
 //! the same logic. Measured is what the operator's own threads have worked, by their own clocks.
 //!
-//! Whatever else runs on a machine with few cores slows all its threads down, by what they share: caches, and the halves of
-//! a core. So the threads of the source are measured too, which no shadow has anything to do with.
+//! The threads of the source are measured too: what slows them as well is not peculiar to the operator. They are no clean
+//! measure of the machine, since they make the batches that a shadow keeps alive.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
