@@ -38,7 +38,7 @@ demo-kill: ## The same, with the host killed in the middle of the year: the answ
 	@scripts/demo.sh --kill
 
 tour: build guests ## Savepoint, fork, swap, migration, rollback, shadow, rescale, repair, replay: on a host of its own
-	@"$(dir $(BIN))tour"
+	@scripts/swept.sh "$(dir $(BIN))tour"
 
 test: ## Run every test
 	@scripts/say.sh "make test: installs guest compilers (about 1 GB, once), builds host, guests and tests" \
@@ -47,7 +47,7 @@ test: ## Run every test
 	@$(MAKE) --no-print-directory test-guests test-host
 
 test-host: ## Tests of the host: units, properties, end to end
-	cargo test --release --workspace
+	scripts/swept.sh cargo test --release --workspace
 
 test-guests: ## Tests of operators and the SDK, without Wasm
 	cargo test --release --manifest-path sdk/Cargo.toml --workspace

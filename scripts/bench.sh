@@ -7,4 +7,4 @@ scripts/say.sh "building the benchmarks and the guests they run (first time abou
 make --no-print-directory guests
 # The same selection as everywhere: another one would build RocksDB once more.
 cargo build --release --quiet --workspace
-exec "$CARGO_TARGET_DIR/release/bench" "$@"
+exec scripts/swept.sh "$CARGO_TARGET_DIR/release/bench" "$@"

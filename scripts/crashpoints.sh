@@ -20,4 +20,4 @@ trap 'scripts/postgres.sh stop "$database" >/dev/null 2>&1; rm -rf "$database"' 
 connection=$(scripts/postgres.sh start "$database")
 # Hundreds of aborted processes need not leave their memory on the disk.
 ulimit -c 0
-"$CARGO_TARGET_DIR/release/crashpoints" "$crashing" "$programs/psql" "$connection" "$@"
+scripts/swept.sh "$CARGO_TARGET_DIR/release/crashpoints" "$crashing" "$programs/psql" "$connection" "$@"

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-cargo test --release --quiet --workspace --test e2e -- hostile:: --nocapture --test-threads 1 >"$log" 2>&1 || status=$?
+scripts/swept.sh cargo test --release --quiet --workspace --test e2e -- hostile:: --nocapture --test-threads 1 >"$log" 2>&1 || status=$?
 grep '^hostile' "$log" || status=1
 [ "$status" -eq 0 ] || tail -n 40 "$log" >&2
 exit "$status"

@@ -25,8 +25,8 @@ impl Server {
 
     fn start() -> Self {
         let programs = PathBuf::from(script(&[]));
-        // A socket has a short name.
-        let directory = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
+        // A socket's path has about a hundred bytes at most.
+        let directory = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
         let url = script(&["start", directory.path().to_str().unwrap()]);
         Self { directory, url, programs }
     }
