@@ -29,18 +29,24 @@ impl World {
             self.in_time(&format!("a shadow: {begun}"))?;
             std::thread::sleep(LOOK);
         }
+        // What comes before the cut that it begins with is none of its calls.
+        self.until_shadow(&path, |report| report["stage"] != "waiting")?;
         feed(self)?;
-        loop {
-            let (status, report) = self.ask(&Method::GET, &path, |request| request)?;
-            let is_over = status == 404 || report["stage"] == "over";
-            if is_over || report["events"].as_u64() > Some(0) {
-                break;
-            }
-            self.in_time(&format!("calls of a shadow: {report}"))?;
-            std::thread::sleep(LOOK);
-        }
+        self.until_shadow(&path, |report| report["events"].as_u64() > Some(0))?;
         self.ask(&Method::DELETE, &path, |request| request)?;
         Ok(())
+    }
+
+    /// Waits until a shadow is so far, or over.
+    fn until_shadow(&mut self, path: &str, is_so_far: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+        loop {
+            let (status, report) = self.ask(&Method::GET, path, |request| request)?;
+            if status == 404 || report["stage"] == "over" || is_so_far(&report) {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+            self.in_time(&format!("a shadow that is further than {report}"))?;
+        }
     }
 
     /// Lets a module serve a share of the keys, from the next checkpoint on; again if a crash undoes it.
