@@ -15,6 +15,8 @@ compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || missing+=(libclang-
 need lld wasm-ld
 need wasi-libc /usr/include/wasm32-wasi/stdlib.h
 compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/wasi/libclang_rt.builtins-wasm32.a' >/dev/null || missing+=(libclang-rt-14-dev-wasm32)
+# The tests of C guests run under the address sanitizer.
+compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/*/libclang_rt.asan*.a' >/dev/null || missing+=(libclang-rt-14-dev)
 
 # Rust guests: rustup's own target is best; where rustup cannot download it, Debian's compiler can build it.
 has_wasm_target() { [ -d "$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)" ]; }
