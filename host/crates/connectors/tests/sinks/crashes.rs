@@ -74,7 +74,6 @@ fn attempt(world: &World, kind: &Kind, number: u64, storage: &mut Storage) -> bo
 }
 
 fn dies_at(kind: impl Fn() -> Kind, points: &[&str]) {
-    let scenario = fail::FailScenario::setup();
     for point in points {
         let mut crashes = 0;
         for before in 0..3 {
@@ -88,7 +87,6 @@ fn dies_at(kind: impl Fn() -> Kind, points: &[&str]) {
         }
         assert!(crashes > 0, "{point} was never reached");
     }
-    scenario.teardown();
 }
 
 const STAGING: [&str; 4] =

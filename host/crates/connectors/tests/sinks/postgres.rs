@@ -21,7 +21,6 @@ fn a_server_that_crashes_in_mid_commit_loses_and_doubles_nothing() {
     let Kind::Postgres { server, .. } = &kind else { unreachable!("it was just made") };
     let mut attempt = world.attempt(&kind.spec(), 1, None);
     let mut committer = world.committer(&kind.spec(), 1);
-    let scenario = fail::FailScenario::setup();
     for (number, point) in (1..).zip(["postgres-sink-begun", "postgres-sink-recorded", "postgres-sink-rows-loaded"]) {
         attempt.write([number]);
         let committables = attempt.checkpoint(number).committables;
@@ -35,7 +34,6 @@ fn a_server_that_crashes_in_mid_commit_loses_and_doubles_nothing() {
         world.commit(&mut *committer, number, &committables).unwrap();
         assert_eq!(kind.visible(&world), (1..=number).collect::<Vec<_>>(), "{point}");
     }
-    scenario.teardown();
 }
 
 #[test]

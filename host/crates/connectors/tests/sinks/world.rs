@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use fail::FailScenario;
 use gristmill_checkpoint::coordinator::Staged;
 use gristmill_checkpoint::{ChainEntry, CommitPermit, Committable, CommittableId, FileHash, FileRef, Manifest, chain};
 use gristmill_connectors::Connectors;
@@ -24,7 +25,8 @@ static FAIL_POINTS: RwLock<()> = RwLock::new(());
 #[expect(dead_code, reason = "a guard does its work by being held")]
 enum Company {
     _Some(RwLockReadGuard<'static, ()>),
-    _None(RwLockWriteGuard<'static, ()>),
+    /// `fail` has a lock of its own for who sets them: taken here and nowhere else, always the second of the two.
+    _None(FailScenario<'static>, RwLockWriteGuard<'static, ()>),
 }
 
 pub(crate) struct World {
@@ -42,9 +44,10 @@ impl World {
         Self::among(Company::_Some(FAIL_POINTS.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// For tests that set fail points.
+    /// For tests that set fail points, which are gone with it.
     pub(crate) fn alone() -> Self {
-        Self::among(Company::_None(FAIL_POINTS.write().unwrap_or_else(PoisonError::into_inner)))
+        let alone = FAIL_POINTS.write().unwrap_or_else(PoisonError::into_inner);
+        Self::among(Company::_None(FailScenario::setup(), alone))
     }
 
     fn among(company: Company) -> Self {
