@@ -98,6 +98,23 @@ fn the_state_of_the_key_is_as_it_was_before_the_call() {
 }
 
 #[test]
+fn a_call_that_is_made_again_draws_the_same_numbers_at_the_same_time() {
+    let host = running("trap-drawn", |_| {}, &[]);
+    host.feed("job", "one\n");
+    let crash = crashes(&host, 1).remove(0);
+    fetch(&host, &crash);
+    let (code, told) = replay(&host, &[]);
+    assert_eq!((code, &told["ending"]["how"]), (Some(3), &json!("fails-as-before")), "{told:#}");
+    let drawn = told["log"][0]["message"].as_str().unwrap();
+    let logged = host.json("/v1/jobs/job/logs?operator=it");
+    let mut logged = logged["lines"].as_array().unwrap().iter().map(|line| line["message"].as_str().unwrap());
+    assert!(
+        drawn.starts_with("drew ") && logged.any(|line| line == drawn),
+        "`{drawn}` was not logged by the host: {logged:?}"
+    );
+}
+
+#[test]
 fn memory_deadline_and_an_invalid_result_are_kept_too() {
     for (guest, kind, limits) in [
         ("grow-memory", "memory limit", json!({"memory": "16MiB", "call": "30s"})),
