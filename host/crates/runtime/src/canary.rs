@@ -92,8 +92,9 @@ impl ServedTally {
 impl CanaryTally {
     /// How the new module has done so far, beside the old one.
     pub(crate) fn conduct(&self) -> Conduct {
-        let (old, Served { events, failed, calls, call_p99_us, .. }) = (self.old.served(), self.new.served());
+        let (old, Served { events, failed, calls, call_p50_us, call_p99_us, .. }) =
+            (self.old.served(), self.new.served());
         let old_call_p99_us = (old.calls >= TELLING).then_some(old.call_p99_us);
-        Conduct { events, failed, calls, call_p99_us, old_call_p99_us }
+        Conduct { events, failed, calls, call_p50_us, call_p99_us, old_call_p99_us }
     }
 }

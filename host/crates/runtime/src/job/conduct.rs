@@ -51,6 +51,7 @@ impl Comparison {
             events: now.events.saturating_sub(switched.events),
             failed: now.failed.saturating_sub(switched.failed),
             calls: times.calls(),
+            call_p50_us: times.within_us(50),
             call_p99_us: times.p99_us(),
             old_call_p99_us: self.old_p99_us(switched),
         }

@@ -61,7 +61,7 @@ pub enum SwapModeName {
     #[default]
     Barrier,
     /// The job starts again from its newest decided checkpoint; for one whose operator is stuck. Takes the place of a swap that
-    /// is being taken back.
+    /// is being taken back. No old instance stays, so `deadline`, `probation` and `way_back` mean nothing here.
     Restart,
     /// Not at all: it is only said whether it could be.
     DryRun,
@@ -69,8 +69,8 @@ pub enum SwapModeName {
 
 /// A probation ends when its time has passed and its events have come, and after ten times its time in any case.
 ///
-/// A bound that is broken ends it at once, and the old module runs again. Bounds are off unless given, and judge nothing before
-/// a hundred events have come, or a hundred calls.
+/// A bound that is broken ends it at once, and the old module runs again. Bounds are off unless given. Before a hundred events
+/// have come, or a hundred calls, they judge nothing; as few as there are at the end are judged then.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbationRequest {
