@@ -3,12 +3,13 @@
 //! The new instance of each subtask is prepared beside the old one. Once all have theirs, the barrier of an ordinary
 //! checkpoint switches them; a manifest that names the new module decides the swap. Then the old instances stay for a
 //! probation. Until that is over anything may send the operator back to its old module, in all subtasks; if a manifest may
-//! have named the new one by then, the way back is over only when a later one names the old one, and all that was rewritten
-//! is rewritten back.
+//! have named the new one by then, the way back is over only when a later one names the old one, all that was rewritten is
+//! rewritten back, and a manifest has it so.
 //!
 //! A swap that rewinds goes another way: from its barrier on no checkpoint begins until the probation is over, so nothing
 //! that the new module does is committed, and no manifest names it. Its way back is another attempt, from before the switch.
 
+mod awaited;
 mod bounds;
 mod clock;
 mod words;
@@ -19,6 +20,7 @@ use gristmill_types::{CheckpointId, SubtaskIndex};
 
 use crate::share::Share;
 
+pub use awaited::Awaited;
 pub use bounds::{Conduct, ProbationBounds, TELLING};
 pub use words::{Retreat, SwapAction, SwapEvent, SwapPolicy, SwapStage};
 
@@ -67,12 +69,17 @@ enum Phase {
     /// Decided by the first checkpoint that began since then: what subtasks did before they went back is in its files.
     Undoing {
         cause: String,
-        since: Option<CheckpointId>,
-        by: Option<CheckpointId>,
+        awaited: Awaited,
     },
     /// It is decided, and state is being rewritten back.
     Returning {
         cause: String,
+    },
+    /// All of it is. A checkpoint that began before then still has states that only the new module can read, and whoever
+    /// went on from it would need that: it is not over before a later one is decided.
+    Returned {
+        cause: String,
+        awaited: Awaited,
     },
     Done,
     Undone {
@@ -150,7 +157,7 @@ impl Swap {
             Phase::Probation { .. } => SwapStage::Probation,
             Phase::Held { .. } => SwapStage::Held,
             Phase::Naming { .. } => SwapStage::Switched,
-            Phase::Undoing { .. } | Phase::Returning { .. } => SwapStage::Undoing,
+            Phase::Undoing { .. } | Phase::Returning { .. } | Phase::Returned { .. } => SwapStage::Undoing,
             Phase::Done => SwapStage::Done,
             Phase::Undone { .. } => SwapStage::Undone,
         }
@@ -166,7 +173,10 @@ impl Swap {
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         match &self.phase {
-            Phase::Undoing { cause, .. } | Phase::Returning { cause } | Phase::Undone { cause } => Some(cause),
+            Phase::Undoing { cause, .. }
+            | Phase::Returning { cause }
+            | Phase::Returned { cause, .. }
+            | Phase::Undone { cause } => Some(cause),
             Phase::Preparing { .. }
             | Phase::Prepared { .. }
             | Phase::Switching { .. }
@@ -195,8 +205,8 @@ impl Swap {
                 Vec::new()
             }
             SwapEvent::Began(checkpoint) => {
-                if let Phase::Undoing { since, .. } = &mut self.phase {
-                    since.get_or_insert(checkpoint);
+                if let Phase::Undoing { awaited, .. } | Phase::Returned { awaited, .. } = &mut self.phase {
+                    awaited.began(checkpoint);
                 }
                 Vec::new()
             }
@@ -211,16 +221,13 @@ impl Swap {
                     Phase::Switching { .. } if self.retreat == Retreat::Rewind => {}
                     Phase::Switching { named: named @ Named::Nowhere, .. }
                     | Phase::Naming { named: named @ Named::Nowhere } => *named = Named::By(checkpoint),
-                    Phase::Undoing { since: Some(since), by: by @ None, .. } if *since <= checkpoint => {
-                        *by = Some(checkpoint);
-                    }
+                    Phase::Undoing { awaited, .. } | Phase::Returned { awaited, .. } => awaited.storing(checkpoint),
                     Phase::Preparing { .. }
                     | Phase::Prepared { .. }
                     | Phase::Switching { .. }
                     | Phase::Probation { .. }
                     | Phase::Held { .. }
                     | Phase::Naming { .. }
-                    | Phase::Undoing { .. }
                     | Phase::Returning { .. }
                     | Phase::Done
                     | Phase::Undone { .. } => {}
@@ -240,12 +247,13 @@ impl Swap {
                 | Phase::Naming { .. }
                 | Phase::Undoing { .. }
                 | Phase::Returning { .. }
+                | Phase::Returned { .. }
                 | Phase::Done
                 | Phase::Undone { .. } => Vec::new(),
             },
             SwapEvent::Returned => {
                 if let Phase::Returning { cause } = &mut self.phase {
-                    self.phase = Phase::Undone { cause: std::mem::take(cause) };
+                    self.phase = Phase::Returned { cause: std::mem::take(cause), awaited: Awaited::default() };
                 }
                 Vec::new()
             }
@@ -270,13 +278,16 @@ impl Swap {
                 actions.extend(self.let_go());
                 return actions;
             }
-            Phase::Undoing { cause, by, .. } if *by == Some(checkpoint) => {
+            Phase::Undoing { cause, awaited } if awaited.is_met_by(checkpoint) => {
                 let cause = std::mem::take(cause);
                 if self.rewrites {
                     self.phase = Phase::Returning { cause };
                     return vec![SwapAction::Rewrite];
                 }
                 self.phase = Phase::Undone { cause };
+            }
+            Phase::Returned { cause, awaited } if awaited.is_met_by(checkpoint) => {
+                self.phase = Phase::Undone { cause: std::mem::take(cause) };
             }
             Phase::Preparing { .. }
             | Phase::Prepared { .. }
@@ -286,6 +297,7 @@ impl Swap {
             | Phase::Naming { .. }
             | Phase::Undoing { .. }
             | Phase::Returning { .. }
+            | Phase::Returned { .. }
             | Phase::Done
             | Phase::Undone { .. } => {}
         }
@@ -347,9 +359,14 @@ impl Swap {
             // Subtasks that have switched may have rewritten something.
             Phase::Switching { named, .. } => self.serves || self.rewrites || *named != Named::Nowhere,
             Phase::Probation { .. } | Phase::Held { .. } => true,
-            Phase::Undoing { .. } | Phase::Returning { .. } | Phase::Done | Phase::Undone { .. } => return Vec::new(),
+            Phase::Undoing { .. }
+            | Phase::Returning { .. }
+            | Phase::Returned { .. }
+            | Phase::Done
+            | Phase::Undone { .. } => return Vec::new(),
         };
-        self.phase = if is_named { Phase::Undoing { cause, since: None, by: None } } else { Phase::Undone { cause } };
+        let awaited = Awaited::default();
+        self.phase = if is_named { Phase::Undoing { cause, awaited } } else { Phase::Undone { cause } };
         vec![SwapAction::Recall]
     }
 }

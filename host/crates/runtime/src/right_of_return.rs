@@ -1,5 +1,5 @@
-//! The right of an operator's old instances to take their seats again: a subtask uses it at a fault, or the driver ends it when
-//! the swap is done. Whoever is first decides, so none goes back behind a swap that is done.
+//! The right of an operator's old instances to take their seats again: a subtask uses it at a fault, or the driver, which also
+//! ends it when the swap is done. Whoever is first decides, so none goes back behind a swap that is done.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -21,9 +21,14 @@ impl RightOfReturn {
         Self { state: AtomicU8::new(OPEN), retreat }
     }
 
-    /// A subtask goes back, or another has; false if the swap is done.
+    /// A subtask goes back, or another has, or all are to; false if the swap is done.
     pub(crate) fn used(&self) -> bool {
         self.moved(USED)
+    }
+
+    /// Whether some subtask goes back, or all are told to.
+    pub(crate) fn is_used(&self) -> bool {
+        self.state.load(Ordering::Acquire) == USED
     }
 
     /// The swap is done, if no subtask goes back; false if one does, whose word is on its way.
@@ -51,8 +56,8 @@ mod tests {
     #[test]
     fn whoever_is_first_decides_for_all() {
         let right = RightOfReturn::new(Retreat::Seats);
-        assert!(right.used() && right.used() && !right.ended());
+        assert!(!right.is_used() && right.used() && right.used() && right.is_used() && !right.ended());
         let right = RightOfReturn::new(Retreat::Seats);
-        assert!(right.ended() && right.ended() && !right.used());
+        assert!(right.ended() && right.ended() && !right.used() && !right.is_used());
     }
 }

@@ -21,6 +21,7 @@ impl Swap {
             | Phase::Naming { .. }
             | Phase::Undoing { .. }
             | Phase::Returning { .. }
+            | Phase::Returned { .. }
             | Phase::Done
             | Phase::Undone { .. } => None,
             // Whoever asks looks as often as it can.
@@ -74,10 +75,13 @@ impl Swap {
                 let elapsed_ms = now_ms.saturating_sub(*since_ms);
                 let longest_ms = self.policy.probation_ms.saturating_mul(LONGEST_PROBATION);
                 let is_long_enough = elapsed_ms >= self.policy.probation_ms && events >= self.policy.probation_events;
-                match is_long_enough || elapsed_ms >= longest_ms {
-                    true if self.rewinds() => self.name(),
-                    true => self.let_go(),
-                    false => Vec::new(),
+                if !is_long_enough && elapsed_ms < longest_ms {
+                    return Vec::new();
+                }
+                match self.policy.bounds.broken_at_last(conduct) {
+                    Some(cause) => self.withdraw(cause),
+                    None if self.rewinds() => self.name(),
+                    None => self.let_go(),
                 }
             }
             Phase::Preparing { .. }
@@ -86,6 +90,7 @@ impl Swap {
             | Phase::Naming { .. }
             | Phase::Undoing { .. }
             | Phase::Returning { .. }
+            | Phase::Returned { .. }
             | Phase::Done
             | Phase::Undone { .. } => Vec::new(),
         }

@@ -123,6 +123,11 @@ fn conduct_beyond_a_bound_withdraws_the_swap_before_its_time_is_over_and_at_its_
     }
     let kept = [(110, told(100, 0), SwapStage::Done, vec![SwapAction::LetGo])];
     play_with(policy, then(on_probation(), kept));
+    let few = [
+        (109, told(20, 1), SwapStage::Probation, vec![]),
+        (110, told(20, 1), SwapStage::Undoing, vec![SwapAction::Recall]),
+    ];
+    play_with(policy, then(on_probation(), few));
 }
 
 #[test]
@@ -365,4 +370,33 @@ fn an_attempt_goes_on_with_a_canary_that_a_manifest_names() {
     let mut swap = new;
     assert_eq!(swap.handle(51, withdrawn()), [SwapAction::Recall]);
     assert_eq!(swap.stage(), SwapStage::Undoing);
+}
+
+/// Whoever goes on from a checkpoint that began before all was rewritten back needs the new module for the rest.
+#[test]
+fn a_swap_that_has_rewritten_is_undone_once_a_manifest_has_nothing_of_it() {
+    let mut swap = Swap::new(POLICY, [SubtaskIndex(0), SubtaskIndex(1)].into(), 0).that_rewrites(true);
+    for (at_ms, event, ..) in on_probation() {
+        swap.handle(at_ms, event);
+    }
+    assert_eq!(swap.stage(), SwapStage::Probation);
+    let steps = [
+        (20, withdrawn(), SwapStage::Undoing, vec![SwapAction::Recall]),
+        (21, began(4), SwapStage::Undoing, vec![]),
+        (22, storing(4), SwapStage::Undoing, vec![]),
+        (23, decided(4), SwapStage::Undoing, vec![SwapAction::Rewrite]),
+        (24, began(5), SwapStage::Undoing, vec![]),
+        (25, SwapEvent::Returned, SwapStage::Undoing, vec![]),
+        (26, withdrawn(), SwapStage::Undoing, vec![]),
+        (27, storing(5), SwapStage::Undoing, vec![]),
+        (28, decided(5), SwapStage::Undoing, vec![]),
+        (29, began(6), SwapStage::Undoing, vec![]),
+        (30, storing(6), SwapStage::Undoing, vec![]),
+        (31, decided(6), SwapStage::Undone, vec![]),
+    ];
+    for (number, (at_ms, event, stage, actions)) in steps.into_iter().enumerate() {
+        let said = swap.handle(at_ms, event.clone());
+        assert_eq!((swap.stage(), said), (stage, actions), "step {number}: {event:?}");
+        assert!(swap.cause() == Some("it trapped") && swap.is_over() == (stage == SwapStage::Undone));
+    }
 }

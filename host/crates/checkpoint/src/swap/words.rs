@@ -49,7 +49,7 @@ pub enum SwapStage {
     Held,
     /// It is decided for a share of the key groups; the old instances serve the others.
     Canary,
-    /// It is taken back; a manifest that says so is awaited.
+    /// It is taken back; a manifest that says so is awaited, without what it had rewritten.
     Undoing,
     /// The new module runs, and the old one is gone.
     Done,

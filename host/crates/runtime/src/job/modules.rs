@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use gristmill_checkpoint::seating::Move;
 use gristmill_checkpoint::swap::{Retreat, SwapPolicy, SwapStage};
 use gristmill_checkpoint::{CanaryRef, NodeSnapshot, Seating};
 use gristmill_types::descriptor::StateSpec;
@@ -189,11 +190,16 @@ impl Modules {
     /// Whose `migrate` rewrites the states of an operator for the module that runs in it: its own, unless a swap is taken
     /// back, for then it is the new one that knows both schemas.
     pub(crate) fn rewriter(&self, node: &NodeId) -> Option<&OperatorParts> {
-        let undoing = self.newest.as_ref().filter(|newest| {
+        let undoing = self.newest.as_ref().filter(|_| self.returns(node));
+        undoing.map(|newest| &newest.new).or_else(|| self.running.get(node))
+    }
+
+    /// Whether a swap of an operator is being taken back.
+    pub(crate) fn returns(&self, node: &NodeId) -> bool {
+        self.newest.as_ref().is_some_and(|newest| {
             let report = newest.report.borrow();
             report.operator == *node && report.stage == SwapStage::Undoing && !report.left_open
-        });
-        undoing.map(|newest| &newest.new).or_else(|| self.running.get(node))
+        })
     }
 
     /// An attempt goes on from these pages: they say what became of a swap that is open. What it begins with.
@@ -214,9 +220,7 @@ impl Modules {
                     true => self.is_decided(),
                     false => page.is_some_and(|page| page.module == Some(new)),
                 };
-            // What the new module has rewritten is rewritten back by the attempt that begins.
-            let old_states = &self.running[&operator].prepared.factory.descriptor().states;
-            let returns = page.is_some_and(|page| !Seating::restored(&page.states, old_states).moves.is_empty());
+            let returns = page.is_some_and(|page| self.has_rewritten(&page.states));
             if is_named {
                 self.decided();
             }
@@ -235,6 +239,19 @@ impl Modules {
             });
         }
         self.running.clone()
+    }
+
+    /// Whether the new module has rewritten some of these states: that is rewritten back by the attempt that begins. What an
+    /// earlier swap has left to be rewritten is none of this one's.
+    fn has_rewritten(&self, stored: &[StateSpec]) -> bool {
+        let Some(NewestSwap { old, new, .. }) = &self.newest else { return false };
+        let [old_states, new_states] = [old, new].map(|parts| &parts.prepared.factory.descriptor().states);
+        let is_from = |one: &Move, states: &[StateSpec]| {
+            states
+                .iter()
+                .any(|state| (&state.name, state.version, state.kind) == (&one.state, one.from.version, one.from.kind))
+        };
+        Seating::restored(stored, old_states).moves.iter().any(|one| is_from(one, new_states))
     }
 
     /// An attempt goes on from a manifest that names the open swap's module for a share. What was withdrawn stays so.

@@ -61,8 +61,8 @@ impl JobHandle {
         declared.is_some_and(|declared| !Seating::among(&there, declared).moves.is_empty())
     }
 
-    /// Opens an instance of what `spec` has in `operator` for each subtask, as they are now, and drops it: whether the job could
-    /// start again with it. Blocks; not for a tokio worker.
+    /// Has what `spec` has in `operator` rewrite what it would have to, opens an instance for each subtask, as they are now, and
+    /// drops all of it: whether the job could start again with it. Blocks; not for a tokio worker.
     ///
     /// # Errors
     /// Why one cannot be opened, or what becomes of its states.
@@ -72,7 +72,10 @@ impl JobHandle {
         let no_such = || SwapRefused::NoSuchOperator { job: self.shared.id.clone(), operator: operator.clone() };
         let seat = self.seat(operator).filter(|_| spec.operators.contains_key(operator)).ok_or_else(no_such)?;
         let there = self.shared.modules().states(operator).to_vec();
-        seat_states(operator, &there, &spec.operators[operator], dropped).map_err(SwapRefused::Misfit)?;
+        let seating = seat_states(operator, &there, &spec.operators[operator], dropped).map_err(SwapRefused::Misfit)?;
+        if !seating.moves.is_empty() {
+            self.try_migration(&attempt, seat, &seating, spec)?;
+        }
         self.open_all(&attempt, seat, spec).map(drop)
     }
 
@@ -217,7 +220,7 @@ impl JobHandle {
         }
         let mut fitting = Fitting { attempt, seat, there, seating, tried: None };
         if !fitting.seating.moves.is_empty() {
-            fitting.tried = Some(self.try_migration(&fitting, spec)?);
+            fitting.tried = Some(self.try_migration(&fitting.attempt, seat, &fitting.seating, spec)?);
         }
         if fitting.has_no_way_back() && terms.way_back == WayBack::Migrate {
             let why = fitting.tried.and_then(|tried| tried.no_way_back).unwrap_or_default();
@@ -232,8 +235,13 @@ impl JobHandle {
     }
 
     /// Off the threads of the stream: as many entries as there are.
-    fn try_migration(&self, fitting: &Fitting<'_>, spec: &JobSpec) -> Result<MigrationTried, SwapRefused> {
-        let Fitting { attempt, seat, seating, .. } = fitting;
+    fn try_migration(
+        &self,
+        attempt: &Attempt,
+        seat: &NodeSeat,
+        seating: &Seating,
+        spec: &JobSpec,
+    ) -> Result<MigrationTried, SwapRefused> {
         let context = self.context_of(attempt, seat, spec, SubtaskIndex(0));
         let refused = |why: String| SwapRefused::Misfit(why);
         self.in_background(|| {

@@ -10,9 +10,9 @@ use std::time::Instant;
 use gristmill_checkpoint::Share;
 use gristmill_checkpoint::coordinator::Event;
 use gristmill_checkpoint::seating::Move;
-use gristmill_checkpoint::swap::{Swap, SwapAction, SwapEvent, SwapStage};
+use gristmill_checkpoint::swap::{Awaited, Swap, SwapAction, SwapEvent, SwapStage};
 use gristmill_types::descriptor::StateSpec;
-use gristmill_types::{CheckpointBarrier, CheckpointId, ModuleHash, NodeId, SubtaskIndex, SwapId};
+use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, ModuleHash, NodeId, SubtaskIndex, SwapId};
 use tokio::sync::watch;
 
 use crate::canary::CanaryTerms;
@@ -37,6 +37,8 @@ pub(crate) struct SwapsUnderWay<'a> {
     recalled: Option<NodeId>,
     /// Why the job is to go on from its newest checkpoint.
     rewound: Option<String>,
+    /// What a swap of an earlier attempt had rewritten is rewritten back: a checkpoint without it.
+    returned: Option<Awaited>,
 }
 
 struct UnderWay {
@@ -68,7 +70,8 @@ struct UnderWay {
 
 impl<'a> SwapsUnderWay<'a> {
     pub(crate) fn new(job: &'a JobShared, attempt: &Arc<Attempt>) -> Self {
-        let mut swaps = Self { job, attempt: Arc::clone(attempt), current: None, recalled: None, rewound: None };
+        let mut swaps =
+            Self { job, attempt: Arc::clone(attempt), current: None, recalled: None, rewound: None, returned: None };
         swaps.current = swaps.canary_there();
         swaps
     }
@@ -152,17 +155,22 @@ impl<'a> SwapsUnderWay<'a> {
             Some(current) if barrier.swap == Some(current.swap) => self.tell(now_ms, SwapEvent::BarrierOut),
             Some(_) | None => Vec::new(),
         };
+        self.returned.iter_mut().for_each(|awaited| awaited.began(barrier.checkpoint));
         events.extend(self.tell(now_ms, SwapEvent::Began(barrier.checkpoint)));
         events
     }
 
     /// A manifest is made.
     pub(crate) fn storing(&mut self, now_ms: u64, checkpoint: CheckpointId) -> Vec<Event> {
+        self.returned.iter_mut().for_each(|awaited| awaited.storing(checkpoint));
         self.tell(now_ms, SwapEvent::Storing(checkpoint))
     }
 
     /// It stands in its slot.
     pub(crate) fn decided(&mut self, now_ms: u64, checkpoint: CheckpointId) -> Vec<Event> {
+        if self.returned.take_if(|awaited| awaited.is_met_by(checkpoint)).is_some() {
+            self.job.modules().returned();
+        }
         self.tell(now_ms, SwapEvent::Decided(checkpoint))
     }
 
@@ -230,7 +238,8 @@ impl<'a> SwapsUnderWay<'a> {
     }
 
     fn stepped(&mut self, now_ms: u64, subtask: SubtaskIndex, step: SubtaskStep) -> Vec<Event> {
-        let Some(current) = &mut self.current else { return Vec::new() };
+        let parallelism = self.current.as_ref().map(|current| self.seat(&current.node).parallelism);
+        let Some((current, parallelism)) = self.current.as_mut().zip(parallelism) else { return Vec::new() };
         match step {
             SubtaskStep::Took => self.tell(now_ms, SwapEvent::Took(subtask)),
             SubtaskStep::Switched { last, inline_us } => {
@@ -242,7 +251,7 @@ impl<'a> SwapsUnderWay<'a> {
                 self.tell(now_ms, SwapEvent::Switched(subtask))
             }
             SubtaskStep::Flows(first) => {
-                current.flows(subtask, first);
+                current.flows(subtask, parallelism, first);
                 Vec::new()
             }
             SubtaskStep::Faulted(why) => {
@@ -339,13 +348,17 @@ impl<'a> SwapsUnderWay<'a> {
 
     /// All that was moved among the states of this operator is where it is to be.
     pub(crate) fn rewritten(&mut self, now_ms: u64, node: &NodeId) -> Vec<Event> {
-        match &self.current {
+        let mut events = match &self.current {
             Some(current) if current.node == *node => self.tell(now_ms, SwapEvent::Returned),
-            Some(_) | None => {
-                self.job.modules().returned();
-                Vec::new()
+            Some(_) | None => Vec::new(),
+        };
+        if self.job.modules().returns(node) {
+            if self.current.is_none() {
+                self.returned = Some(Awaited::default());
             }
+            events.push(Event::Requested(CheckpointKind::Checkpoint));
         }
+        events
     }
 
     fn seat(&self, node: &NodeId) -> &NodeSeat {

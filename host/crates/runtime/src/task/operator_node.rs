@@ -4,6 +4,7 @@ mod handling;
 mod inspecting;
 mod canary;
 mod swapping;
+mod rewriting;
 mod crashes;
 mod teeing;
 
@@ -122,7 +123,10 @@ impl OperatorNode {
 
     /// The same for the instance in the seat.
     fn make_calls(&mut self, handling: &mut Handling, around: &mut Surroundings) -> Result<Option<Output>, TaskEnd> {
-        while let Some(part) = handling.pending.next() {
+        while let Some(mut part) = handling.pending.next() {
+            if part.transients > 0 && self.follows_back(&around.desk) {
+                self.tries_anew(&mut part);
+            }
             let events = handling.events(&part);
             match self.call(handling.input, &events, around) {
                 Ok(outcome) => {
@@ -137,8 +141,11 @@ impl OperatorNode {
                     // A job that is over ends its calls; that says nothing about the operator.
                     around.rest(Duration::ZERO)?;
                     self.note_crash(handling, &events, &failure, around);
-                    match self.goes_back(&failure, around) {
-                        AfterFault::OldInstance => handling.pending.again(part),
+                    match self.goes_back(&failure, &part, around) {
+                        AfterFault::OldInstance => {
+                            self.tries_anew(&mut part);
+                            handling.pending.again(part);
+                        }
                         // Whoever was told ends the attempt, and says why.
                         AfterFault::Rewound => return Err(self.job_failure(&failure.to_string(), false)),
                         AfterFault::Policy => self.recover(handling, part, &events, &failure, around)?,
@@ -232,7 +239,7 @@ impl OperatorNode {
             Reaction::TryAgain => handling.pending.again(part),
             Reaction::TryLater(wait) => {
                 self.counters.note_retry(&failure.to_string(), around.clock.now_ms());
-                around.rest(wait)?;
+                self.rest(wait, around)?;
                 handling.pending.again(part);
             }
             Reaction::Split => handling.pending.split(part),

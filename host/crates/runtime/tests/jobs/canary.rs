@@ -12,9 +12,9 @@ use gristmill_types::{MaxParallelism, ModuleHash, Outcome, key_hash};
 use proptest::prelude::*;
 use tokio::sync::watch;
 
+use crate::counting::{COUNT, Outside, checkpoint, count, counted};
 use crate::fakes::native::Process;
 use crate::fakes::{Book, MemoryStore, Native, Running, Tape};
-use crate::recovery::{COUNT, Outside, checkpoint, count, counted};
 use crate::swapping::{AT_ONCE, NEW, OLD, ON_PROBATION, node, over, trap, until, with};
 
 /// So many keys that each share has some.

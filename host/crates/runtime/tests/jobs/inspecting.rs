@@ -6,8 +6,8 @@ use gristmill_ports::catalog::JobState;
 use gristmill_runtime::{Edited, JobEventKind, StateAddress, StateEdit, StateFound, StateLook, StateRefused};
 use gristmill_types::CheckpointId;
 
+use crate::counting::{Outside, checkpoint};
 use crate::fakes::{PATIENCE, Running};
-use crate::recovery::{Outside, checkpoint};
 
 const ALL: StateLook = StateLook::Page { after: None, limit: 10 };
 
@@ -160,7 +160,7 @@ fn deleting_a_value_lets_a_key_begin_anew() {
 #[test]
 fn who_does_not_answer_in_time_is_named_and_does_nothing_later() {
     let outside = Outside::new(100);
-    let job = outside.world().endless_restore().operator("count", crate::recovery::count());
+    let job = outside.world().endless_restore().operator("count", crate::counting::count());
     outside.tape.play(50);
     // A checkpoint to restore from.
     let first = outside.start();
@@ -168,7 +168,7 @@ fn who_does_not_answer_in_time_is_named_and_does_nothing_later() {
     checkpoint(&first);
     first.handle.abandon();
     first.is_gone();
-    let job = job.start(crate::recovery::COUNT);
+    let job = job.start(crate::counting::COUNT);
     let edit = StateEdit::PutValue(1000_u64.to_le_bytes().to_vec());
     let why = job.handle.edit_state(&at("k1"), edit, Duration::from_millis(20)).unwrap_err().to_string();
     assert!(why.contains("of operator `count` did not answer in 0 s") && why.ends_with("nothing was changed"), "{why}");

@@ -10,11 +10,10 @@ use gristmill_ports::catalog::JobState;
 use gristmill_ports::migration::{Entries, Migration};
 use gristmill_runtime::{JobEventKind, OpenSwap, StateAddress, StateEdit, StateLook, SwapTerms, WayBack};
 use gristmill_types::{CallFailure, Column, EventBatch, ModuleHash, Outcome, Rows, StateIndex};
-use proptest::prelude::*;
 
+use crate::counting::{COUNT, Outside, checkpoint, count};
 use crate::fakes::native::emitted;
 use crate::fakes::{Native, PATIENCE, Running};
-use crate::recovery::{COUNT, Outside, checkpoint, count};
 use crate::swapping::{AT_ONCE, NEW, OLD, ON_PROBATION, node, over, trap, until, with};
 
 /// What the second version puts before each count.
@@ -200,7 +199,7 @@ fn a_swap_that_is_withdrawn_before_its_barrier_leaves_no_state_behind() {
             while busy.load(Ordering::SeqCst) {
                 std::thread::yield_now();
             }
-            Ok(crate::recovery::counted(batch, state))
+            Ok(crate::counting::counted(batch, state))
         }))
     });
     slow.descriptor = count().descriptor;
@@ -396,89 +395,4 @@ fn shifted(events: &EventBatch, state: &mut Box<dyn StateBackend>) -> Outcome {
         results.push(Some(format!("{key}={}", before + 1).as_bytes()));
     }
     emitted(0, Rows::Mapped { rows: (0..events.len() as u32).collect(), values: results })
-}
-
-/// What happens to a job that goes from version to version.
-#[derive(Debug, Clone)]
-enum Turn {
-    Play(usize),
-    Checkpoint,
-    Swap,
-    SwapAndWithdraw,
-    Crash,
-    Restart,
-}
-
-fn turns() -> impl Strategy<Value = Vec<Turn>> {
-    let turn = prop_oneof![
-        4 => (1usize..40).prop_map(Turn::Play),
-        2 => Just(Turn::Checkpoint),
-        3 => Just(Turn::Swap),
-        2 => Just(Turn::SwapAndWithdraw),
-        2 => Just(Turn::Crash),
-        1 => Just(Turn::Restart),
-    ];
-    prop::collection::vec(turn, 1..16)
-}
-
-/// The version that may run next; both rewrite what the other has written.
-fn version(second: bool) -> (Native, ModuleHash) {
-    if second {
-        return (count_v2(), NEW);
-    }
-    let mut native = count();
-    native.rewrite = Some(Arc::new(rewritten));
-    (native, OLD)
-}
-
-fn started(outside: &Outside, second: bool) -> Running {
-    let (native, hash) = version(second);
-    outside.world().operator_of("count", hash, native).resume(COUNT)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 60, ..ProptestConfig::default() })]
-    #[test]
-    fn whatever_interleaves_with_migrations_each_event_counts_once(turns in turns()) {
-        let outside = Outside::new(400);
-        let (native, hash) = version(false);
-        let mut job = outside.world().operator_of("count", hash, native).start(COUNT);
-        let mut until_now = 0;
-        for turn in turns {
-            match turn {
-                Turn::Play(more) => {
-                    until_now = (until_now + more).min(399);
-                    outside.tape.play(until_now);
-                    outside.tape.wait_reached(until_now);
-                }
-                Turn::Checkpoint => drop(checkpoint(&job)),
-                Turn::Swap | Turn::SwapAndWithdraw => {
-                    let runs = job.handle.modules()[&node()] == NEW;
-                    let (native, hash) = version(!runs);
-                    // Refused while the one before is still being rewritten, or the job starts again.
-                    let Ok(mut report) = job.handle.swap(&node(), &with(native, hash), ON_PROBATION) else { continue };
-                    until(&mut report, |report| report.stage == SwapStage::Probation || report.is_over());
-                    match turn {
-                        Turn::Swap => drop(job.handle.promote_swap()),
-                        _ => drop(job.handle.withdraw_swap("no more")),
-                    }
-                    over(&mut report);
-                }
-                Turn::Crash => {
-                    checkpoint(&job);
-                    let runs = job.handle.modules()[&node()] == NEW;
-                    job.handle.abandon();
-                    job.is_gone();
-                    job = started(&outside, runs);
-                }
-                Turn::Restart => drop(job.handle.restart()),
-            }
-        }
-        outside.tape.play(400);
-        job.ends(JobState::Finished);
-        let (committed, counted) = (outside.book.sorted(), outside.tape.counted());
-        let lost: Vec<_> = counted.iter().filter(|one| !committed.contains(one)).collect();
-        prop_assert!(committed == counted, "{} for {} events, without {lost:?}", committed.len(), counted.len());
-        prop_assert_eq!(job.letters.all().len(), 0);
-    }
 }

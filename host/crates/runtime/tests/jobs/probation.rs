@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use gristmill_checkpoint::swap::{ProbationBounds, SwapPolicy, SwapStage};
 use gristmill_ports::catalog::JobState;
 use gristmill_runtime::SwapReport;
-use gristmill_types::{Outcome, Rejection};
+use gristmill_types::{CallFailure, Outcome, Rejection};
 
-use crate::fakes::Native;
+use crate::counting::{COUNT, Outside, count, counted};
 use crate::fakes::native::Process;
-use crate::recovery::{Outside, count, counted};
+use crate::fakes::{Native, Running};
 use crate::swapping::{NEW, OLD, ON_PROBATION, node, over, until, with};
 
 /// Events before the swap.
@@ -46,6 +46,24 @@ fn slow(outcome: Outcome, _: usize) -> Outcome {
         std::hint::spin_loop();
     }
     outcome
+}
+
+/// Says of every call that the world is not ready for it.
+fn never_ready() -> Native {
+    let process = || -> Process { Box::new(|_, _, _| Err(CallFailure::Transient("not yet".to_owned()))) };
+    let mut native = Native::new(&["in"], &["out"], move |_| Ok(process()));
+    native.descriptor = count().descriptor;
+    native
+}
+
+/// A job whose operator tries a batch again so often.
+fn trying(outside: &Outside, retry: u32) -> Running {
+    let module = "module: count@1,";
+    let document = COUNT.replace(module, &format!("{module} on_failure: {{transient: {{retry: {retry}}}}},"));
+    outside.tape.play(BEFORE);
+    let job = outside.world().operator("count", count()).start(&document);
+    outside.tape.wait_reached(BEFORE);
+    job
 }
 
 /// Swaps to a module and feeds it one event after the other until its probation has ended; gives how.
@@ -90,4 +108,38 @@ fn a_version_that_takes_too_long_is_taken_back_with_the_cause() {
     assert_eq!(report.stage, SwapStage::Undone);
     assert!(report.cause.as_deref().unwrap().contains("the bound is 500 us"), "{report:?}");
     assert_eq!(outside.book.sorted(), outside.tape.counted(), "each event once, whichever module had it");
+}
+
+#[test]
+fn a_version_whose_tries_are_used_up_is_taken_back_and_the_old_one_gets_the_same_events() {
+    let outside = Outside::new(200);
+    let job = trying(&outside, 2);
+    let mut report = job.handle.swap(&node(), &with(never_ready(), NEW), ON_PROBATION).unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Probation);
+    outside.tape.play(200);
+    let report = over(&mut report);
+    assert_eq!(report.stage, SwapStage::Undone, "{report:?}");
+    assert!(report.cause.as_deref().unwrap().contains("not yet"), "{report:?}");
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert_eq!(job.handle.checkpoints().restarts, 0, "nothing was broken off");
+}
+
+#[test]
+fn a_swap_is_taken_back_while_the_new_version_tries_for_ever() {
+    let outside = Outside::new(200);
+    let job = trying(&outside, u32::MAX);
+    let mut report = job.handle.swap(&node(), &with(never_ready(), NEW), ON_PROBATION).unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Probation);
+    outside.tape.play(200);
+    let tries = || job.handle.report().nodes.iter().map(|node| node.total.retries).sum::<u64>();
+    while tries() < 2 {
+        std::thread::yield_now();
+    }
+    job.handle.withdraw_swap("somebody asked for it").unwrap();
+    let report = over(&mut report);
+    assert_eq!((report.stage, report.cause.as_deref()), (SwapStage::Undone, Some("somebody asked for it")));
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+    assert_eq!(job.handle.checkpoints().restarts, 0, "nothing was broken off");
 }

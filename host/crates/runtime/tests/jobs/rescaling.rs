@@ -4,8 +4,8 @@ use gristmill_ports::catalog::JobState;
 use gristmill_types::{CheckpointId, CheckpointKind};
 use proptest::prelude::*;
 
+use crate::counting::{Outside, checkpoint, count};
 use crate::fakes::{Native, Running, Tape};
-use crate::recovery::{Outside, checkpoint, count};
 
 const EVENTS: usize = 400;
 

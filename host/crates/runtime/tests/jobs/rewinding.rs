@@ -11,9 +11,9 @@ use gristmill_runtime::{JobEventKind, StateAddress, StateLook, SwapReport, SwapT
 use gristmill_types::{CallFailure, CheckpointKind};
 use tokio::sync::watch;
 
+use crate::counting::{COUNT, Outside, checkpoint, count};
 use crate::fakes::{Native, PATIENCE, Running};
 use crate::migrating::{count_v2, counted_v2, has_rewritten, rewritten, second};
-use crate::recovery::{COUNT, Outside, checkpoint, count};
 use crate::swapping::{NEW, OLD, ON_PROBATION, node, over, trap, until, with};
 
 /// The second version of the counter, which knows no way back, and traps once it is told to.

@@ -5,8 +5,8 @@ use gristmill_ports::CheckpointStore;
 use gristmill_ports::catalog::JobState;
 use gristmill_types::Watermark;
 
+use crate::counting::{COUNT, Outside, checkpoint, count};
 use crate::fakes::{Book, MemoryStore, Native, Running, World};
-use crate::recovery::{COUNT, Outside, checkpoint, count};
 
 /// What a wish for a savepoint came to; nothing if the attempt ended before.
 fn take(job: &Running, name: &str) -> Option<Result<Savepoint, String>> {

@@ -9,9 +9,9 @@ use gristmill_ports::catalog::JobState;
 use gristmill_runtime::{JobEventKind, ShadowPolicy, ShadowReport, ShadowStage, SwapRefused};
 use gristmill_types::{CallFailure, Column, ModuleHash, Outcome, Rows};
 
+use crate::counting::{Outside, checkpoint, count, counted};
 use crate::fakes::native::{Process, emitted};
 use crate::fakes::{Native, PATIENCE, Running};
-use crate::recovery::{Outside, checkpoint, count, counted};
 use crate::swapping::{AT_ONCE, ON_PROBATION, node, trapping, with};
 
 const SHADOW: ModuleHash = ModuleHash([9; 32]);

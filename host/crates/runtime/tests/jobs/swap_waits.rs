@@ -7,9 +7,9 @@ use gristmill_checkpoint::swap::{SwapPolicy, SwapStage};
 use gristmill_ports::catalog::JobState;
 use gristmill_types::CheckpointKind;
 
+use crate::counting::{COUNT, Outside, count, counted};
 use crate::fakes::Native;
 use crate::fakes::native::Process;
-use crate::recovery::{COUNT, Outside, count, counted};
 use crate::swapping::{AT_ONCE, NEW, OLD, node, over, with};
 
 const SOON: SwapPolicy = SwapPolicy { deadline_ms: 200, ..AT_ONCE };
@@ -55,7 +55,7 @@ fn a_swap_while_state_is_being_filled_ends_at_its_deadline() {
     outside.tape.play(40);
     let job = outside.start();
     outside.tape.wait_reached(40);
-    crate::recovery::checkpoint(&job);
+    crate::counting::checkpoint(&job);
     job.handle.abandon();
     job.is_gone();
     let job = outside.world().endless_restore().operator("count", count()).resume(COUNT);

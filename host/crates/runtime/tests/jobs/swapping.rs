@@ -3,19 +3,23 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
 
 use gristmill_checkpoint::swap::{ProbationBounds, SwapPolicy, SwapStage};
 use gristmill_dataflow::JobDocument;
 use gristmill_ports::catalog::JobState;
 use gristmill_ports::module_registry::{Admission, ModuleRegistry, PrepareOptions, Prepared, Refusal};
 use gristmill_runtime::{JobSpec, ModuleBytes, OpenSwap, SwapRefused, SwapReport, prepare};
+use gristmill_types::descriptor::StateKind;
 use gristmill_types::failure::{FaultKind, GuestFault};
-use gristmill_types::{CallFailure, CheckpointId, ModuleHash, NodeId};
+use gristmill_types::{
+    CallFailure, CheckpointId, MaxParallelism, ModuleHash, NodeId, Parallelism, SubtaskIndex, key_hash,
+};
 use tokio::sync::watch;
 
+use crate::counting::{COUNT, Outside, checkpoint, count, counted};
 use crate::fakes::native::Process;
 use crate::fakes::{Native, PATIENCE, Running};
-use crate::recovery::{COUNT, Outside, checkpoint, count, counted};
 
 pub(crate) const OLD: ModuleHash = ModuleHash([1; 32]);
 pub(crate) const NEW: ModuleHash = ModuleHash([2; 32]);
@@ -112,18 +116,55 @@ fn a_hundred_swaps_under_load_lose_and_repeat_nothing() {
     assert!(odd.load(Ordering::SeqCst) > 0 && even.load(Ordering::SeqCst) > 0, "both versions had events");
 }
 
+/// The pause of each of both subtasks, as far as it is told.
+fn pauses(report: &SwapReport) -> [Option<u64>; 2] {
+    [0, 1].map(|subtask| {
+        let told = report.pauses.iter().find(|one| one.subtask == SubtaskIndex(subtask));
+        told.unwrap_or_else(|| panic!("subtask {subtask} has not switched: {report:?}")).pause_us
+    })
+}
+
+/// The subtask of both that this key belongs to.
+fn owner(key: &str) -> SubtaskIndex {
+    let max = MaxParallelism::DEFAULT;
+    max.owner_of(max.group_of(key_hash(key.as_bytes())), Parallelism(2_u32.try_into().unwrap()))
+}
+
 #[test]
-fn the_pause_of_each_subtask_is_told_once_events_flow_again() {
-    let outside = Outside::new(4_000);
-    outside.tape.play(20);
+fn the_pause_of_a_subtask_is_told_once_an_event_went_through_its_new_instance_and_not_before() {
+    let outside = Outside::new(300);
     let job = outside.start();
-    outside.tape.wait_reached(20);
+    let began = Instant::now();
+    outside.checkpoint_at(&job, 100);
+    // Both old instances have made their last calls.
+    let passed = Instant::now();
     let mut report = job.handle.swap(&node(), &with(counting(&Arc::default()), NEW), ON_PROBATION).unwrap();
-    until(&mut report, |report| report.stage == SwapStage::Probation);
-    outside.tape.play(200);
-    until(&mut report, |report| report.gap_us.is_some() || report.pauses.len() == 2);
+    let told = until(&mut report, |report| report.stage == SwapStage::Probation);
+    assert_eq!((pauses(&told), told.gap_us), ([None, None], None), "no event came since: {told:?}");
+
+    // The next two events.
+    assert_eq!([owner("k0"), owner("k1")], [SubtaskIndex(0), SubtaskIndex(1)]);
+    let mut resumed = Vec::new();
+    for subtask in [0, 1] {
+        resumed.push(Instant::now());
+        outside.tape.play(101 + subtask);
+        let told = until(&mut report, |report| pauses(report)[subtask].is_some());
+        let both = subtask == 1;
+        assert_eq!((pauses(&told)[1].is_some(), told.gap_us.is_some()), (both, both), "{told:?}");
+    }
+    let at_most = began.elapsed();
     job.handle.promote_swap().unwrap();
-    assert_eq!(over(&mut report).stage, SwapStage::Done);
+    let report = over(&mut report);
+    assert_eq!(report.stage, SwapStage::Done);
+    let [first, second] = pauses(&report);
+    // The gap is from whoever stopped first to whoever began last.
+    for (told, resumed) in [(first, resumed[0]), (second, resumed[1]), (report.gap_us, resumed[1])] {
+        let (pause, at_least) = (u128::from(told.unwrap()), (resumed - passed).as_micros());
+        assert!((at_least..=at_most.as_micros()).contains(&pause), "at least {at_least} us: {report:?}");
+    }
+    outside.tape.play(300);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
 }
 
 #[test]
@@ -249,8 +290,16 @@ fn what_does_not_fit_is_refused_and_nothing_is_touched() {
     };
     for (change, says) in [
         ((|native| native.descriptor.states[0].version = 2) as fn(&mut Native), "exports no `migration`"),
+        (
+            |native| native.descriptor.states[0].kind = StateKind::OrderedMap,
+            "state `count` of `count` is a value of schema version 1 there, and an ordered-map of schema version 1",
+        ),
         (|native| native.descriptor.states.clear(), "does not declare state `count`"),
         (|native| native.descriptor.states[0].ttl_ms = Some(1), "time to live"),
+        (
+            |native| native.descriptor.outputs[0].name = "counts".into(),
+            "`count` has the output ports out, and the new module counts",
+        ),
     ] {
         let said = refused(&change);
         assert!(said.contains(says), "{said}");

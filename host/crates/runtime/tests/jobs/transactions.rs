@@ -3,8 +3,8 @@
 use gristmill_ports::catalog::JobState;
 use gristmill_types::{CallFailure, CheckpointKind};
 
+use crate::counting::{Outside, count};
 use crate::fakes::Native;
-use crate::recovery::{Outside, count};
 
 /// Counts by key; then `check` takes the counts in, in the same subtasks.
 const CHECKED: &str = "

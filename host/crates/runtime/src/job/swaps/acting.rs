@@ -40,6 +40,8 @@ impl SwapsUnderWay<'_> {
                 None
             }
             SwapAction::Recall => {
+                // Before they are told: a subtask that tries a batch again and again looks for this, and hears nothing else.
+                self.current.as_ref()?.right.used();
                 tell(&|| SwapControl::Recall { node: at, swap });
                 let undone = Event::SwapUndone(notice(*old, Share::WHOLE));
                 self.recalled = Some(node.clone());

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use gristmill_checkpoint::swap::SwapStage;
-use gristmill_types::SubtaskIndex;
+use gristmill_types::{Parallelism, SubtaskIndex};
 
 use super::{SwapsUnderWay, UnderWay};
 use crate::event::JobEventKind;
@@ -67,8 +67,8 @@ impl SwapsUnderWay<'_> {
 }
 
 impl UnderWay {
-    /// The first events went through a subtask's new instance.
-    pub(super) fn flows(&mut self, subtask: SubtaskIndex, first: Instant) {
+    /// The first events went through the new instance of a subtask, one of so many.
+    pub(super) fn flows(&mut self, subtask: SubtaskIndex, of: Parallelism, first: Instant) {
         let us = |from: Instant, to: Instant| {
             u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
         };
@@ -77,6 +77,8 @@ impl UnderWay {
         let pause_us = through.0.map(|last| us(last, first));
         let last = self.through.values().filter_map(|(last, _)| *last).min();
         let firsts: Option<Vec<Instant>> = self.through.values().map(|(_, first)| *first).collect();
+        // Of some it may not be heard yet that they have switched.
+        let firsts = firsts.filter(|firsts| firsts.len() == of.subtasks().count());
         let all_first = firsts.and_then(|firsts| firsts.into_iter().max());
         self.report.send_modify(|report| {
             let pauses = report.pauses.iter_mut().filter(|pause| pause.subtask == subtask);

@@ -1,5 +1,4 @@
-use gristmill_checkpoint::seating::Place;
-use gristmill_types::descriptor::{ClockKind, StateScope, StateSpec};
+mod kinds;
 
 use super::*;
 use crate::task::NaiveState;
@@ -16,47 +15,44 @@ impl Migrator for Same {
     }
 }
 
-fn states() -> Vec<StateSpec> {
-    let state = |version| StateSpec {
-        name: "n".to_owned(),
-        kind: StateKind::Value,
-        scope: StateScope::Keyed,
-        version,
-        ttl_ms: None,
-        ttl_clock: ClockKind::EventTime,
-    };
-    vec![state(1), state(2)]
+fn between(from: StateKind, to: StateKind) -> Move {
+    let place = |at: u32, kind| Place { seat: StateIndex(at), version: at + 1, kind };
+    Move { state: "n".to_owned(), from: place(0, from), to: place(1, to) }
 }
 
-fn one_move() -> Move {
-    let place = |at: u32| Place { seat: StateIndex(at), version: at + 1, kind: StateKind::Value };
-    Move { state: "n".to_owned(), from: place(0), to: place(1) }
-}
-
-/// Twenty keys, each with a value of a mebibyte.
-fn large() -> (EventBatch, NaiveState) {
+/// Twenty keys, each with a mebibyte, in one value or in four parts.
+fn large(one: &Move) -> (EventBatch, NaiveState) {
     let mut events = EventBatch::default();
     (0..KEYS).for_each(|key| events.push(0, Some(format!("k{key}").as_bytes()), None));
     let events = events.hashed();
-    let mut state = NaiveState::of(&states());
-    let rows: Vec<u32> = (0..KEYS).collect();
+    let mut state = NaiveState::default();
     state.begin(&events, TIME);
-    let value = vec![7; 1 << 20];
-    state.put(StateIndex(0), &rows, &rows.iter().map(|_| Some(&value[..])).collect()).unwrap();
+    let parts: u8 = if one.from.kind == StateKind::Value { 1 } else { 4 };
+    let value = vec![7_u8; (1 << 20) / usize::from(parts)];
+    let names: Vec<[u8; 1]> = (0..parts).map(|part| [part]).collect();
+    for row in 0..KEYS {
+        let map_keys = names.iter().map(|name| Some(&name[..])).collect();
+        let values = names.iter().map(|_| Some(&value[..])).collect();
+        let entries = Entries { map_keys, values, ..Entries::default() };
+        write(&one.back(), &vec![row; names.len()], &entries, &mut state).unwrap();
+    }
     state.commit().unwrap();
     (events, state)
 }
 
 #[test]
 fn keys_with_more_bytes_than_are_moved_at_once_are_moved_in_several_transactions() {
-    let (events, mut state) = large();
-    let rows: Vec<u32> = (0..KEYS).collect();
-    state.begin(&events, TIME);
-    assert!(matches!(read(&one_move(), &rows, &mut state), Err(StateError::ReadTooLarge { .. })));
-    assert_eq!(read(&one_move(), &rows[..5], &mut state).unwrap().len(), 5);
-    state.roll_back();
-    Rewriting::new(Box::new(Same), vec![one_move()]).rewrite(&events, &mut state, TIME).unwrap();
-    state.begin(&events, TIME);
-    let there = |state: &mut NaiveState, at| state.get(StateIndex(at), &rows).unwrap().values.iter().flatten().count();
-    assert_eq!((there(&mut state, 0), there(&mut state, 1)), (0, 20));
+    for kind in [StateKind::Value, StateKind::AppendList, StateKind::OrderedMap] {
+        let one = between(kind, kind);
+        let (events, mut state) = large(&one);
+        let rows: Vec<u32> = (0..KEYS).collect();
+        state.begin(&events, TIME);
+        assert!(matches!(read(&one, &rows, &mut state), Err(StateError::ReadTooLarge { .. })));
+        assert_eq!(read(&one, &rows[..5], &mut state).unwrap().len(), 5);
+        state.roll_back();
+        Rewriting::new(Box::new(Same), vec![one.clone()]).rewrite(&events, &mut state, TIME).unwrap();
+        state.begin(&events, TIME);
+        let mut have = |one: &Move| rows.iter().map(|row| read(one, &[*row], &mut state).unwrap().len()).sum::<usize>();
+        assert_eq!((have(&one), have(&one.back())), (0, 20), "{kind:?}");
+    }
 }

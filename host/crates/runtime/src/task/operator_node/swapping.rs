@@ -1,22 +1,25 @@
 //! Two instances in one seat: the one that runs, and one that is to run or ran before.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gristmill_checkpoint::Share;
 use gristmill_checkpoint::swap::Retreat;
 use gristmill_ports::Operator;
-use gristmill_ports::state::StateTime;
-use gristmill_types::{CallFailure, EventBatch, ModuleHash, SubtaskIndex, SwapId};
+use gristmill_types::{CallFailure, ModuleHash, SubtaskIndex, SwapId};
 
 use crate::checkpoint::desk::Desk;
 use crate::checkpoint::told::Told;
 use crate::ending::TaskEnd;
+use crate::failure::bisection::Part;
 use crate::right_of_return::RightOfReturn;
 use crate::states::FormerStates;
-use crate::swap::{Instance, PageRewritten, SubtaskStep, SwapTold};
+use crate::swap::{Instance, SubtaskStep, SwapTold};
 use crate::task::operator_node::{Canary, OperatorNode};
 use crate::task::surroundings::Surroundings;
+
+/// So often it is looked, between two tries, whether the swap is taken back.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What stands beside the instance that runs. Nothing, nearly always.
 #[derive(Default)]
@@ -33,6 +36,13 @@ impl Beside {
     /// Whether the old instance is at hand still.
     pub(super) fn is_on_probation(&self) -> bool {
         self.previous.is_some() || self.canary.as_ref().is_some_and(Canary::has_seat)
+    }
+
+    /// Whether the swap is being taken back, and the old instance may have its seat at once.
+    fn is_taken_back(&self) -> bool {
+        let previous = self.previous.as_ref().map(|previous| Arc::clone(&previous.right));
+        let canary = || self.canary.as_ref().filter(|canary| canary.has_seat()).map(Canary::right);
+        previous.or_else(canary).is_some_and(|right| right.is_used() && right.retreat() == Retreat::Seats)
     }
 
     pub(super) fn canary(&self) -> Option<&Canary> {
@@ -156,14 +166,16 @@ impl OperatorNode {
         }
     }
 
-    /// A call failed, and nothing of it remains. On probation the old instance gets the same events, here or in another
-    /// attempt, and the new one no others.
-    pub(super) fn goes_back(&mut self, failure: &CallFailure, around: &Surroundings) -> AfterFault {
+    /// A call with this part of a batch failed, and nothing of it remains. On probation the old instance gets the same events,
+    /// here or in another attempt, and the new one no others.
+    pub(super) fn goes_back(&mut self, failure: &CallFailure, part: &Part, around: &Surroundings) -> AfterFault {
         let is_bad = match failure {
             CallFailure::Fault(_) | CallFailure::Fatal(_) => true,
             // Of an event, not of an entry that the version before has written.
             CallFailure::BadRecord(_) => self.cannot_rewrite,
-            CallFailure::Transient(_) | CallFailure::Host(_) => false,
+            // The world was not ready for so long, or is not for this module: the old one has tries of its own.
+            CallFailure::Transient(_) => part.transients >= self.policy.transient.retry,
+            CallFailure::Host(_) => false,
         };
         let (swap, retreat) = if let Some(canary) = self.beside.canary.take_if(|canary| is_bad && canary.has_seat()) {
             let swap = canary.swap;
@@ -187,6 +199,40 @@ impl OperatorNode {
         match retreat {
             Retreat::Seats => AfterFault::OldInstance,
             Retreat::Rewind | Retreat::Restart => AfterFault::Rewound,
+        }
+    }
+
+    /// The swap is taken back while events are tried again: their batch may never end, and the word of it stands behind
+    /// that. The old instance gets them.
+    pub(super) fn follows_back(&mut self, desk: &Desk) -> bool {
+        if !self.beside.is_taken_back() {
+            return false;
+        }
+        if let Some(previous) = self.beside.previous.take() {
+            self.seat_again(previous, desk);
+        } else if let Some(canary) = self.beside.canary.take_if(|canary| canary.has_seat()) {
+            self.withdraw(canary, desk);
+        }
+        true
+    }
+
+    /// Another instance gets events that failed.
+    pub(super) fn tries_anew(&self, part: &mut Part) {
+        if part.transients > 0 {
+            self.counters.note_going_on();
+        }
+        (part.transients, part.faults) = (0, 0);
+    }
+
+    /// Waits before events are tried again; not any longer once the swap is taken back.
+    pub(super) fn rest(&self, time: Duration, around: &Surroundings) -> Result<(), TaskEnd> {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.beside.is_taken_back() {
+                return Ok(());
+            }
+            around.rest(if self.beside.is_on_probation() { left.min(LOOK) } else { left })?;
         }
     }
 
@@ -222,47 +268,6 @@ impl OperatorNode {
         fail::fail_point!("swap-subtask-back");
         self.state_generation += 1;
         tell(desk, SwapTold::Given(std::mem::replace(&mut self.operator, previous.operator)));
-    }
-
-    /// Moves what these keys have in another schema, between two calls. Of keys for which that fails it is told how.
-    pub(crate) fn rewrite_page(&mut self, keys: &EventBatch, around: &Surroundings) -> Result<PageRewritten, TaskEnd> {
-        let time = StateTime { processing_ms: around.clock.now_ms(), event_ms: self.watermark.0 };
-        let mut page = PageRewritten::default();
-        if let Err(failure) = self.states.rewrite(keys, time) {
-            self.unless_lost(&failure)?;
-            // Again one by one: those that can be moved are, and the others are found.
-            for row in 0..keys.len() {
-                let key = keys.slice(row..row + 1);
-                let moved = match self.states.rewrite(&key, time) {
-                    // As of a call: the next try has a new instance, and it may have been the old one's fault, not the key's.
-                    Err(CallFailure::Fault(_)) => self.states.rewrite(&key, time),
-                    moved => moved,
-                };
-                if let Err(failure) = moved {
-                    self.unless_lost(&failure)?;
-                    page.failed += 1;
-                    page.first_failure.get_or_insert_with(|| {
-                        let key = String::from_utf8_lossy(key.keys().bytes_of(0)).escape_debug().to_string();
-                        format!("key `{key}`: {failure}; go on by setting its state, or clearing it")
-                    });
-                }
-            }
-        }
-        page.keys = keys.len() as u64 - page.failed;
-        self.counters.note_state(self.states.backend.size());
-        fail::fail_point!("state-page-rewritten");
-        Ok(page)
-    }
-
-    /// What the host itself fails at may have moved a half of something: the state is that of the checkpoint, in another
-    /// attempt.
-    pub(super) fn unless_lost(&self, failure: &CallFailure) -> Result<(), TaskEnd> {
-        match failure {
-            CallFailure::Host(_) => Err(self.job_failure(&failure.to_string(), false)),
-            CallFailure::Fault(_) | CallFailure::Fatal(_) | CallFailure::BadRecord(_) | CallFailure::Transient(_) => {
-                Ok(())
-            }
-        }
     }
 
     /// The probation is over.

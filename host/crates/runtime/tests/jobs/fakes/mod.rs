@@ -2,6 +2,7 @@
 
 pub(crate) mod letters;
 pub(crate) mod state;
+pub(crate) mod sluice;
 pub(crate) mod store;
 pub(crate) mod feed;
 pub(crate) mod shelf;
@@ -14,6 +15,7 @@ pub(crate) use book::Book;
 pub(crate) use feed::{Feed, Step, events};
 pub(crate) use native::Native;
 pub(crate) use shelf::Shelf;
+pub(crate) use sluice::Sluice;
 pub(crate) use store::MemoryStore;
 pub(crate) use tape::Tape;
 pub(crate) use world::{Running, World};

@@ -1,4 +1,4 @@
-//! Value state as a map and a copy of it: the plainest thing that is a transaction. Lists and maps it has none.
+//! State as a map and a copy of it: the plainest thing that is a transaction. Of which kind a state is, its users know.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,7 +17,21 @@ use gristmill_types::{
 };
 use serde::{Deserialize, Serialize};
 
-type Values = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
+/// Which of the entries that a key has in a state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Which {
+    Value,
+    Item(u64),
+    Name(Vec<u8>),
+}
+
+/// A state, a key in it, and which of its entries.
+type Place = (u32, Vec<u8>, Which);
+
+type Values = BTreeMap<Place, Vec<u8>>;
+
+/// Entries of a key, and whether it has more.
+type Page<'a> = (Vec<(&'a Which, &'a [u8])>, bool);
 
 /// See the module.
 #[derive(Default)]
@@ -39,9 +53,6 @@ pub(crate) struct NaiveState {
 
 /// Who writes next.
 static WRITERS: AtomicU64 = AtomicU64::new(1);
-
-/// A state, and a key in it.
-type Place = (u32, Vec<u8>);
 
 /// All values as one backend had them, in one file.
 #[derive(Serialize, Deserialize)]
@@ -73,7 +84,7 @@ fn read(list: &[StateFile], files: &dyn FileStore) -> Result<(Values, Vec<u64>),
     for StateFile { file, groups, .. } in list {
         let bytes = std::fs::read(files.open(file)?).unwrap();
         let mut written: Written = serde_json::from_slice(&bytes).unwrap();
-        written.values.retain(|((_, key), _)| groups.contains(MaxParallelism::DEFAULT.group_of(key_hash(key))));
+        written.values.retain(|((_, key, _), _)| groups.contains(MaxParallelism::DEFAULT.group_of(key_hash(key))));
         newest.insert((written.by, groups.start, groups.end), written);
     }
     let replaced: Vec<u64> = newest.values().flat_map(|one| one.instead_of.clone()).collect();
@@ -88,8 +99,9 @@ pub(crate) struct NaiveReader;
 impl StateReader for NaiveReader {
     fn entries(&self, list: &[StateFile], files: &dyn FileStore) -> Result<StateEntries, PortError> {
         let (values, _) = read(list, files)?;
-        let entry =
-            |((state, key), value)| Ok(StateEntry { state, group: KeyGroup(0), key, place: EntryPlace::Value, value });
+        let entry = |((state, key, which), value): (Place, Vec<u8>)| {
+            Ok(StateEntry { state, group: KeyGroup(0), key, place: which.place(), value })
+        };
         Ok(Box::new(values.into_iter().map(entry)))
     }
 }
@@ -117,6 +129,24 @@ impl StateMerger for NaiveMerger {
     }
 }
 
+impl Which {
+    fn place(self) -> EntryPlace {
+        match self {
+            Self::Value => EntryPlace::Value,
+            Self::Item(item) => EntryPlace::Item(item),
+            Self::Name(name) => EntryPlace::Name(name),
+        }
+    }
+
+    fn item(&self) -> Option<u64> {
+        if let Self::Item(item) = self { Some(*item) } else { None }
+    }
+
+    fn name(&self) -> Option<&[u8]> {
+        if let Self::Name(name) = self { Some(name.as_slice()) } else { None }
+    }
+}
+
 impl NaiveState {
     /// One for these states.
     pub(crate) fn of(states: &[StateSpec]) -> Self {
@@ -138,8 +168,51 @@ impl NaiveState {
         key.clone().ok_or(StateError::NoKey { row })
     }
 
-    fn only_values<T>(function: &'static str) -> Result<T, StateError> {
-        Err(StateError::WrongKind { state: "naive".into(), kind: "value", function })
+    /// All that the row's key has in a state, in order.
+    fn entries(&self, state: StateIndex, row: u32) -> Result<impl Iterator<Item = (&Which, &[u8])>, StateError> {
+        let key = self.key(row)?;
+        let (_, values) = self.open.as_ref().ok_or(StateError::OutsideCall)?;
+        let from = values.range((state.0, key.clone(), Which::Value)..);
+        let of_key = from.take_while(move |((of, owner, _), _)| (*of, owner) == (state.0, &key));
+        Ok(of_key.map(|((_, _, which), value)| (which, value.as_slice())))
+    }
+
+    /// Those of them that are meant, up to so many bytes.
+    fn page(
+        &self,
+        state: StateIndex,
+        row: u32,
+        is_meant: impl Fn(&Which) -> bool,
+        max_bytes: u32,
+    ) -> Result<Page<'_>, StateError> {
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for (which, value) in self.entries(state, row)?.filter(|(which, _)| is_meant(which)) {
+            if !page.is_empty() && bytes >= max_bytes as usize {
+                return Ok((page, true));
+            }
+            bytes += value.len();
+            page.push((which, value));
+        }
+        Ok((page, false))
+    }
+
+    /// Null deletes.
+    fn set(&mut self, place: Place, value: Option<&[u8]>) -> Result<(), StateError> {
+        let (_, values) = self.open.as_mut().ok_or(StateError::OutsideCall)?;
+        match value {
+            Some(value) => values.insert(place, value.to_vec()),
+            None => values.remove(&place),
+        };
+        Ok(())
+    }
+
+    fn clear(&mut self, state: StateIndex, rows: &[u32]) -> Result<(), StateError> {
+        for row in rows {
+            let key = self.key(*row)?;
+            let all: Vec<Which> = self.entries(state, *row)?.map(|(which, _)| which.clone()).collect();
+            all.into_iter().try_for_each(|which| self.set((state.0, key.clone(), which), None))?;
+        }
+        Ok(())
     }
 }
 
@@ -174,52 +247,88 @@ impl StateBackend for NaiveState {
     fn get(&mut self, state: StateIndex, rows: &[u32]) -> Result<SlotRead, StateError> {
         let mut read = SlotRead::default();
         for row in rows {
-            let key = self.key(*row)?;
+            let place = (state.0, self.key(*row)?, Which::Value);
             let (_, values) = self.open.as_ref().ok_or(StateError::OutsideCall)?;
             read.slots.push(read.values.len() as u32);
-            read.values.push(values.get(&(state.0, key)).map(Vec::as_slice));
+            read.values.push(values.get(&place).map(Vec::as_slice));
         }
         Ok(read)
     }
 
-    fn put(&mut self, state: StateIndex, rows: &[u32], new: &Column) -> Result<(), StateError> {
-        for (row, value) in rows.iter().zip(new.iter()) {
-            let key = (state.0, self.key(*row)?);
-            let (_, values) = self.open.as_mut().ok_or(StateError::OutsideCall)?;
-            match value {
-                Some(value) => values.insert(key, value.to_vec()),
-                None => values.remove(&key),
-            };
+    fn put(&mut self, state: StateIndex, rows: &[u32], values: &Column) -> Result<(), StateError> {
+        for (row, value) in rows.iter().zip(values.iter()) {
+            let key = self.key(*row)?;
+            self.set((state.0, key, Which::Value), value)?;
         }
         Ok(())
     }
 
-    fn list_append(&mut self, _: StateIndex, _: &[u32], _: &Column) -> Result<(), StateError> {
-        Self::only_values("list-append")
+    fn list_append(&mut self, state: StateIndex, rows: &[u32], values: &Column) -> Result<(), StateError> {
+        for (row, value) in rows.iter().zip(values.iter()) {
+            let key = self.key(*row)?;
+            let last = self.entries(state, *row)?.filter_map(|(which, _)| which.item()).last();
+            self.set((state.0, key, Which::Item(last.map_or(0, |last| last + 1))), value)?;
+        }
+        Ok(())
     }
 
-    fn list_clear(&mut self, _: StateIndex, _: &[u32]) -> Result<(), StateError> {
-        Self::only_values("list-clear")
+    fn list_clear(&mut self, state: StateIndex, rows: &[u32]) -> Result<(), StateError> {
+        self.clear(state, rows)
     }
 
-    fn list_scan(&mut self, _: StateIndex, _: u32, _: Option<&[u8]>, _: u32) -> Result<ScanPage, StateError> {
-        Self::only_values("list-scan")
+    fn list_scan(
+        &mut self,
+        state: StateIndex,
+        row: u32,
+        after: Option<&[u8]>,
+        max_bytes: u32,
+    ) -> Result<ScanPage, StateError> {
+        let item = |cursor: &[u8]| cursor.try_into().map(u64::from_be_bytes).map_err(|_| StateError::StrangeCursor);
+        let after: Option<u64> = after.map(item).transpose()?;
+        let is_behind = |which: &Which| which.item().is_some_and(|item| after.is_none_or(|after| item > after));
+        let (page, more) = self.page(state, row, is_behind, max_bytes)?;
+        let last = page.last().filter(|_| more).and_then(|(which, _)| which.item());
+        let values = page.iter().map(|(_, value)| Some(*value)).collect();
+        Ok(ScanPage { keys: Column::default(), values, next: last.map(|last| last.to_be_bytes().to_vec()) })
     }
 
-    fn map_get(&mut self, _: StateIndex, _: &[u32], _: &Column) -> Result<Column, StateError> {
-        Self::only_values("map-get")
+    fn map_get(&mut self, state: StateIndex, rows: &[u32], keys: &Column) -> Result<Column, StateError> {
+        let mut found = Column::default();
+        for (row, name) in rows.iter().zip(keys.iter()) {
+            let place = (state.0, self.key(*row)?, Which::Name(name.unwrap_or_default().to_vec()));
+            let (_, values) = self.open.as_ref().ok_or(StateError::OutsideCall)?;
+            found.push(values.get(&place).map(Vec::as_slice));
+        }
+        Ok(found)
     }
 
-    fn map_put(&mut self, _: StateIndex, _: &[u32], _: &Column, _: &Column) -> Result<(), StateError> {
-        Self::only_values("map-put")
+    fn map_put(&mut self, state: StateIndex, rows: &[u32], keys: &Column, values: &Column) -> Result<(), StateError> {
+        for ((row, name), value) in rows.iter().zip(keys.iter()).zip(values.iter()) {
+            let key = self.key(*row)?;
+            self.set((state.0, key, Which::Name(name.unwrap_or_default().to_vec())), value)?;
+        }
+        Ok(())
     }
 
-    fn map_clear(&mut self, _: StateIndex, _: &[u32]) -> Result<(), StateError> {
-        Self::only_values("map-clear")
+    fn map_clear(&mut self, state: StateIndex, rows: &[u32]) -> Result<(), StateError> {
+        self.clear(state, rows)
     }
 
-    fn map_scan(&mut self, _: StateIndex, _: u32, _: &[u8], _: Option<&[u8]>, _: u32) -> Result<ScanPage, StateError> {
-        Self::only_values("map-scan")
+    fn map_scan(
+        &mut self,
+        state: StateIndex,
+        row: u32,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: u32,
+    ) -> Result<ScanPage, StateError> {
+        let is_behind = |name: &[u8]| name.starts_with(prefix) && after.is_none_or(|after| name > after);
+        let is_meant = |which: &Which| which.name().is_some_and(is_behind);
+        let (page, more) = self.page(state, row, is_meant, max_bytes)?;
+        let last = page.last().filter(|_| more).and_then(|(which, _)| which.name());
+        let keys = page.iter().map(|(which, _)| which.name()).collect();
+        let values = page.iter().map(|(_, value)| Some(*value)).collect();
+        Ok(ScanPage { keys, values, next: last.map(<[u8]>::to_vec) })
     }
 
     fn freeze(&mut self, _: CheckpointId) -> bool {
@@ -247,14 +356,15 @@ impl StateBackend for NaiveState {
         };
         let places: Vec<Option<usize>> = from.states.iter().map(place).collect();
         let (values, writers) = read(from.files, files)?;
-        let here =
-            values.into_iter().filter_map(|((state, key), value)| Some(((places[state as usize]? as u32, key), value)));
-        (self.committed, self.before) = (here.collect(), writers);
+        let here = |((state, key, which), value): (Place, Vec<u8>)| {
+            Some(((places[state as usize]? as u32, key, which), value))
+        };
+        (self.committed, self.before) = (values.into_iter().filter_map(here).collect(), writers);
         Ok(())
     }
 
     fn size(&self) -> StateSize {
-        let bytes = self.committed.iter().map(|((_, key), value)| key.len() + value.len()).sum::<usize>();
+        let bytes = self.committed.iter().map(|((_, key, _), value)| key.len() + value.len()).sum::<usize>();
         StateSize { keys: self.committed.len() as u64, bytes: bytes as u64 }
     }
 }

@@ -25,9 +25,9 @@ use gristmill_types::{AttemptId, CheckpointId, Column, Descriptor, EventBatch, J
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::letters::Letters;
-use super::state::{NaiveMerger, NaiveReader, NaiveState};
+use super::state::{NaiveMerger, NaiveState};
 use super::store::{MemoryFiles, MemoryStore};
-use super::{Book, Feed, Native, PATIENCE, Shelf, Tape};
+use super::{Book, Feed, Native, PATIENCE, Shelf, Sluice, Tape};
 
 type OpenSource =
     Box<dyn Fn(&PartContext, Option<&[SplitPosition]>) -> Result<Box<dyn SourceReader>, PortError> + Send + Sync>;
@@ -43,6 +43,7 @@ pub(crate) struct World {
     state_breaks: bool,
     restore_takes_for_ever: bool,
     store: MemoryStore,
+    sluice: Sluice,
     time_passes: bool,
     /// Which life of the job it is, and what it begins from.
     run: u64,
@@ -100,6 +101,11 @@ impl World {
     /// Where checkpoints are kept, if several jobs share it.
     pub(crate) fn store(self, store: &MemoryStore) -> Self {
         Self { store: store.clone(), ..self }
+    }
+
+    /// What entries pass through that are read out of files of state.
+    pub(crate) fn sluice(self, sluice: &Sluice) -> Self {
+        Self { sluice: sluice.clone(), ..self }
     }
 
     /// Another life of the job, which begins from a savepoint.
@@ -198,6 +204,7 @@ impl World {
             state_breaks: self.state_breaks,
             restore_takes_for_ever: self.restore_takes_for_ever,
             store: self.store,
+            sluice: self.sluice,
             clock: match self.time_passes {
                 true => Arc::new(RealTime(Instant::now())),
                 false => Arc::new(ManualClock::default()),
@@ -300,6 +307,7 @@ struct GivenParts {
     state_breaks: bool,
     restore_takes_for_ever: bool,
     store: MemoryStore,
+    sluice: Sluice,
     clock: Arc<dyn Clock>,
 }
 
@@ -360,7 +368,7 @@ impl Parts for GivenParts {
     }
 
     fn state_reader(&self) -> Arc<dyn StateReader> {
-        Arc::new(NaiveReader)
+        Arc::new(self.sluice.clone())
     }
 
     fn host(&self) -> String {
