@@ -77,10 +77,10 @@ fn a_kill_in_any_stage_leaves_a_swap_made_or_undone_and_its_operation_says_which
             let (status, answer) = ask(&host, &json!({"module": to, "probation": {"time": "10m"}}));
             (status == 202).then_some(answer)
         });
-        if *stage == "undoing" {
+        let way_back = (*stage == "undoing").then(|| {
             eventually("it is on probation", || (looked_at(&host, &operation).1 >= at - 1).then_some(()));
-            host.post(&format!("{SWAP}/rollback")).send().unwrap();
-        }
+            host.post(&format!("{SWAP}/rollback")).send().unwrap().json::<Value>().unwrap()
+        });
         eventually(stage, || (looked_at(&host, &operation).1 >= at).then_some(()));
         host = host.kill_and_restart();
         host.wait_for("job", "RUNNING");
@@ -89,6 +89,10 @@ fn a_kill_in_any_stage_leaves_a_swap_made_or_undone_and_its_operation_says_which
         let says = if is_made { "done" } else { "undone" };
         assert_eq!(ended["detail"]["stage"], says, "killed in {stage}: {ended}");
         assert_eq!(module(&host), if is_made { json!(to) } else { runs }, "killed in {stage}: {ended}");
+        if let Some(way_back) = way_back {
+            let ended = done(&host, &way_back);
+            assert_eq!(ended["status"], if is_made { "FAILED" } else { "SUCCEEDED" }, "killed in {stage}: {ended}");
+        }
         feed(&host, 300);
         rounds += 1;
         all_is_counted(&host, 300, rounds);

@@ -101,13 +101,20 @@ impl World {
         }
     }
 
-    /// Has a savepoint of a job taken, again if the host dies before it is there. Whenever there is one, it must be whole.
+    /// Has a savepoint of a job taken, again if the host dies before it is there. Whenever there is one, it must be whole, and
+    /// its operation must have succeeded.
     pub(crate) fn save(&mut self, job: &str, name: &str) -> anyhow::Result<()> {
         let place = format!("/v1/jobs/{job}/savepoints");
         loop {
             let (status, begun) = self.ask(&Method::POST, &place, |request| request.json(&json!({"name": name})))?;
             match status {
-                202 => drop(self.succeeds(&begun)?),
+                202 => {
+                    let is_said = self.succeeds(&begun)?;
+                    let (status, _) = self.ask(&Method::GET, &format!("{place}/{name}"), |request| request)?;
+                    if is_said != (status == 200) {
+                        bail!("the savepoint is answered {status}, and its operation succeeded: {is_said}");
+                    }
+                }
                 // It was there when the host died, or the job is between two attempts.
                 409 => {}
                 _ => bail!("asking for a savepoint was answered {status}: {begun}"),

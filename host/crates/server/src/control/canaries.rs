@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::assess::ReadJob;
 use super::live::LiveJob;
+use super::swap_end::WITHDRAW;
 use super::swaps::make_room;
 use super::{Control, ControlError};
 
@@ -112,7 +113,7 @@ impl Control {
         operator: &NodeId,
     ) -> Result<OperationRecord, ControlError> {
         self.serving(id, operator).await?;
-        self.take_back(id, operator, "withdraw-canary").await
+        self.take_back(id, operator, WITHDRAW).await
     }
 
     /// A job in which a canary of this operator is not over.

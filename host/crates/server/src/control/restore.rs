@@ -1,19 +1,21 @@
 //! Beginning and end of a host's life, as far as the control is concerned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use gristmill_ports::CheckpointStore;
 use gristmill_ports::catalog::{JobRecord, JobState, OperationRecord, OperationStatus};
 use gristmill_types::JobId;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::jobs::orphans;
 use super::operations::LISTED;
-use super::saving::{HOLDS, is_open_drain, open_drain, settled_drain, settled_stop};
+use super::saving::{HOLDS, is_open_drain, is_saving, open_drain, settled_drain, settled_saving, settled_stop};
 use super::state_query::{EDIT, settled_edit};
+use super::swap_end::is_open_way_back;
 use super::{Control, ControlError, JobView};
 
 /// How long jobs that are broken off may take to end: a guest may be in the middle of a call.
@@ -50,22 +52,26 @@ impl Control {
         Ok(())
     }
 
-    /// Fails what was under way, but for edits of state that a checkpoint has, and drains: those go on. Gives the jobs that
-    /// an operation has held still, and whether they are to go on.
+    /// Ends what was under way, by what storage says became of it; drains, and what a swap ends, go on. Gives the jobs that an
+    /// operation has held still, and whether they are to go on.
     async fn settle_operations(&self) -> Result<BTreeMap<JobId, bool>, ControlError> {
         let now_ms = self.now_ms();
         let checkpoints = Arc::clone(&self.parts.checkpoints);
         self.ask(move |catalog| {
             let mut held = BTreeMap::new();
             // What became of a swap, or of another document, is known once its job goes on.
-            let of_job = |job: JobRecord| {
-                let goes_on = !job.state.is_final();
-                let document = job.pending.filter(|_| goes_on).map(|pending| pending.operation);
-                [job.swap.filter(|_| goes_on).map(|swap| swap.operation), document]
-            };
-            let open: Vec<_> = catalog.jobs()?.into_iter().flat_map(of_job).flatten().collect();
+            let jobs: Vec<JobRecord> = catalog.jobs()?.into_iter().filter(|job| !job.state.is_final()).collect();
+            let swaps = jobs.iter().filter_map(|job| Some(&job.swap.as_ref()?.operation));
+            let documents = jobs.iter().filter_map(|job| Some(&job.pending.as_ref()?.operation));
+            let open: BTreeSet<&String> = swaps.chain(documents).collect();
             let operations = catalog.operations(LISTED)?.into_iter();
-            let is_lost = |one: &OperationRecord| one.status == OperationStatus::Running && !open.contains(&one.id);
+            let swapped: BTreeSet<&JobId> = jobs.iter().filter(|job| job.swap.is_some()).map(|job| &job.id).collect();
+            let ends_with_swap = |one: &OperationRecord| {
+                is_open_way_back(one) && one.job.as_ref().is_some_and(|job| swapped.contains(job))
+            };
+            let is_lost = |one: &OperationRecord| {
+                one.status == OperationStatus::Running && !open.contains(&one.id) && !ends_with_swap(one)
+            };
             for mut operation in operations.filter(is_lost) {
                 let of = match &operation.job {
                     Some(job) => catalog.job(job)?,
@@ -75,22 +81,7 @@ impl Control {
                     continue;
                 }
                 held.extend(operation.job.clone().zip(operation.detail[HOLDS].as_bool()));
-                let lost = || Err(json!({"message": "the host stopped before it was done"}));
-                let outcome = match &operation.job {
-                    Some(_) if is_open_drain(&operation) => match &of {
-                        Some(job) => settled_drain(&*checkpoints, job, &operation),
-                        None => lost(),
-                    },
-                    Some(_) if operation.detail[HOLDS].is_boolean() => match &of {
-                        Some(job) => settled_stop(&*checkpoints, job, &operation),
-                        None => lost(),
-                    },
-                    Some(job) if operation.kind == EDIT => {
-                        let run = of.and_then(|record| record.run);
-                        settled_edit(&*checkpoints, job, run, &operation.detail)
-                    }
-                    Some(_) | None => lost(),
-                };
+                let outcome = settled(&*checkpoints, of.as_ref(), &operation);
                 operation.changed_ms = now_ms;
                 (operation.status, operation.detail) = match outcome {
                     Ok(detail) => (OperationStatus::Succeeded, detail),
@@ -151,5 +142,16 @@ impl Control {
                 live.until_recorded().await;
             }
         }
+    }
+}
+
+/// What became of an operation whose host died.
+fn settled(store: &dyn CheckpointStore, of: Option<&JobRecord>, operation: &OperationRecord) -> Result<Value, Value> {
+    match of {
+        Some(job) if is_open_drain(operation) => settled_drain(store, job, operation),
+        Some(job) if operation.detail[HOLDS].is_boolean() => settled_stop(store, job, operation),
+        Some(job) if is_saving(operation) => settled_saving(store, job, operation),
+        Some(job) if operation.kind == EDIT => settled_edit(store, &job.id, job.run, &operation.detail),
+        Some(_) | None => Err(json!({"message": "the host stopped before it was done"})),
     }
 }

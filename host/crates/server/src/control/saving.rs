@@ -22,6 +22,8 @@ use super::{Control, ControlError, blocking};
 pub(super) const HOLDS: &str = "holds";
 /// In an operation under way: the job comes to its end as if its input had ended.
 const DRAINS: &str = "drain";
+/// The kind of operations that take a savepoint beside the stream.
+const SAVE: &str = "savepoint";
 /// The kind of operations that bring a job to its end.
 const STOP: &str = "stop-job";
 /// How soon a job is asked again for a savepoint while it is between two attempts.
@@ -41,7 +43,7 @@ impl Control {
         let job = self.job(id).await?;
         let live = Arc::clone(job.running("saved")?);
         let name = self.new_savepoint_name(id, name).await?;
-        let operation = self.begin_with("savepoint", id, json!({"savepoint": name.as_str()})).await?;
+        let operation = self.begin_with(SAVE, id, json!({"savepoint": name.as_str()})).await?;
         let (control, begun) = (Arc::clone(self), operation.clone());
         tokio::spawn(async move {
             let taken = control.take(&live, name.as_str()).await.map(|savepoint| told(name.as_str(), &savepoint));
@@ -247,6 +249,27 @@ pub(super) fn settled_stop(
 /// Whether an operation drains a job.
 pub(super) fn is_open_drain(one: &OperationRecord) -> bool {
     one.status == OperationStatus::Running && one.kind == STOP && one.detail[DRAINS] == json!(true)
+}
+
+/// Whether an operation takes a savepoint beside the stream.
+pub(super) fn is_saving(one: &OperationRecord) -> bool {
+    one.kind == SAVE
+}
+
+/// What became of a savepoint whose host died: its record is there, or it is none.
+pub(super) fn settled_saving(
+    store: &dyn CheckpointStore,
+    job: &JobRecord,
+    operation: &OperationRecord,
+) -> Result<Value, Value> {
+    let name = operation.detail["savepoint"].as_str().unwrap_or_default();
+    match read_savepoint(store, &SavepointFolder::new(&job.id, name)) {
+        Ok(Some(savepoint)) if Some(savepoint.run) == job.run => Ok(told(name, &savepoint)),
+        Ok(_) => Err(json!({"message": "the host stopped before the savepoint was there; take another one"})),
+        Err(error) => Err(
+            json!({"message": format!("the host stopped, and whether the savepoint is there is not known: {error}")}),
+        ),
+    }
 }
 
 /// What became of a job that was to drain, and is over.

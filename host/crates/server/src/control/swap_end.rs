@@ -10,8 +10,14 @@ use tokio::sync::watch;
 
 use super::assess::ReadJob;
 use super::live::LiveJob;
+use super::operations::LISTED;
 use super::secrets::Secrets;
 use super::{Control, ControlError};
+
+/// The kind of operations that take a swap back.
+pub(super) const ROLL_BACK: &str = "roll-back-swap";
+/// The kind of operations that take a canary back.
+pub(super) const WITHDRAW: &str = "withdraw-canary";
 
 impl Control {
     /// Follows a swap to its end; the catalog and the operation learn what came of it.
@@ -60,12 +66,14 @@ impl Control {
                 } else {
                     "the job ended before a checkpoint decided the swap"
                 });
+                self.end_ways_back(live, &Err(detail.clone())).await;
                 return self.end_unless_ended(operation, Err(detail)).await;
             }
             SwapStage::Done => {
                 // Whoever hears of it finds it in the job's document.
                 live.change(move |record| take_over(record, &pending)).await;
                 fail::fail_point!("swap-recorded");
+                self.end_ways_back(live, &Err(detail.clone())).await;
                 self.end_unless_ended(operation, Ok(detail)).await;
             }
             SwapStage::Preparing
@@ -76,11 +84,33 @@ impl Control {
             | SwapStage::Canary
             | SwapStage::Probation
             | SwapStage::Undoing
-            | SwapStage::Undone => self.end_unless_ended(operation, Err(detail)).await,
+            | SwapStage::Undone => {
+                self.end_ways_back(live, &Ok(detail.clone())).await;
+                self.end_unless_ended(operation, Err(detail)).await;
+            }
         }
         fail::fail_point!("swap-told");
         // Last: a host that dies before leaves it to the next one to say what became of the swap.
         live.change(move |record| _ = record.swap.take_if(|open| open.operation == settled)).await;
+    }
+
+    /// Whoever asked for the old module hears whether it runs, of the next host too if this one dies meanwhile.
+    async fn end_ways_back(&self, live: &LiveJob, outcome: &Result<Value, Value>) {
+        let job = live.handle().id().clone();
+        let open = self.ask(move |catalog| {
+            let is_meant = |one: &OperationRecord| one.job.as_ref() == Some(&job) && is_open_way_back(one);
+            Ok(catalog.operations(LISTED)?.into_iter().filter(is_meant).collect::<Vec<_>>())
+        });
+        match open.await {
+            Ok(open) => {
+                for operation in open {
+                    self.end(operation, outcome.clone()).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(job = %live.handle().id(), %error, "the end of a rollback cannot be written down")
+            }
+        }
     }
 
     /// The host before may have come to the end of an operation, and no further.
@@ -128,6 +158,11 @@ impl Control {
             }
         }
     }
+}
+
+/// Whether an operation takes a swap or a canary back, and is not over.
+pub(super) fn is_open_way_back(one: &OperationRecord) -> bool {
+    one.status == OperationStatus::Running && [ROLL_BACK, WITHDRAW].contains(&one.kind.as_str())
 }
 
 /// The record of a job whose swap was made.

@@ -19,7 +19,7 @@ use super::error::{in_the_way, wrong_state};
 use super::live::LiveJob;
 use super::recording::has_begun;
 use super::secrets::Secrets;
-use super::swap_end::told;
+use super::swap_end::{ROLL_BACK, told};
 use super::{Control, ControlError, JobView, blocking};
 
 /// How long a swap that makes room for another may take to end.
@@ -252,7 +252,7 @@ impl Control {
         id: &JobId,
         operator: &NodeId,
     ) -> Result<OperationRecord, ControlError> {
-        self.take_back(id, operator, "roll-back-swap").await
+        self.take_back(id, operator, ROLL_BACK).await
     }
 
     /// The same, told of by an operation of this kind.

@@ -202,3 +202,20 @@ async fn a_savepoint_that_does_not_fit_is_refused_with_all_that_is_wrong() {
     host.post("/v1/jobs?dryrun=true", fork()).await.problem(400, "bad-request");
     host.get("/v1/jobs/fork").await.problem(404, "not-found");
 }
+
+#[tokio::test]
+async fn a_savepoint_that_was_there_when_the_host_died_is_told_of_by_the_next_one() {
+    let host = Host::with_job().await;
+    let taken = taken(&host, "there").await;
+    // As if the host had died before it could write these down.
+    for name in ["there", "gone"] {
+        host.catalog.leave_running(&format!("op-{name}"), "savepoint", "orders", json!({"savepoint": name}));
+    }
+    let after = host.after().await;
+    let told = async |name: &str| after.get(&format!("/v1/operations/op-{name}")).await.expect(StatusCode::OK);
+    let there = told("there").await;
+    assert_eq!((&there["status"], &there["detail"]), (&json!("SUCCEEDED"), &taken["detail"]), "{there:#}");
+    let gone = told("gone").await;
+    let says = "the host stopped before the savepoint was there; take another one";
+    assert_eq!((&gone["status"], &gone["detail"]["message"]), (&json!("FAILED"), &json!(says)), "{gone:#}");
+}

@@ -1,5 +1,7 @@
 //! Swaps over HTTP. The clock stands still: a probation lasts until somebody ends it.
 
+use std::time::Instant;
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -44,6 +46,28 @@ async fn a_swap_is_done_with_the_pause_of_each_subtask_and_stands_in_the_catalog
     host.post("/v1/jobs/orders/sources/in/events", "hello").await.expect(StatusCode::ACCEPTED);
     host.until("/v1/jobs/orders", |job| job["events_written"] == 1).await;
     host.delete("/v1/modules/pass@2").await.problem(409, "module-in-use");
+}
+
+#[tokio::test]
+async fn the_pause_of_a_subtask_is_told_once_an_event_went_through_its_new_instance_and_not_before() {
+    const EVENTS: &str = "/v1/jobs/orders/sources/in/events";
+    let (host, began) = (host().await, Instant::now());
+    host.post(EVENTS, "one").await.expect(StatusCode::ACCEPTED);
+    host.until("/v1/jobs/orders", |job| job["events_written"] == 1).await;
+    let passed = Instant::now();
+    let operation = format!("/v1/operations/{}", on_probation(&host).await);
+    let seen = host.get(&operation).await.expect(StatusCode::OK);
+    let pauses = &seen["detail"]["pauses"];
+    assert_eq!((&pauses[0]["subtask"], &pauses[0]["pause_us"]), (&json!(0), &Value::Null), "{seen:#}");
+    assert!(pauses[0]["inline_us"].is_u64() && pauses[1].is_null(), "{seen:#}");
+    let resumed = Instant::now();
+    host.post(EVENTS, "two").await.expect(StatusCode::ACCEPTED);
+    let seen = host.until(&operation, |one| one["detail"]["pauses"][0]["pause_us"].is_u64()).await;
+    let (detail, at_least, at_most) = (&seen["detail"], (resumed - passed).as_micros(), began.elapsed().as_micros());
+    let is_plausible = |us: u64| (at_least..=at_most).contains(&u128::from(us));
+    let pause = &detail["pauses"][0]["pause_us"];
+    assert!(pause.as_u64().is_some_and(is_plausible), "{at_least} to {at_most} us: {seen:#}");
+    assert_eq!((&detail["pause_max_us"], &detail["gap_us"]), (pause, pause), "{seen:#}");
 }
 
 /// The module hashes of the newest record of the audit log.
