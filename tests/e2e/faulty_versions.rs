@@ -7,7 +7,7 @@ use crate::documents::{often, posted, through};
 use crate::guests::{example, odd};
 use crate::host::{Host, eventually};
 use crate::jobs::done;
-use crate::swapping::{ask, echoing, module, written};
+use crate::swapping::{ask, echoing, module, refusal, written};
 
 fn looked_at(host: &Host, operation: &Value) -> Value {
     host.json(&format!("/v1/operations/{}", operation["id"].as_str().unwrap()))
@@ -27,28 +27,60 @@ fn on_probation(host: &Host, mut body: Value) -> Value {
 fn what_is_no_version_at_all_is_refused_and_the_job_does_not_notice() {
     let host = echoing(&["list-map"]);
     host.push(&example("route"), "route@1");
+    host.push(&example("filter"), "filter@1");
     for (name, bytes, says) in [
-        ("garbage@1", b"no module".to_vec(), ""),
-        ("torn@1", std::fs::read(odd("echo")).unwrap()[..5_000].to_vec(), ""),
+        ("garbage@1", b"no module".to_vec(), "this is not WebAssembly"),
+        ("torn@1", std::fs::read(odd("echo")).unwrap()[..5_000].to_vec(), "upload the whole file"),
         ("other@1", std::fs::read(odd("wrong-world")).unwrap(), "export"),
     ] {
         let answer = host.post(&format!("/v1/modules?name={name}")).body(bytes).send().unwrap();
         assert_eq!(answer.status(), 422, "{name}");
         let problem: Value = answer.json().unwrap();
         assert!(problem["detail"].as_str().unwrap().contains(says), "{problem}");
-        let (status, problem) = ask(&host, &json!({"module": name}));
-        assert_eq!(status, 422, "{problem}");
-        assert!(problem["detail"].as_str().unwrap().contains("no module"), "{problem}");
+        let said = refusal(&host, &json!({"module": name}));
+        assert!(said.contains("no module"), "{said}");
     }
-    // Other ports; a keyed input where nothing is keyed.
-    for name in ["route@1", "list-map@1"] {
-        let (status, problem) = ask(&host, &json!({"module": name}));
-        assert_eq!(status, 422, "{problem}");
-        assert!(!problem["detail"].as_str().unwrap().is_empty());
+    for (swap, says) in [
+        (json!({"module": "route@1"}), "sinks.out.inputs[0]: `it` has several output ports"),
+        (json!({"module": "list-map@1"}), "operators.it.inputs.in: the module's input `in` must come keyed"),
+        (
+            json!({"module": "filter@1", "parameters": {"offset": 0, "letter": "a"}}),
+            "`it` has the output ports out, and the new module kept; `mode: restart` goes on with other ports",
+        ),
+    ] {
+        let said = refusal(&host, &swap);
+        assert!(said.contains(says), "{said}");
     }
     host.feed("job", "a");
     written(&host, &["a"]);
     assert_eq!((&host.json("/v1/jobs/job")["restarts"], module(&host)), (&json!(0), json!("echo@1")));
+}
+
+#[test]
+fn a_version_that_lacks_a_port_that_somebody_reads_is_refused_by_the_name_of_that_port() {
+    let host = Host::start();
+    host.push(&example("route"), "route@1");
+    host.push(&odd("echo"), "echo@1");
+    let mut document = often(through("route@1", "job", &posted()));
+    document["sinks"]["out"]["inputs"] = json!(["it.small"]);
+    host.submit(&document.to_string());
+    host.wait_for("job", "RUNNING");
+    let said = refusal(&host, &json!({"module": "echo@1"}));
+    assert!(said.contains("sinks.out.inputs[0]: `it` has no output port `small`"), "{said}");
+    host.feed("job", "{\"amount\":1}");
+    written(&host, &["{\"amount\":1}"]);
+    assert_eq!((&host.json("/v1/jobs/job")["restarts"], module(&host)), (&json!(0), json!("route@1")));
+}
+
+#[test]
+fn a_version_that_has_other_states_is_refused_by_the_name_of_the_state_that_would_be_lost() {
+    let host = counting(3, &["list-map"]);
+    let before = count_of(&host, "k1");
+    let said = refusal(&host, &json!({"module": "list-map@1"}));
+    let lost = "`it` does not declare state `counts` any more, of which there is something; drop it by name";
+    assert!(said.contains(lost) && said.contains("`it.counts`"), "{said}");
+    assert_eq!((module(&host), count_of(&host, "k1")), (json!("count@1"), before));
+    assert_eq!(host.json("/v1/jobs/job")["restarts"], 0);
 }
 
 #[test]
@@ -57,7 +89,7 @@ fn a_version_that_fails_at_its_first_event_is_taken_back_and_the_old_one_takes_t
         ("spin", json!({"call": "200ms"}), "longer than 200ms"),
         ("grow-memory", json!({"memory": "32MiB"}), "more than its 32 MiB"),
         ("trap-process", json!({}), "trap"),
-        ("fatal", json!({}), ""),
+        ("fatal", json!({}), "the operator gives up"),
     ] {
         let host = Host::start();
         for name in ["echo", guest] {
@@ -136,8 +168,9 @@ fn a_migration_that_fails_is_found_on_real_entries_before_anything_is_touched() 
     for (guest, at, says) in [
         ("migrate-trap", json!({"at": 1}), "unreachable"),
         ("migrate-spin", json!({"at": 1}), "longer than 500ms"),
-        ("migrate-refuse", Value::Null, ""),
-        ("migrate-giant", Value::Null, ""),
+        ("migrate-refuse", Value::Null, "there is no way from version 1 to version 2"),
+        // Past its output, or past its memory.
+        ("migrate-giant", Value::Null, "raise `limits."),
     ] {
         let mut body = json!({"module": format!("{guest}@1"), "probation": {"time": "10m"}});
         if !at.is_null() {
