@@ -1,6 +1,9 @@
 //! How much of a load a benchmark makes. The environment may say otherwise: `SWAPS=1000 make bench BENCH=swap`.
 
+use std::time::Instant;
+
 use anyhow::Context;
+use gristmill_runtime::JobHandle;
 
 /// A keyed stream at a steady rate.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +31,25 @@ impl Load {
     /// Events after which 95 of 100 keys have state.
     pub(crate) fn fill(self) -> u64 {
         3 * self.keys
+    }
+}
+
+/// How fast events come to the sinks of a job, whatever was wished.
+pub(crate) struct Pace {
+    since: Instant,
+    written: u64,
+}
+
+impl Pace {
+    /// Measures from now on.
+    pub(crate) fn of(handle: &JobHandle) -> Self {
+        Self { since: Instant::now(), written: handle.report().events_written() }
+    }
+
+    /// Events a second of wall time, up to now.
+    pub(crate) fn per_s(&self, handle: &JobHandle) -> f64 {
+        let written = handle.report().events_written().saturating_sub(self.written);
+        (written as f64 / self.since.elapsed().as_secs_f64()).round()
     }
 }
 

@@ -9,7 +9,7 @@ use gristmill_runtime::{JobHandle, start};
 use serde_json::{Value, json};
 
 use crate::checkpoints::{Counting, wait};
-use crate::load::Load;
+use crate::load::{Load, Pace};
 use crate::order::{InOrder, Order};
 use crate::parts::{Altered, host_parts};
 use crate::watched::{Seen, eyed};
@@ -28,6 +28,7 @@ pub(crate) fn run() -> anyhow::Result<Value> {
     wait("the state was filled", || (handle.report().events_written() >= load.fill()).then_some(()))?;
 
     let (mut walls_ms, mut pauses_ms, mut calm_pauses_ms) = (Vec::new(), Vec::new(), Vec::new());
+    let pace = Pace::of(&handle);
     for number in 1..=load.times {
         longest_gap_ms(&seen);
         let took = take(&handle, &format!("sp-{number}"))?;
@@ -37,6 +38,7 @@ pub(crate) fn run() -> anyhow::Result<Value> {
         wait("a stretch as long had passed", || (calm.elapsed() >= took).then_some(()))?;
         calm_pauses_ms.push(longest_gap_ms(&seen));
     }
+    let measured_rate = pace.per_s(&handle);
     handle.stop()?;
     wait("the job had stopped", || handle.status().state.is_final().then_some(()))?;
     let (read, order) = (handle.report().events_read(), *order.lock().expect("nobody panics with it"));
@@ -46,6 +48,7 @@ pub(crate) fn run() -> anyhow::Result<Value> {
         "bench": "savepoint",
         "keys": load.keys,
         "rate": load.rate,
+        "measured_rate": measured_rate,
         "savepoints": load.times,
         "savepoint_wall_s": walls_ms.get(walls_ms.len() / 2).map(|ms| ms / 1000.0),
         "savepoint_wall_max_s": walls_ms.last().map(|ms| ms / 1000.0),

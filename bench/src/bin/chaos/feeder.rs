@@ -70,12 +70,17 @@ impl Feeder {
     }
 
     /// Has the post that is open acknowledged, by a host that stays.
-    pub(crate) fn finish(&mut self, folder: &Path) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// If it is not for so long, or refused.
+    pub(crate) fn finish(&mut self, folder: &Path, patience: Duration) -> anyhow::Result<()> {
         let Some(api) = Api::of(folder, &AtomicBool::new(false)) else { bail!("no host listens") };
+        let deadline = Instant::now() + patience;
         loop {
             match self.post(&api) {
                 Ok(Some(())) => return Ok(()),
-                Ok(None) => std::thread::sleep(PATIENCE),
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(PATIENCE),
+                Ok(None) => bail!("post {} was not taken in {patience:?}", self.next),
                 Err(Ended::Gone) => bail!("the last host is gone"),
                 Err(Ended::Refused(why)) => bail!("post {} was refused: {why}", self.next),
             }

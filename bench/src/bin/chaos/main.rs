@@ -3,7 +3,7 @@
 //! operations allow, also to one that keeps its state in another schema, and back.
 //!
 //! The last line is one JSON object. The exit status says whether the output was as if nothing had happened, and whether
-//! the kills came at all the moments they should.
+//! the kills came at all the moments they should, and swaps were made.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
@@ -17,6 +17,7 @@ mod crowd;
 mod load;
 mod phases;
 mod aim;
+mod reached;
 
 use std::ops::Range;
 use std::path::Path;
@@ -31,6 +32,7 @@ use crate::crowd::Crowd;
 use crate::host::{Host, JOB};
 use crate::load::Load;
 use crate::phases::Phases;
+use crate::reached::{Hits, missed};
 use crate::swapper::Swaps;
 use crate::table::Table;
 
@@ -41,26 +43,14 @@ const USAGE: &str = "usage: chaos [--swaps] KILLS GRISTMILL PSQL DATABASE
 
 GRISTMILL is the host, DATABASE how PSQL connects to a database of which nothing else is wanted.";
 
-/// With so many kills or more, each phase is to be hit [`ENOUGH`] times.
-const MANY_KILLS: u32 = 100;
-const ENOUGH: u32 = 5;
 /// A life lets this much time pass while its job runs, before it is aimed at: it gets something done.
 const WORK_MS: Range<u64> = 300..900;
 /// Swaps take their time.
 const SWAPPING_MS: Range<u64> = 500..3_000;
-/// What is posted is written by then, or never.
+/// What is posted is taken and written by then, and a swap is over, or never.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How often the table is counted.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// How often each phase was hit.
-#[derive(Default)]
-struct Hits {
-    in_checkpoint: u32,
-    in_commit: u32,
-    in_recovery: u32,
-    in_swap: u32,
-}
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -91,11 +81,7 @@ fn run(kills: u32, load: &Load) -> anyhow::Result<bool> {
          \"events\":{},\"lost\":{lost},\"duplicated\":{duplicated},\"reordered\":{reordered}}}",
         load.events
     );
-    let is_aimed = kills < MANY_KILLS || [in_checkpoint, in_commit, in_recovery].iter().all(|hits| *hits >= ENOUGH);
-    if !is_aimed {
-        eprintln!("a phase was hit fewer than {ENOUGH} times");
-    }
-    Ok(verdict == Verdict::default() && is_aimed)
+    Ok(is_well(verdict, &missed(kills, hits, None)))
 }
 
 /// The same with posted events and swaps.
@@ -104,8 +90,8 @@ fn run_swapped(kills: u32, load: &Load) -> anyhow::Result<bool> {
     let hits = strike(kills, load, Some(&mut crowd))?;
     let host = Host::start(&load.binary, &load.folder, Path::new("log-last"))?;
     host.until("RUNNING", LONGEST_WAIT)?;
-    crowd.feeder.finish(&load.folder)?;
-    crowd.swapper.finish(&load.folder)?;
+    crowd.feeder.finish(&load.folder, LONGEST_WAIT)?;
+    crowd.swapper.finish(&load.folder, LONGEST_WAIT)?;
     let expected = crowd.feeder.expected()?;
     let began = Instant::now();
     while load.table.rows()? < expected.rows() && began.elapsed() < LONGEST_WAIT {
@@ -117,7 +103,8 @@ fn run_swapped(kills: u32, load: &Load) -> anyhow::Result<bool> {
     let verdict = judge(load, &expected)?;
     let Verdict { lost, duplicated, reordered } = verdict;
     let Hits { in_checkpoint, in_commit, in_recovery, in_swap } = hits;
-    let Swaps { done, undone, migrating, across_kills } = crowd.swapper.swaps;
+    let swaps = &crowd.swapper.swaps;
+    let Swaps { done, undone, migrating, across_kills } = swaps;
     println!(
         "{{\"kills\":{kills},\"in_swap\":{in_swap},\"in_checkpoint\":{in_checkpoint},\"in_commit\":{in_commit},\
          \"in_recovery\":{in_recovery},\"swaps\":{done},\"undone\":{undone},\"migrating\":{migrating},\
@@ -125,7 +112,13 @@ fn run_swapped(kills: u32, load: &Load) -> anyhow::Result<bool> {
          \"reordered\":{reordered}}}",
         crowd.feeder.events()
     );
-    Ok(verdict == Verdict::default())
+    Ok(is_well(verdict, &missed(kills, hits, Some(swaps))))
+}
+
+/// Says what was missed.
+fn is_well(verdict: Verdict, missed: &[String]) -> bool {
+    missed.iter().for_each(|missed| eprintln!("{missed}"));
+    verdict == Verdict::default() && missed.is_empty()
 }
 
 /// What is wrong with the output of all sinks.
@@ -160,10 +153,10 @@ fn strike(kills: u32, load: &Load, mut crowd: Option<&mut Crowd>) -> anyhow::Res
             None => life()?,
         }
         let Phases { in_checkpoint, in_commit, in_recovery } = phases::of(&host, load)?;
-        hits.in_checkpoint += u32::from(in_checkpoint);
-        hits.in_commit += u32::from(in_commit);
-        hits.in_recovery += u32::from(in_recovery);
-        hits.in_swap += u32::from(crowd.as_ref().is_some_and(|crowd| crowd.swapper.is_within()));
+        hits.in_checkpoint += u64::from(in_checkpoint);
+        hits.in_commit += u64::from(in_commit);
+        hits.in_recovery += u64::from(in_recovery);
+        hits.in_swap += u64::from(crowd.as_ref().is_some_and(|crowd| crowd.swapper.is_within()));
         if (kill + 1) % 10 == 0 {
             let Hits { in_checkpoint, in_commit, in_recovery, in_swap } = hits;
             eprintln!(

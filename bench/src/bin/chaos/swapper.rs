@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -90,9 +90,15 @@ impl Swapper {
     }
 
     /// Waits for the end of the swap that the last kill was in.
-    pub(crate) fn finish(&mut self, folder: &Path) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// If it has none for so long, or one that is not so.
+    pub(crate) fn finish(&mut self, folder: &Path, patience: Duration) -> anyhow::Result<()> {
         let Some(api) = Api::of(folder, &AtomicBool::new(false)) else { bail!("no host listens") };
+        let deadline = Instant::now() + patience;
         while let Some(open) = &mut self.open {
+            let Open { operation, to, .. } = &*open;
+            ensure!(Instant::now() < deadline, "operation {operation}, a swap to {to}, has no end in {patience:?}");
             (open.outlived_its_host, open.is_taken_back) = (true, false);
             match self.follow(&api) {
                 Ok(()) => std::thread::sleep(LOOK),
