@@ -1,132 +1,208 @@
-//! What a shadow costs the operator that it runs beside: a keyed count at a steady rate, by turns with and without a shadow of
-//! the same logic. Measured is what the operator's own threads have worked, by their own clocks.
+//! What a shadow costs the operator that it runs beside: two like jobs, a keyed count at a steady rate each, and by turns a
+//! shadow of the same logic beside one of them, then of the other. Measured is what the threads of both operators have worked, by
+//! their own clocks.
 //!
-//! The threads of the source are measured too: what slows them as well is not peculiar to the operator. They are no clean
-//! measure of the machine, since they make the batches that a shadow keeps alive.
+//! Whatever runs costs its neighbours something, by caches and memory that are shared. What the job without the shadow loses in a
+//! turn is that; it has nothing else to do with the shadow. What the other one loses more is what following costs.
+//! `NEIGHBOUR=0` measures one job alone.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{anyhow, bail};
 use gristmill_ports::{Call, Operator, OperatorContext, OperatorFactory, Parts, StateBackend};
-use gristmill_runtime::{JobHandle, JobSpec, ShadowPolicy, ShadowReport, ShadowStage, start};
-use gristmill_types::{CallFailure, Descriptor, EventBatch, InputIndex, NodeId, Outcome};
+use gristmill_runtime::{JobHandle, JobSpec, ShadowCounts, ShadowPolicy, ShadowStage, start};
+use gristmill_types::{CallFailure, CheckpointKind, Descriptor, EventBatch, InputIndex, NodeId, Outcome};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::checkpoints::{Counting, wait};
 use crate::load::Load;
 use crate::parts::host_parts;
 
-/// `times`: turns without and with a shadow, each.
+/// `times`: turns with a shadow.
 const LOAD: Load = Load { keys: 1_000_000, rate: 200_000, times: 20 };
 /// Seconds of a turn, by what the source gives.
 const TURN_S: u64 = 3;
 /// Seconds in front of each turn: what a shadow needs to catch up, and leaves when it goes, is not what it costs.
 const SETTLES_S: u64 = 1;
 
-/// An operator with a shadow and without.
+/// Operators with a shadow and without.
 pub(crate) fn run() -> anyhow::Result<Value> {
     let load = LOAD.or_as_said("TURNS")?;
-    let (data, clock_data) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let is_alone = std::env::var("NEIGHBOUR").is_ok_and(|said| said == "0");
+    if load.times == 0 || load.times % 2 == 1 {
+        bail!("TURNS is {}: it must be even, so that each of both jobs is followed as often", load.times);
+    }
+    let (data, other_data) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let old = Counting::new()?;
     let new = old.in_other_bytes();
-    let from = load.source();
-    let operator: NodeId = "op".parse()?;
-    let meters = Meters { clock: Arc::new(host_parts(clock_data.path())?), all: Arc::default() };
-    let mut spec = old.spec(&from, "never")?;
-    let parts = spec.operators.get_mut(&operator).ok_or_else(|| anyhow!("the job lost its operator"))?;
-    let factory = Arc::clone(&parts.prepared.factory);
-    parts.prepared.factory = Arc::new(Metered { factory, meters: meters.clone() });
-    let shadow = new.spec(&from, "never")?;
+    let shadow = new.spec(&load.source(), "never")?;
+    let folders = if is_alone { vec![data] } else { vec![data, other_data] };
+    let start = |folder: &TempDir| Metering::start(&old, load, folder.path());
+    let jobs = folders.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
 
-    let handle = start(spec, Arc::new(host_parts(data.path())?))?;
-    wait("the state was filled", || (meters.read().1 >= load.fill()).then_some(()))?;
-    let (mut without, mut with, mut last) = (vec![meters.turn(load)?], Vec::new(), None);
-    for _ in 0..load.times {
-        follow(&handle, &operator, &shadow, load)?;
-        with.push(meters.turn(load)?);
-        let report = handle.discard_shadow(&operator, "the turn is over");
-        last = Some(report.ok_or_else(|| anyhow!("the shadow could not follow: {:?}", handle.newest_shadow()))?);
-        without.push(meters.turn(load)?);
+    let mut costs = Costs::default();
+    let (mut reports, mut before) = (Vec::new(), turn(&jobs, load)?);
+    for with_shadow in (0..jobs.len()).cycle().take(load.times as usize) {
+        jobs[with_shadow].follow(&shadow, load)?;
+        let beside = turn(&jobs, load)?;
+        reports.push(jobs[with_shadow].discard()?);
+        let after = turn(&jobs, load)?;
+        let without: Vec<f64> =
+            before.iter().zip(&after).map(|(before, after)| f64::midpoint(*before, *after)).collect();
+        let rise = |at: usize| (beside[at] / without[at] - 1.0) * 100.0;
+        costs.note(rise(with_shadow), (!is_alone).then(|| rise(1 - with_shadow)));
+        costs.without_ns.push(without[with_shadow]);
+        costs.with_ns.push(beside[with_shadow]);
+        before = after;
     }
-    handle.stop()?;
-    wait("the job had stopped", || handle.status().state.is_final().then_some(()))?;
-    let Some(ShadowReport { counts, .. }) = last else { bail!("there was no turn") };
-    let primary = overheads(&without, &with, |turn| turn.primary_ns);
-    let bystander = overheads(&without, &with, |turn| turn.bystander_ns);
-    let work = overheads(&without, &with, |turn| turn.primary_ns / turn.bystander_ns);
-    let primary_ns = |turns: &[Turn]| median(turns.iter().map(|turn| turn.primary_ns).collect());
+    let all = |count: fn(&ShadowCounts) -> u64| reports.iter().map(count).sum::<u64>();
+    let restarts = jobs.into_iter().map(Metering::stop).sum::<anyhow::Result<u64>>()?;
     Ok(json!({
         "bench": "shadow",
         "keys": load.keys,
         "rate": load.rate,
         "turns": load.times,
-        "primary_ns_per_event_without": primary_ns(&without),
-        "primary_ns_per_event_with": primary_ns(&with),
-        "primary_cpu_overhead_percent": median(primary.clone()),
-        "bystander_cpu_overhead_percent": median(bystander),
-        "primary_work_overhead_percent": median(work),
-        "overheads_percent": primary,
-        "shadow_ns_per_event": counts.shadow_ns as f64 / counts.events.max(1) as f64,
-        "shadow_events": counts.events,
-        "differing": counts.differing,
-        "missing": counts.missing,
-        "extra": counts.extra,
-        "failed_calls": counts.failed_calls,
+        "jobs": folders.len(),
+        "primary_ns_per_event_without": median(&costs.without_ns),
+        "primary_ns_per_event_with": median(&costs.with_ns),
+        "primary_cpu_overhead_percent": median(&costs.primary),
+        "primary_quartiles_percent": quartiles(&costs.primary),
+        "neighbour_cpu_overhead_percent": median(&costs.neighbour),
+        "following_cpu_overhead_percent": median(&costs.following),
+        "following_quartiles_percent": quartiles(&costs.following),
+        "primary_percents": costs.primary,
+        "neighbour_percents": costs.neighbour,
+        "shadow_ns_per_event": all(|counts| counts.shadow_ns) as f64 / all(|counts| counts.events) as f64,
+        "shadow_events": all(|counts| counts.events),
+        "differing": all(|counts| counts.differing),
+        "missing": all(|counts| counts.missing),
+        "extra": all(|counts| counts.extra),
+        "failed_calls": all(|counts| counts.failed_calls),
         "primary_hash": old.hash().to_string(),
         "shadow_hash": new.hash().to_string(),
-        "other_operators_restarted": handle.checkpoints().restarts,
+        "other_operators_restarted": restarts,
     }))
 }
 
-/// Begins a shadow, and waits until it has caught up.
-fn follow(handle: &JobHandle, operator: &NodeId, spec: &JobSpec, load: Load) -> anyhow::Result<()> {
-    handle.shadow(operator, spec, ShadowPolicy { room_bytes: 1 << 30, ..ShadowPolicy::default() })?;
-    let caught_up = wait("the shadow had caught up", || {
-        let report = handle.newest_shadow()?;
-        let is_near = report.counts.events > load.rate && report.waiting_calls < 50;
-        (is_near || report.stage == ShadowStage::Over).then_some(report)
-    })?;
-    match caught_up.stage {
-        ShadowStage::Over => bail!("the shadow is over: {}", caught_up.cause.unwrap_or_default()),
-        ShadowStage::Waiting | ShadowStage::Following => Ok(()),
+/// What the turns with a shadow cost more than the two without one around them, in percent: whatever else the machine does
+/// changes more slowly than that.
+#[derive(Default)]
+struct Costs {
+    without_ns: Vec<f64>,
+    with_ns: Vec<f64>,
+    /// The operator that has the shadow.
+    primary: Vec<f64>,
+    /// The one that has none.
+    neighbour: Vec<f64>,
+    /// What the first lost more than the second, in the same turn.
+    following: Vec<f64>,
+}
+
+impl Costs {
+    fn note(&mut self, primary: f64, neighbour: Option<f64>) {
+        self.primary.push(primary);
+        self.neighbour.extend(neighbour);
+        self.following.extend(neighbour.map(|neighbour| primary - neighbour));
     }
 }
 
-/// What a turn came to, in nanoseconds for each event.
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    primary_ns: f64,
-    bystander_ns: f64,
-}
-
-/// What each turn with a shadow cost more than the two without one around it, in percent: whatever else the machine does changes
-/// more slowly than that.
-fn overheads(without: &[Turn], with: &[Turn], what: impl Fn(&Turn) -> f64) -> Vec<f64> {
-    let around = without.windows(2).map(|around| around.iter().map(&what).sum::<f64>() / 2.0);
-    around.zip(with).map(|(without, with)| (what(with) / without - 1.0) * 100.0).collect()
-}
-
-/// Nanoseconds that the threads of the source have worked.
+/// What an event costs each of them in the next turn, in nanoseconds.
 ///
-/// # Errors
-/// If the kernel does not say.
-fn bystanders_ns() -> anyhow::Result<u64> {
-    let mut all = 0;
-    for thread in std::fs::read_dir("/proc/self/task")? {
-        let thread = thread?.path();
-        if std::fs::read_to_string(thread.join("comm"))?.starts_with("events-") {
-            let told = std::fs::read_to_string(thread.join("schedstat"))?;
-            let worked = told.split(' ').next().ok_or_else(|| anyhow!("an empty schedstat"))?;
-            all += worked.parse::<u64>()?;
+/// A shadow begins with a checkpoint, and a key costs more when it changes for the first time behind one: each turn has one as
+/// far in front of it, as in every job.
+fn turn(jobs: &[Metering], load: Load) -> anyhow::Result<Vec<f64>> {
+    jobs.iter().try_for_each(Metering::checkpoint)?;
+    jobs[0].events(SETTLES_S * load.rate)?;
+    let before: Vec<(u64, u64)> = jobs.iter().map(Metering::read).collect();
+    jobs[0].events(TURN_S * load.rate)?;
+    let after = jobs.iter().map(Metering::read);
+    let each = before.into_iter().zip(after);
+    Ok(each.map(|(before, after)| (after.0 - before.0) as f64 / (after.1 - before.1) as f64).collect())
+}
+
+/// The lower quartile, the median and the upper one; `None` of nothing.
+fn quartiles(turns: &[f64]) -> Option<[f64; 3]> {
+    let mut turns = turns.to_vec();
+    turns.sort_by(f64::total_cmp);
+    let last = turns.len().checked_sub(1)?;
+    Some([1, 2, 3].map(|quarter| {
+        let place = last as f64 * f64::from(quarter) / 4.0;
+        f64::midpoint(turns[place.floor() as usize], turns[place.ceil() as usize])
+    }))
+}
+
+fn median(turns: &[f64]) -> Option<f64> {
+    quartiles(turns).map(|[_, median, _]| median)
+}
+
+/// A job whose operator is metered.
+struct Metering {
+    handle: JobHandle,
+    operator: NodeId,
+    meters: Meters,
+}
+
+impl Metering {
+    /// Starts one, and waits until its state is filled.
+    fn start(counting: &Counting, load: Load, data: &Path) -> anyhow::Result<Self> {
+        let parts = Arc::new(host_parts(data)?);
+        let meters = Meters { clock: Arc::clone(&parts) as Arc<dyn Parts>, all: Arc::default() };
+        let operator: NodeId = "op".parse()?;
+        let mut spec = counting.spec(&load.source(), "never")?;
+        let op = spec.operators.get_mut(&operator).ok_or_else(|| anyhow!("the job lost its operator"))?;
+        let factory = Arc::clone(&op.prepared.factory);
+        op.prepared.factory = Arc::new(Metered { factory, meters: meters.clone() });
+        let metering = Self { handle: start(spec, parts)?, operator, meters };
+        wait("the state was filled", || (metering.read().1 >= load.fill()).then_some(()))?;
+        Ok(metering)
+    }
+
+    fn read(&self) -> (u64, u64) {
+        self.meters.read()
+    }
+
+    /// Waits for so many more.
+    fn events(&self, more: u64) -> anyhow::Result<()> {
+        let all = self.read().1 + more;
+        wait("the events had come", || (self.read().1 >= all).then_some(()))
+    }
+
+    /// Takes a checkpoint.
+    fn checkpoint(&self) -> anyhow::Result<()> {
+        let before = self.handle.checkpoints().completed;
+        self.handle.checkpoint(CheckpointKind::Checkpoint)?;
+        wait("the checkpoint was decided", || (self.handle.checkpoints().completed > before).then_some(()))
+    }
+
+    /// Begins a shadow, and waits until it has caught up.
+    fn follow(&self, spec: &JobSpec, load: Load) -> anyhow::Result<()> {
+        self.handle.shadow(&self.operator, spec, ShadowPolicy { room_bytes: 1 << 30, ..ShadowPolicy::default() })?;
+        let caught_up = wait("the shadow had caught up", || {
+            let report = self.handle.newest_shadow()?;
+            let is_near = report.counts.events > load.rate && report.waiting_calls < 50;
+            (is_near || report.stage == ShadowStage::Over).then_some(report)
+        })?;
+        match caught_up.stage {
+            ShadowStage::Over => bail!("the shadow is over: {}", caught_up.cause.unwrap_or_default()),
+            ShadowStage::Waiting | ShadowStage::Following => Ok(()),
         }
     }
-    Ok(all)
-}
 
-fn median(mut turns: Vec<f64>) -> f64 {
-    turns.sort_by(f64::total_cmp);
-    turns[turns.len() / 2]
+    fn discard(&self) -> anyhow::Result<ShadowCounts> {
+        let report = self.handle.discard_shadow(&self.operator, "the turn is over");
+        let said = || anyhow!("the shadow could not follow: {:?}", self.handle.newest_shadow());
+        Ok(report.ok_or_else(said)?.counts)
+    }
+
+    /// Ends it; gives how often it was restarted.
+    fn stop(self) -> anyhow::Result<u64> {
+        self.handle.stop()?;
+        wait("the job had stopped", || self.handle.status().state.is_final().then_some(()))?;
+        Ok(self.handle.checkpoints().restarts)
+    }
 }
 
 /// What the threads of an operator have worked, and on how many events.
@@ -147,22 +223,6 @@ impl Meters {
         let all = self.all.lock().expect("nobody panics with it");
         let sum = |count: fn(&Meter) -> &AtomicU64| all.iter().map(|meter| count(meter).load(Ordering::Relaxed)).sum();
         (sum(|meter| &meter.worked_ns), sum(|meter| &meter.events))
-    }
-
-    /// What an event costs in the next turn.
-    fn turn(&self, load: Load) -> anyhow::Result<Turn> {
-        self.events(SETTLES_S * load.rate)?;
-        let ((worked_ns, events), bystanders) = (self.read(), bystanders_ns()?);
-        self.events(TURN_S * load.rate)?;
-        let ((worked_now, events_now), bystanders_now) = (self.read(), bystanders_ns()?);
-        let by_event = |ns: u64| ns as f64 / (events_now - events) as f64;
-        Ok(Turn { primary_ns: by_event(worked_now - worked_ns), bystander_ns: by_event(bystanders_now - bystanders) })
-    }
-
-    /// Waits for so many more.
-    fn events(&self, more: u64) -> anyhow::Result<()> {
-        let all = self.read().1 + more;
-        wait("the events had come", || (self.read().1 >= all).then_some(()))
     }
 }
 

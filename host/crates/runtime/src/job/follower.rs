@@ -18,12 +18,9 @@ use crate::checkpoint::restored::{Restored, StateToRestore};
 use crate::checkpoint::told::Told;
 use crate::shadow::compare::lay_beside;
 use crate::shadow::tally::Origins;
-use crate::shadow::tee::{TeeEnd, Teed, TeedCall};
+use crate::shadow::tee::{TeeEnd, Teed, TeedCall, nap_after};
 use crate::shadow::{Shadow, ShadowTold};
 use crate::task::operator_node::expanded;
-
-/// So long calls gather at most until they are made.
-const GATHERING: Duration = Duration::from_millis(30);
 
 /// What all subtasks of a shadow share.
 pub(crate) struct Ground {
@@ -77,10 +74,17 @@ impl Follower {
         let subtask = context.subtask;
         let mut following = Following { ground, subtask, operator, state, state_generation: 0 };
         let over = following.ground.shadow.over.clone();
+        let mut in_vain = 0_u32;
         while !over.is_raised() {
             match queue.next() {
-                Teed::Call(call) => following.call(&call)?,
-                Teed::Quiet => queue.gather(GATHERING, || over.is_raised()),
+                Teed::Call(call) => {
+                    following.call(&call)?;
+                    in_vain = 0;
+                }
+                Teed::Quiet => {
+                    in_vain = in_vain.saturating_add(1);
+                    std::thread::sleep(nap_after(in_vain));
+                }
                 // The attempt is about to end, and tells so.
                 Teed::End => return Ok(()),
             }

@@ -4,16 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gristmill_ports::Signal;
 use gristmill_types::{EventBatch, InputIndex, PortIndex, Watermark};
 
-/// So often it is looked whether calls have gathered.
-const NAP: Duration = Duration::from_millis(5);
+/// A shadow that has nothing to do looks again after this. What waits meanwhile is memory that the operator and whoever feeds it
+/// would have had back while it was in their caches: at 30 ms that costs more than twice what it does at this
+/// (docs/design/0009). An operator that had to wake its shadow would pay a system call for that with each of its own calls.
+const NAP: Duration = Duration::from_millis(2);
 
-/// Calls have gathered where this part of the room is taken.
-const FULL: usize = 8;
+/// Naps get twice as long so often while nothing comes: a shadow of a quiet operator need not look 500 times a second.
+const DOUBLINGS: u32 = 4;
 
 /// A call of the operator that took effect.
 #[derive(Debug)]
@@ -116,19 +118,6 @@ pub(crate) struct TeeEnd {
 }
 
 impl TeeEnd {
-    /// Waits until some calls have gathered, or so long at most, or `is_over`: whoever works through many at once pushes the
-    /// operator out of the caches of its core less often than whoever takes each as it comes. It looks again and again: an
-    /// operator that had to wake its shadow would pay a system call for that with each of its own calls.
-    pub(crate) fn gather(&self, at_most: Duration, is_over: impl Fn() -> bool) {
-        let since = Instant::now();
-        let Room { most_calls, most_bytes, .. } = *self.room;
-        let (calls_gathered, bytes_gathered) = ((most_calls / FULL).max(1), (most_bytes / FULL).max(1));
-        let are_some = |(calls, bytes): (usize, usize)| calls >= calls_gathered || bytes >= bytes_gathered;
-        while since.elapsed() < at_most && !are_some(self.room.waiting()) && !is_over() {
-            std::thread::sleep(NAP);
-        }
-    }
-
     /// What is next.
     pub(crate) fn next(&self) -> Teed {
         match self.receiver.try_recv() {
@@ -145,6 +134,11 @@ impl TeeEnd {
     pub(crate) fn room(&self) -> &Arc<Room> {
         &self.room
     }
+}
+
+/// How long to wait for calls after so many looks in a row were in vain.
+pub(crate) fn nap_after(looks: u32) -> Duration {
+    NAP * 2_u32.pow(looks.saturating_sub(1).min(DOUBLINGS))
 }
 
 /// A queue in which at most so many calls wait, with so many bytes; one call always has room. `over` is raised when one has
@@ -206,15 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_calls_ends_once_some_have_gathered_or_nobody_wants_them() {
-        let (for_ever, signal) = (Duration::from_secs(3600), Signal::default());
-        let (tee, end) = tee((16, 1 << 20), &signal);
-        assert!(tee.offer(call(&["a"])));
-        end.gather(for_ever, || true);
-        end.gather(Duration::ZERO, || false);
-        assert!(tee.offer(call(&["b"])));
-        end.gather(for_ever, || false);
-        assert_eq!(end.room().waiting().0, 2);
+    fn whoever_looks_in_vain_looks_less_often_but_never_rarely() {
+        let naps = [1, 2, 3, 4, 5, 6, u32::MAX].map(|looks| nap_after(looks).as_millis());
+        assert_eq!(naps, [2, 4, 8, 16, 32, 32, 32]);
     }
 
     #[test]
