@@ -1,19 +1,22 @@
-//! Carries decided checkpoints into savepoints: one thread for an attempt, at idle priority, one after the other.
+//! Carries decided checkpoints into savepoints: one thread for an attempt, behind the stream, one after the other.
 //!
 //! The checkpoint's files are pinned meanwhile, and the stream knows nothing of it. What is left behind by an attempt that
 //! ended in the middle has no record, so it is no savepoint; whoever takes one of that name next writes over it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use gristmill_checkpoint::savepoint::Tail;
+use gristmill_checkpoint::snapshot::SubtaskSnapshot;
 use gristmill_checkpoint::{FileRef, Manifest, NodeSnapshot, Savepoint, SavepointFolder, SplitPosition, StateFile};
 use gristmill_dataflow::document::SourceSpec;
 use gristmill_ports::checkpoint_store::{Content, PutNew};
 use gristmill_ports::state::StateTime;
 use gristmill_ports::{FileStore, Parts, PortError, Signal};
+use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{AttemptId, JobId, NodeId, RunId};
 
 use crate::checkpoint::patience::{Undone, until_done};
@@ -85,9 +88,9 @@ impl Archivist {
             let bytes = read(&self.files.open(&page.file)?)?;
             let mut snapshot = NodeSnapshot::decode(&bytes)
                 .map_err(|why| PortError::fatal(format!("the page of `{}`: {why}", page.node)))?;
-            self.merge_states(&mut snapshot, &way)?;
+            let counts = self.carry_states(&mut snapshot, &way)?;
             if !snapshot.states.is_empty() {
-                entries.insert(snapshot.node.clone(), self.count_states(&snapshot, &*to)?);
+                entries.insert(snapshot.node.clone(), counts);
             }
             nodes.push(snapshot);
         }
@@ -124,30 +127,48 @@ impl Archivist {
         Ok(tails)
     }
 
-    /// Of each subtask, one file in the place of its list.
-    fn merge_states(&self, snapshot: &mut NodeSnapshot, way: &Carrying<'_>) -> Result<(), PortError> {
-        let processing_ms = self.parts.clock().now_ms();
-        for part in &mut snapshot.subtasks {
-            let time = StateTime { processing_ms, event_ms: part.watermark.0 };
-            let files = std::mem::take(&mut part.files);
-            let merged: Option<StateFile> = match &files[..] {
-                [] => None,
-                list => self.parts.state_merger().merge(&snapshot.states, list, true, time, way)?,
+    /// Of each subtask, one file in the place of its list; gives how many entries there are of each state. As many at a time as
+    /// there are cores: somebody waits, and the stream is in front of all of them.
+    fn carry_states(&self, snapshot: &mut NodeSnapshot, way: &Carrying<'_>) -> Result<Vec<u64>, PortError> {
+        let NodeSnapshot { node, states, subtasks, .. } = snapshot;
+        let states = &*states;
+        let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let each = subtasks.len().div_ceil(at_once).max(1);
+        let carried: Vec<Result<Vec<u64>, PortError>> = std::thread::scope(|scope| {
+            let some = |parts: &mut [SubtaskSnapshot]| {
+                let counts = parts.iter_mut().map(|part| self.carry_state(node, states, part, way));
+                counts.collect::<Result<Vec<_>, _>>().map(|counts| sums(states.len(), &counts))
             };
-            part.files.extend(merged);
-        }
-        Ok(())
+            let working: Vec<_> = subtasks.chunks_mut(each).map(|parts| scope.spawn(move || some(parts))).collect();
+            let done =
+                working.into_iter().map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            done.collect()
+        });
+        let carried = carried.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(sums(states.len(), &carried))
     }
 
-    /// Read back as it was stored: what is counted can be restored.
-    fn count_states(&self, snapshot: &NodeSnapshot, stored: &dyn FileStore) -> Result<Vec<u64>, PortError> {
-        let files: Vec<StateFile> = snapshot.subtasks.iter().flat_map(|part| part.files.iter().copied()).collect();
-        let counts = self.parts.state_reader().count(snapshot.states.len(), &files, stored)?;
-        let (read, written) = (counts.iter().sum::<u64>(), files.iter().map(|file| file.entries).sum::<u64>());
+    /// What is counted is read back as it was stored, so it can be restored.
+    fn carry_state(
+        &self,
+        node: &NodeId,
+        states: &[StateSpec],
+        part: &mut SubtaskSnapshot,
+        way: &Carrying<'_>,
+    ) -> Result<Vec<u64>, PortError> {
+        let time = StateTime { processing_ms: self.parts.clock().now_ms(), event_ms: part.watermark.0 };
+        let files = std::mem::take(&mut part.files);
+        let merged: Option<StateFile> = match &files[..] {
+            [] => None,
+            list => self.parts.state_merger().merge(states, list, true, time, way)?,
+        };
+        part.files.extend(merged);
+        let counts = self.parts.state_reader().count(states.len(), &part.files, way.to)?;
+        let (read, written) = (counts.iter().sum::<u64>(), merged.map_or(0, |file| file.entries));
         if read == written {
             return Ok(counts);
         }
-        Err(PortError::retry(format!("`{}` has {read} entries of {written} that were written", snapshot.node)))
+        Err(PortError::retry(format!("`{node}` has {read} entries of {written} that were written")))
     }
 
     fn seal(&self, Carried { name, savepoint }: &Carried) -> Result<(), PortError> {
@@ -187,6 +208,10 @@ impl FileStore for Carrying<'_> {
     fn scratch(&self) -> &Path {
         self.to.scratch()
     }
+}
+
+fn sums(states: usize, all: &[Vec<u64>]) -> Vec<u64> {
+    (0..states).map(|state| all.iter().map(|counts| counts[state]).sum()).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PortError> {

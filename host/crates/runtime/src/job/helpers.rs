@@ -63,7 +63,7 @@ impl Helpers {
         });
         let parts = Arc::clone(&job.parts);
         helpers.spawn(job, "savepoint", move || {
-            parts.stand_back(Urgency::Whenever);
+            parts.stand_back(Urgency::Soon);
             archivist.run(&savepoint_work);
         });
         helpers
