@@ -204,6 +204,7 @@ impl Control {
             let operation = self.operation_of(&id, &open.operation).await;
             let mut detail = operation.detail.clone();
             detail["message"] = json!(format!("the job cannot go on before it is restarted: {error}"));
+            self.end_ways_back(&id, &Err(detail.clone())).await;
             self.end_unless_ended(operation, Err(detail)).await;
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gristmill_checkpoint::swap::SwapStage;
 use gristmill_ports::catalog::{JobRecord, OperationRecord, OperationStatus, PendingSwap};
 use gristmill_runtime::{OpenSwap, SwapReport};
+use gristmill_types::JobId;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -61,19 +62,27 @@ impl Control {
             // A host that goes down leaves the operation as it is: the next one ends it.
             _ if report.left_open && !live.has_ended() => return,
             _ if report.left_open => {
-                detail["message"] = json!(if report.stage == SwapStage::Canary {
-                    "the job ended while the canary served; started again, it goes on with it"
-                } else {
-                    "the job ended before a checkpoint decided the swap"
+                detail["message"] = json!(match report.stage {
+                    SwapStage::Canary => "the job ended while the canary served; started again, it goes on with it",
+                    SwapStage::Undoing =>
+                        "the job ended while the swap was taken back; started again, it goes on with that",
+                    SwapStage::Preparing
+                    | SwapStage::Prepared
+                    | SwapStage::Switching
+                    | SwapStage::Switched
+                    | SwapStage::Held
+                    | SwapStage::Probation
+                    | SwapStage::Done
+                    | SwapStage::Undone => "the job ended before a checkpoint decided the swap",
                 });
-                self.end_ways_back(live, &Err(detail.clone())).await;
+                self.end_ways_back(live.handle().id(), &Err(detail.clone())).await;
                 return self.end_unless_ended(operation, Err(detail)).await;
             }
             SwapStage::Done => {
                 // Whoever hears of it finds it in the job's document.
                 live.change(move |record| take_over(record, &pending)).await;
                 fail::fail_point!("swap-recorded");
-                self.end_ways_back(live, &Err(detail.clone())).await;
+                self.end_ways_back(live.handle().id(), &Err(detail.clone())).await;
                 self.end_unless_ended(operation, Ok(detail)).await;
             }
             SwapStage::Preparing
@@ -85,7 +94,7 @@ impl Control {
             | SwapStage::Probation
             | SwapStage::Undoing
             | SwapStage::Undone => {
-                self.end_ways_back(live, &Ok(detail.clone())).await;
+                self.end_ways_back(live.handle().id(), &Ok(detail.clone())).await;
                 self.end_unless_ended(operation, Err(detail)).await;
             }
         }
@@ -95,8 +104,8 @@ impl Control {
     }
 
     /// Whoever asked for the old module hears whether it runs, of the next host too if this one dies meanwhile.
-    async fn end_ways_back(&self, live: &LiveJob, outcome: &Result<Value, Value>) {
-        let job = live.handle().id().clone();
+    pub(super) async fn end_ways_back(&self, id: &JobId, outcome: &Result<Value, Value>) {
+        let job = id.clone();
         let open = self.ask(move |catalog| {
             let is_meant = |one: &OperationRecord| one.job.as_ref() == Some(&job) && is_open_way_back(one);
             Ok(catalog.operations(LISTED)?.into_iter().filter(is_meant).collect::<Vec<_>>())
@@ -108,7 +117,7 @@ impl Control {
                 }
             }
             Err(error) => {
-                tracing::warn!(job = %live.handle().id(), %error, "the end of a rollback cannot be written down")
+                tracing::warn!(job = %id, %error, "the end of a rollback cannot be written down")
             }
         }
     }

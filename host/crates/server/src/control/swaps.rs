@@ -281,6 +281,8 @@ impl Control {
         tokio::spawn(async move {
             let over = report.wait_for(SwapReport::is_over).await.map(|report| report.clone());
             let outcome = match over {
+                // Whoever settles the swap ends it, or the next host if this one goes down.
+                Ok(report) if report.left_open => return,
                 Ok(report) if report.stage == SwapStage::Undone => Ok(told(&live, &report)),
                 Ok(report) => Err(told(&live, &report)),
                 Err(_) => Err(json!({"message": "the job ended before"})),
