@@ -187,6 +187,18 @@ impl Swap {
         }
     }
 
+    /// Whether it goes on only when another manifest is decided.
+    #[must_use]
+    pub fn awaits_manifest(&self) -> bool {
+        matches!(self.phase, Phase::Undoing { .. } | Phase::Returned { .. } | Phase::Naming { .. })
+    }
+
+    /// Which bound is broken if no event comes any more, in words.
+    #[must_use]
+    pub fn broken_at_last(&self, conduct: &Conduct) -> Option<String> {
+        self.policy.bounds.broken_at_last(conduct)
+    }
+
     /// Whether nothing follows any more.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -1,4 +1,5 @@
-//! Carries decided checkpoints into savepoints: one thread for an attempt, behind the stream, one after the other.
+//! Carries decided checkpoints into savepoints, one after the other, behind the stream: the subtasks of each by as many threads
+//! as there are cores.
 //!
 //! The checkpoint's files are pinned meanwhile, and the stream knows nothing of it. What is left behind by an attempt that
 //! ended in the middle has no record, so it is no savepoint; whoever takes one of that name next writes over it.

@@ -438,6 +438,9 @@ impl Driver<'_> {
                 self.job.history.failed(checkpoint, at_ms, cause.clone());
                 // One that was not even begun is forgotten.
                 self.ask_for_edits();
+                if self.swaps.awaits_manifest() {
+                    self.tell(Event::Requested(CheckpointKind::Checkpoint));
+                }
                 JobEventKind::CheckpointFailed { checkpoint, cause }
             }
         };

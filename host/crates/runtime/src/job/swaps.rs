@@ -10,7 +10,7 @@ use std::time::Instant;
 use gristmill_checkpoint::Share;
 use gristmill_checkpoint::coordinator::Event;
 use gristmill_checkpoint::seating::Move;
-use gristmill_checkpoint::swap::{Awaited, Swap, SwapAction, SwapEvent, SwapStage};
+use gristmill_checkpoint::swap::{Awaited, Conduct, Swap, SwapAction, SwapEvent, SwapStage};
 use gristmill_types::descriptor::StateSpec;
 use gristmill_types::{CheckpointBarrier, CheckpointId, CheckpointKind, ModuleHash, NodeId, SubtaskIndex, SwapId};
 use tokio::sync::watch;
@@ -142,11 +142,20 @@ impl<'a> SwapsUnderWay<'a> {
     pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<Event> {
         let Some(current) = &self.current else { return Vec::new() };
         let events = self.events_in(&current.node).saturating_sub(current.events_before);
-        let conduct = match &current.canary {
+        let conduct = self.conduct(current);
+        self.tell(now_ms, SwapEvent::Tick { events, conduct })
+    }
+
+    fn conduct(&self, current: &UnderWay) -> Conduct {
+        match &current.canary {
             Some(canary) if current.machine.stage() == SwapStage::Canary => canary.tally.conduct(),
             Some(_) | None => current.comparison.conduct(self.seat(&current.node)),
-        };
-        self.tell(now_ms, SwapEvent::Tick { events, conduct })
+        }
+    }
+
+    /// Whether a swap goes on only when another manifest is decided.
+    pub(crate) fn awaits_manifest(&self) -> bool {
+        self.returned.is_some() || self.current.as_ref().is_some_and(|current| current.machine.awaits_manifest())
     }
 
     /// A barrier is sent.
@@ -303,9 +312,11 @@ impl<'a> SwapsUnderWay<'a> {
         self.rewound.take()
     }
 
-    /// No call comes any more: a hold is of no use.
+    /// No call comes any more: a hold is of no use, and what came is all there is to judge by.
     pub(crate) fn ended(&mut self, now_ms: u64) -> Vec<Event> {
-        self.tell(now_ms, SwapEvent::Promoted)
+        let judged = self.current.as_ref().map(|current| current.machine.broken_at_last(&self.conduct(current)));
+        let event = judged.flatten().map_or(SwapEvent::Promoted, |cause| SwapEvent::Withdrawn { cause });
+        self.tell(now_ms, event)
     }
 
     /// Why no savepoint can be taken now, if it cannot.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gristmill_checkpoint::swap::{ProbationBounds, SwapPolicy, SwapStage};
 use gristmill_ports::catalog::JobState;
-use gristmill_runtime::SwapReport;
+use gristmill_runtime::{SwapReport, SwapTerms, WayBack};
 use gristmill_types::{CallFailure, Outcome, Rejection};
 
 use crate::counting::{COUNT, Outside, count, counted};
@@ -142,4 +142,23 @@ fn a_swap_is_taken_back_while_the_new_version_tries_for_ever() {
     job.ends(JobState::Finished);
     assert_eq!(outside.book.sorted(), outside.tape.counted());
     assert_eq!(job.handle.checkpoints().restarts, 0, "nothing was broken off");
+}
+
+#[test]
+fn a_probation_that_ends_with_the_input_is_judged_by_what_came() {
+    let outside = Outside::new(BEFORE + 20);
+    outside.tape.play(BEFORE);
+    let job = outside.start();
+    outside.tape.wait_reached(BEFORE);
+    let bounds = ProbationBounds { failures_per_million: Some(500_000), ..ProbationBounds::NONE };
+    let terms = SwapTerms { way_back: WayBack::Rewind, ..SwapPolicy { bounds, ..ON_PROBATION }.into() };
+    let rejects = behaving(&Arc::default(), rejecting);
+    let mut report = job.handle.swap(&node(), &with(rejects, NEW), terms).unwrap();
+    until(&mut report, |report| report.stage == SwapStage::Held);
+    outside.tape.play(BEFORE + 20);
+    let report = over(&mut report);
+    assert_eq!(report.stage, SwapStage::Undone, "{report:?}");
+    assert!(report.cause.as_deref().unwrap().contains("20 of 20 events failed"), "{report:?}");
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
 }
