@@ -21,7 +21,7 @@ setup: ## Install compilers for guests (Debian) where they are missing
 	@scripts/setup.sh
 
 build: setup ## Build the host
-	@scripts/say.sh "building the host (first time about 30 minutes on 2 cores, seconds afterwards)"
+	@scripts/say.sh "building the host (first time about 40 minutes on 2 cores, seconds afterwards)"
 	@cargo build --release --workspace
 
 guests: setup ## Build the Rust guests: examples and those of the tests
@@ -42,7 +42,7 @@ tour: build guests ## Savepoint, fork, swap, migration, rollback, shadow, rescal
 
 test: ## Run every test
 	@scripts/say.sh "make test: installs guest compilers (about 1 GB, once), builds host, guests and tests" \
-	  "(first time about 50 minutes on 2 cores), then runs every test (about 5 minutes)"
+	  "(first time about 75 minutes on 2 cores), then runs every test (about 5 minutes)"
 	@$(MAKE) --no-print-directory guests guests-c
 	@$(MAKE) --no-print-directory test-guests test-host
 
