@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use gristmill_checkpoint::{FileHash, FileRef};
 use gristmill_ports::checkpoint_store::Content;
-use gristmill_ports::state::{Drained, FrozenState, RestoredState, StateTime};
+use gristmill_ports::state::{Drained, FrozenState, RestoredState, StateMerger, StateTime};
 use gristmill_ports::{FileStore, PortError, StateBackend};
-use gristmill_state::{MemoryBackend, RocksDbBackend};
+use gristmill_state::{MemoryBackend, Merger, RocksDbBackend};
 use gristmill_types::descriptor::{ClockKind, StateKind, StateScope, StateSpec};
 use gristmill_types::{
     AttemptId, CheckpointId, Column, Descriptor, EventBatch, KeyGroupRange, MaxParallelism, StateIndex,
@@ -26,6 +26,10 @@ use gristmill_types::{
 use tempfile::TempDir;
 
 const ROWS: usize = 1024;
+/// So many files say what has changed since the first one.
+const DELTAS: usize = 12;
+/// So often they are merged.
+const MERGES: usize = 9;
 const COUNT: StateIndex = StateIndex(0);
 const GROUPS: KeyGroupRange = KeyGroupRange { start: 0, end: 128 };
 const NOW: StateTime = StateTime { processing_ms: 0, event_ms: 0 };
@@ -76,6 +80,22 @@ fn parts(keys: u64, batches: &[EventBatch]) {
     let from = RestoredState { states: &states, files: &files, groups: GROUPS, time: NOW };
     restored.restore(&from, &folder).expect("a good file");
     println!("{keys} keys, restoring: {:?} for {} keys", begun.elapsed(), restored.size().keys);
+
+    let mut list = files;
+    for some in batches.chunks(batches.len() / DELTAS) {
+        run(&mut backend, some);
+        assert!(backend.freeze(CheckpointId(1)));
+        list.extend(drain(&mut backend).1.store(&folder).expect("room for a file"));
+    }
+    let merge = || {
+        let begun = Instant::now();
+        Merger.merge(&states, &list, true, NOW, &folder).expect("good files");
+        begun.elapsed()
+    };
+    let took = (0..MERGES).map(|_| merge()).min().unwrap_or_default();
+    let (count, read) = (list.len(), list.iter().map(|file| file.entries).sum::<u64>());
+    let each = took.as_nanos() as f64 / read as f64;
+    println!("{keys} keys, merging {count} files: {took:?} at best, {each:.0} ns for each of {read} entries");
 }
 
 /// Files in a folder, named by their numbers.

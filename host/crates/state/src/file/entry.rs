@@ -96,10 +96,4 @@ impl<'a> Entry<'a> {
     pub(crate) fn owner(&self) -> (u32, KeyGroup, &'a [u8]) {
         (self.state, self.group, self.key)
     }
-
-    /// What files are sorted by.
-    #[inline]
-    pub(crate) fn position(&self) -> ((u32, KeyGroup, &'a [u8]), Place<'a>) {
-        (self.owner(), self.change.place())
-    }
 }

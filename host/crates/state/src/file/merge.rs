@@ -1,5 +1,7 @@
 //! Several files as one: what they say one after the other.
 
+use std::cmp::Ordering;
+
 use gristmill_checkpoint::StateFile;
 use gristmill_ports::state::StateTime;
 use gristmill_ports::{FileStore, PortError};
@@ -45,6 +47,8 @@ pub(crate) struct Merged {
     readers: Vec<FileReader>,
     /// Readers that are not at their end, by the place of their entry; at the same place the newest first.
     order: Vec<usize>,
+    /// Of each reader's entry.
+    ranks: Vec<Rank>,
     rules: Vec<Rule>,
     is_oldest: bool,
     /// The last clear: what older files than this one say of this key does not count.
@@ -78,13 +82,11 @@ impl Merged {
             FileReader::open(&files.open(&file.file)?, file.file.to_string(), groups)
         };
         let readers = neighbours.iter().map(open).collect::<Result<Vec<_>, PortError>>()?;
-        let order = Vec::with_capacity(readers.len());
-        let mut merged = Self { readers, order, rules, is_oldest, cleared: None, used: false };
+        let (order, ranks) = (Vec::with_capacity(readers.len()), vec![Rank::default(); readers.len()]);
+        let mut merged = Self { readers, order, ranks, rules, is_oldest, cleared: None, used: false };
         for reader in 0..merged.readers.len() {
-            if merged.readers[reader].advance()? {
-                merged.order.insert(0, reader);
-                merged.sort_first_in(0);
-            }
+            merged.order.insert(0, reader);
+            merged.advance_in(0)?;
         }
         Ok(merged)
     }
@@ -150,35 +152,103 @@ impl Merged {
 
     /// Goes on behind the first reader's entry, with all readers that stand at the same place.
     fn pass_first(&mut self) -> Result<(), PortError> {
-        while self.order.len() > 1 && self.position(self.order[1]) == self.position(self.order[0]) {
+        while self.order.len() > 1 && self.compare(self.order[0], self.order[1]).is_eq() {
             self.advance_in(1)?;
         }
         self.advance_in(0)
     }
 
     fn advance_in(&mut self, at: usize) -> Result<(), PortError> {
-        if self.readers[self.order[at]].advance()? {
-            self.sort_first_in(at);
+        let reader = self.order[at];
+        if self.readers[reader].advance()? {
+            self.ranks[reader] = self.readers[reader].owner().map_or_else(Rank::default, Rank::of);
+            self.sort_in(at);
         } else {
             self.order.remove(at);
         }
         Ok(())
     }
 
-    /// Brings the reader at `at` to its place among those behind it. It rarely goes far: mostly the same reader, that
-    /// of the largest file, is the first one again.
-    fn sort_first_in(&mut self, mut at: usize) {
-        while at + 1 < self.order.len() && self.comes_before(self.order[at + 1], self.order[at]) {
-            self.order.swap(at, at + 1);
-            at += 1;
+    /// Brings the reader at `at` to its place among those behind it. Mostly it stays where it is, if it reads by far the
+    /// largest file; otherwise it may go anywhere.
+    fn sort_in(&mut self, at: usize) {
+        let (moved, behind) = (self.order[at], &self.order[at + 1..]);
+        let rank = self.ranks[moved];
+        // By rank alone this is a search without branches: which way it goes cannot be foretold.
+        let mut passed = behind.partition_point(|other| self.ranks[*other].is_below(rank));
+        while behind.get(passed).is_some_and(|other| self.compare(*other, moved).then(moved.cmp(other)).is_lt()) {
+            passed += 1;
         }
+        self.order[at..=at + passed].rotate_left(1);
     }
 
-    fn comes_before(&self, left: usize, right: usize) -> bool {
-        self.position(left).cmp(&self.position(right)).then(right.cmp(&left)).is_lt()
+    /// The places of two readers' entries.
+    fn compare(&self, left: usize, right: usize) -> Ordering {
+        let (one, other) = (&self.readers[left], &self.readers[right]);
+        let owners = || if self.ranks[left].is_whole() { Ordering::Equal } else { one.owner().cmp(&other.owner()) };
+        self.ranks[left].cmp(&self.ranks[right]).then_with(owners).then_with(|| one.place().cmp(&other.place()))
+    }
+}
+
+/// An owner as a number: of two that differ, their owners differ in the same way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// State, key group and the first bytes of the key.
+    high: u128,
+    /// Further bytes of the key, with zeros behind it, and how many it has; they tell it from the same with zeros behind it.
+    low: u128,
+}
+
+impl Rank {
+    const KEY_BYTES: usize = 25;
+
+    #[inline]
+    fn of((state, group, key): (u32, KeyGroup, &[u8])) -> Self {
+        let first = key.len().min(Self::KEY_BYTES);
+        let mut bytes = [0; 2 * size_of::<u128>()];
+        bytes[..4].copy_from_slice(&state.to_be_bytes());
+        bytes[4..6].copy_from_slice(&group.0.to_be_bytes());
+        bytes[6..6 + first].copy_from_slice(&key[..first]);
+        bytes[6 + Self::KEY_BYTES] = key.len().min(Self::KEY_BYTES + 1) as u8;
+        let half = |number: usize| u128::from_be_bytes(bytes.as_chunks().0[number]);
+        Self { high: half(0), low: half(1) }
     }
 
-    fn position(&self, reader: usize) -> Option<impl Ord> {
-        self.readers[reader].entry().map(|entry| entry.position())
+    /// Who else has this rank is the same owner: it has the whole key.
+    fn is_whole(self) -> bool {
+        self.low as u8 as usize <= Self::KEY_BYTES
+    }
+
+    /// The same as `<`, without branches.
+    #[inline]
+    fn is_below(self, other: Self) -> bool {
+        (self.high < other.high) | ((self.high == other.high) & (self.low < other.low))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whoever_ranks_below_is_an_owner_below(
+            owners in prop::collection::vec(
+                (0..3_u32, prop_oneof![0..2_u16, Just(u16::MAX)], prop::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(u8::MAX)], 0..30)),
+                2,
+            ),
+            shared in prop::collection::vec(any::<u8>(), 0..30),
+        ) {
+            let keys: Vec<Vec<u8>> = owners.iter().map(|(.., key)| [&shared[..], key].concat()).collect();
+            let owner = |at: usize| (owners[at].0, KeyGroup(owners[at].1), keys[at].as_slice());
+            let (one, other) = (Rank::of(owner(0)), Rank::of(owner(1)));
+            prop_assert_eq!(one.is_below(other), one < other);
+            match one.cmp(&other) {
+                Ordering::Equal => prop_assert!(!one.is_whole() || owner(0) == owner(1)),
+                differs => prop_assert_eq!(differs, owner(0).cmp(&owner(1))),
+            }
+        }
     }
 }

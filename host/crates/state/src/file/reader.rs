@@ -11,7 +11,7 @@ use gristmill_types::{KeyGroup, KeyGroupRange};
 use zstd::bulk::Decompressor;
 
 use super::codec::{self, BLOCK_HEADER_BYTES, BlockAt, FOOTER_BYTES, Footer, INDEX_ENTRY_BYTES, NoFooter};
-use super::entry::{Change, Entry, Stored};
+use super::entry::{Change, Entry, Place, Stored};
 
 /// Bytes that one block may claim to have: one entry of at most 2 GiB, and what lies beside it.
 const MAX_BLOCK_BYTES: usize = (2 << 30) + (1 << 20);
@@ -120,6 +120,22 @@ impl FileReader {
         };
         let Current { state, group, version, .. } = *current;
         Some(Entry { state, group, key: bytes(&current.key), version, change })
+    }
+
+    /// Whose state the entry at hand is.
+    #[inline]
+    pub(crate) fn owner(&self) -> Option<(u32, KeyGroup, &[u8])> {
+        self.current.as_ref().map(|current| (current.state, current.group, &self.block[current.key.clone()]))
+    }
+
+    /// Where the entry at hand stands among those of its key.
+    #[inline]
+    pub(crate) fn place(&self) -> Option<Place<'_>> {
+        self.current.as_ref().map(|current| match &current.change {
+            Spans::PutValue(_) | Spans::DeleteValue | Spans::ClearList | Spans::ClearMap => Place::Head,
+            Spans::Item(index, _) => Place::Item(*index),
+            Spans::PutEntry(name, _) | Spans::DeleteEntry(name) => Place::Name(&self.block[name.clone()]),
+        })
     }
 
     /// Parses the entry at `next`.
