@@ -52,6 +52,7 @@ pub(crate) fn run() -> anyhow::Result<Value> {
         "savepoints": load.times,
         "savepoint_wall_s": walls_ms.get(walls_ms.len() / 2).map(|ms| ms / 1000.0),
         "savepoint_wall_max_s": walls_ms.last().map(|ms| ms / 1000.0),
+        "savepoint_walls_ms": walls_ms,
         "pause_max_ms": highest(&pauses_ms),
         "calm_pause_max_ms": highest(&calm_pauses_ms),
         "pauses_ms": pauses_ms,
