@@ -132,6 +132,10 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) }
+    }
+
     pub(crate) fn path_of(&self, file: &FileRef) -> PathBuf {
         self.dir.path().join(file.number.to_string())
     }
@@ -166,7 +170,7 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn new() -> Self {
-        Self { folder: Folder { dir: tempfile::tempdir().unwrap(), puts: AtomicU64::new(0) }, files: Vec::new() }
+        Self { folder: Folder::new(), files: Vec::new() }
     }
 
     /// A backend with other states was restored: it tells everything anew, and what was stored before counts no more.

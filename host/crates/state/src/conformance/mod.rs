@@ -8,7 +8,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod fixture;
+pub(crate) mod fixture;
 mod model;
 mod moody;
 mod promises;

@@ -227,28 +227,4 @@ impl Rank {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn whoever_ranks_below_is_an_owner_below(
-            owners in prop::collection::vec(
-                (0..3_u32, prop_oneof![0..2_u16, Just(u16::MAX)], prop::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(u8::MAX)], 0..30)),
-                2,
-            ),
-            shared in prop::collection::vec(any::<u8>(), 0..30),
-        ) {
-            let keys: Vec<Vec<u8>> = owners.iter().map(|(.., key)| [&shared[..], key].concat()).collect();
-            let owner = |at: usize| (owners[at].0, KeyGroup(owners[at].1), keys[at].as_slice());
-            let (one, other) = (Rank::of(owner(0)), Rank::of(owner(1)));
-            prop_assert_eq!(one.is_below(other), one < other);
-            match one.cmp(&other) {
-                Ordering::Equal => prop_assert!(!one.is_whole() || owner(0) == owner(1)),
-                differs => prop_assert_eq!(differs, owner(0).cmp(&owner(1))),
-            }
-        }
-    }
-}
+mod tests;

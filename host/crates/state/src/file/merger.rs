@@ -25,9 +25,9 @@ const LONGEST_LIST: usize = 20;
 /// A few KiB cost as little as nothing; so files below count as equal.
 const SMALL_BYTES: u64 = 16 << 10;
 
-/// Newer files may have so many times the bytes of the oldest. Beyond, what they say again of the same keys makes a list much
-/// longer than what it stands for: whoever restores it or takes a savepoint reads all of it (as RocksDB's
-/// `max_size_amplification_percent`).
+/// Newer files may have so many times the bytes of the oldest, and what comes until they are merged. Beyond, what they say again
+/// of the same keys makes a list much heavier than what it stands for: whoever restores it or takes a savepoint reads all of it
+/// (as RocksDB's `max_size_amplification_percent`).
 const NEWER_PER_OLDEST: u64 = 2;
 
 /// Entries that are merged between two looks at whether that is still wanted: about a block.
@@ -53,7 +53,7 @@ fn windows(files: &[StateFile], width: usize) -> impl Iterator<Item = Window> {
     })
 }
 
-/// Whether the newer files outweigh the oldest one.
+/// Whether the newer files have more than their share. An oldest file that several lists took over weighs in each as a whole.
 fn is_amplified(files: &[StateFile]) -> bool {
     files.split_first().is_some_and(|(oldest, newer)| {
         let newer = newer.iter().map(|file| file.file.bytes).sum::<u64>();
@@ -61,22 +61,29 @@ fn is_amplified(files: &[StateFile]) -> bool {
     })
 }
 
-impl StateMerger for Merger {
-    /// The whole list if the newer files outweigh the oldest: it has come at most to three times its size by then, so an
-    /// entry is written again once or twice for that. Otherwise eight neighbours of like size, the newest there are. An entry
-    /// is then written again each time that its file grows by eight: `log8` of how much came since, not once for each
-    /// checkpoint. If the list becomes too long all the same, the neighbours among which the largest has the least share:
-    /// it is what is written again in vain.
-    fn choose(&self, files: &[StateFile]) -> Option<Range<usize>> {
-        if is_amplified(files) {
-            return Some(0..files.len());
-        }
+fn is_too_long(files: &[StateFile]) -> bool {
+    files.len() > LONGEST_LIST
+}
+
+impl Merger {
+    /// Eight neighbours of like size, the newest there are. An entry is then written again each time that its file grows by
+    /// eight: `log8` of how much came since, not once for each checkpoint. If the list becomes too long all the same, the
+    /// neighbours among which the largest has the least share: it is what is written again in vain.
+    pub(crate) fn choose_for_length(&self, files: &[StateFile]) -> Option<Range<usize>> {
         let like_size = |window: &Window| window.largest <= window.smallest * LIKE_SIZE;
         let like = windows(files, WIDTH).filter(like_size).last();
-        let too_long = files.len() > LONGEST_LIST;
         let even = |window: &Window| (window.total * 64 / window.largest, Reverse(window.total));
         let evenest = || (3..=WIDTH).flat_map(|width| windows(files, width)).max_by_key(even);
-        like.or_else(|| evenest().filter(|_| too_long)).map(|window| window.range)
+        like.or_else(|| evenest().filter(|_| is_too_long(files))).map(|window| window.range)
+    }
+}
+
+impl StateMerger for Merger {
+    /// The whole list if it is too heavy: at least two thirds of it are newer than its oldest file then, so on average an entry
+    /// is written again once or twice for that. But not while it is too long: a merge of all may take long, or find no room.
+    fn choose(&self, files: &[StateFile]) -> Option<Range<usize>> {
+        let as_one = is_amplified(files) && !is_too_long(files);
+        if as_one { Some(0..files.len()) } else { self.choose_for_length(files) }
     }
 
     fn merge(
@@ -123,7 +130,7 @@ mod tests {
     struct Life {
         /// Files of the longest list.
         longest: usize,
-        /// The bytes of the list at its heaviest, for one of what it stands for.
+        /// The bytes of the list before it is merged, for one of what it stands for; at its heaviest.
         amplified: f64,
         /// How often a byte was written again.
         rewritten: f64,
@@ -135,13 +142,13 @@ mod tests {
         for delta in deltas {
             list.push(file(delta));
             came += delta;
+            amplified = amplified.max(bytes_of(&list) as f64 / came.min(most).max(SMALL_BYTES) as f64);
             while let Some(range) = Merger.choose(&list) {
                 let bytes = bytes_of(&list[range.clone()]).min(most);
                 rewritten += bytes;
                 list.splice(range, [file(bytes)]);
             }
             longest = longest.max(list.len());
-            amplified = amplified.max(bytes_of(&list) as f64 / came.min(most).max(SMALL_BYTES) as f64);
         }
         Life { longest, amplified, rewritten: rewritten as f64 / came as f64 }
     }
@@ -156,11 +163,11 @@ mod tests {
             ("a million keys, a tenth at a time", live((0..100_000).map(|_| MIB), 10 * MIB), 3.0),
             ("a million keys, a fiftieth at a time", live((0..100_000).map(|_| MIB), 50 * MIB), 3.0),
             ("of all sizes", live(uneven(), u64::MAX), 9.0),
-            ("nearly idle", live((0..100_000).map(|_| 300), 1 << 14), 200.0),
+            ("nearly idle", live((0..100_000).map(|_| 300), 1 << 14), 10.0),
         ] {
             let Life { longest, amplified, rewritten } = life;
             assert!(longest <= LONGEST_LIST, "{name}: {longest} files in a list");
-            assert!(amplified <= 3.1, "{name}: {amplified:.1} bytes in a list for one that it stands for");
+            assert!(amplified <= 4.0, "{name}: {amplified:.1} bytes in a list for one that it stands for");
             assert!(rewritten <= bound, "{name}: each byte was written again {rewritten:.1} times");
         }
     }
