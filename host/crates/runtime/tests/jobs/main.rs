@@ -32,3 +32,4 @@ mod probation;
 mod inspecting;
 mod shadowing;
 mod canary;
+mod saved_midway;
