@@ -104,11 +104,11 @@ fn run_swapped(kills: u32, load: &Load) -> anyhow::Result<bool> {
     let Verdict { lost, duplicated, reordered } = verdict;
     let Hits { in_checkpoint, in_commit, in_recovery, in_swap } = hits;
     let swaps = &crowd.swapper.swaps;
-    let Swaps { done, undone, migrating, across_kills } = swaps;
+    let Swaps { done, undone, migrating, held, across_kills } = swaps;
     println!(
         "{{\"kills\":{kills},\"in_swap\":{in_swap},\"in_checkpoint\":{in_checkpoint},\"in_commit\":{in_commit},\
          \"in_recovery\":{in_recovery},\"swaps\":{done},\"undone\":{undone},\"migrating\":{migrating},\
-         \"across_kills\":{across_kills},\"events\":{},\"lost\":{lost},\"duplicated\":{duplicated},\
+         \"held\":{held},\"across_kills\":{across_kills},\"events\":{},\"lost\":{lost},\"duplicated\":{duplicated},\
          \"reordered\":{reordered}}}",
         crowd.feeder.events()
     );

@@ -27,12 +27,13 @@ pub(crate) fn missed(kills: u32, hits: Hits, swaps: Option<&Swaps>) -> Vec<Strin
         ("kills within a commit", in_commit, in_phase),
         ("kills within a recovery", in_recovery, in_phase),
     ];
-    if let Some(Swaps { done, migrating, across_kills, .. }) = swaps {
+    if let Some(Swaps { done, migrating, held, across_kills, .. }) = swaps {
         wanted.extend([
             ("swaps that were done", *done, 1),
             ("kills within a swap", in_swap, once),
             ("swaps that a kill left open and a later host ended", *across_kills, once),
             ("swaps between two schemas", *migrating, once),
+            ("swaps during whose probation nothing is decided", *held, once),
         ]);
     }
     let too_few = wanted.into_iter().filter(|(_, times, least)| times < least);
@@ -49,7 +50,7 @@ mod tests {
     const HIT: Hits = Hits { in_checkpoint: 1, in_commit: 1, in_recovery: 1, in_swap: 1 };
 
     fn swaps(done: u64, migrating: u64, across_kills: u64) -> Swaps {
-        Swaps { done, undone: 0, migrating, across_kills }
+        Swaps { done, undone: 0, migrating, held: done, across_kills }
     }
 
     #[test]

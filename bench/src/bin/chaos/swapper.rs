@@ -17,6 +17,8 @@ pub(crate) const OPERATOR: &str = "count";
 pub(crate) const MODULES: [&str; 3] = ["tally@1", "tally-again@1", "tally-timed@1"];
 /// One of so many swaps is taken back on its probation.
 const TAKEN_BACK: u32 = 4;
+/// During the probation of one of so many nothing is decided, and it would be rewound.
+const HELD: u32 = 6;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(3);
 
@@ -27,6 +29,8 @@ pub(crate) struct Swaps {
     pub(crate) undone: u64,
     /// Of both, those between two schemas.
     pub(crate) migrating: u64,
+    /// Of both, those during whose probation nothing is decided.
+    pub(crate) held: u64,
     /// Of both, those that a host left open when it was killed.
     pub(crate) across_kills: u64,
 }
@@ -42,6 +46,7 @@ struct Open {
     operation: String,
     to: &'static str,
     migrates: bool,
+    is_held: bool,
     is_taken_back: bool,
     outlived_its_host: bool,
 }
@@ -115,7 +120,9 @@ impl Swapper {
         let to = *fastrand::choice(&others).context("there are several modules")?;
         let is_taken_back = fastrand::u32(0..TAKEN_BACK) == 0;
         let time = if is_taken_back { "10m" } else { *fastrand::choice(&["0s", "30ms"]).unwrap_or(&"0s") };
-        let wish = json!({"module": to, "probation": {"time": time, "events": 0}});
+        let is_held = fastrand::u32(0..HELD) == 0;
+        let way_back = if is_held { "rewind" } else { "migrate" };
+        let wish = json!({"module": to, "probation": {"time": time, "events": 0}, "way_back": way_back});
         let path = format!("/v1/jobs/{JOB}/operators/{OPERATOR}/swap");
         let (status, begun) = api.post(&path, |request| request.json(&wish))?;
         let says = |what: &str| begun["detail"].as_str().is_some_and(|detail| detail.contains(what));
@@ -123,7 +130,7 @@ impl Swapper {
             202 => {
                 let operation = begun["id"].as_str().context("an operation without a name")?.to_owned();
                 let migrates = (to == MODULES[2]) != (runs == MODULES[2]);
-                self.open = Some(Open { operation, to, migrates, is_taken_back, outlived_its_host: false });
+                self.open = Some(Open { operation, to, migrates, is_held, is_taken_back, outlived_its_host: false });
                 Ok(())
             }
             // The job is between two attempts.
@@ -137,7 +144,7 @@ impl Swapper {
     fn follow(&mut self, api: &Api) -> Result<(), Stopped> {
         let Some(open) = &self.open else { return Ok(()) };
         let seen = api.get(&format!("/v1/operations/{}", open.operation))?;
-        let is_on_probation = seen["detail"]["stage"] == "probation";
+        let is_on_probation = matches!(seen["detail"]["stage"].as_str(), Some("probation" | "held"));
         match seen["status"].as_str() {
             Some("RUNNING") if open.is_taken_back && is_on_probation => {
                 let path = format!("/v1/jobs/{JOB}/operators/{OPERATOR}/swap/rollback");
@@ -163,6 +170,7 @@ impl Swapper {
         let count = if is_done { &mut self.swaps.done } else { &mut self.swaps.undone };
         *count += 1;
         self.swaps.migrating += u64::from(open.migrates);
+        self.swaps.held += u64::from(open.is_held);
         self.swaps.across_kills += u64::from(open.outlived_its_host);
         Ok(())
     }

@@ -64,7 +64,8 @@ pub(crate) fn swapped(world: &mut World, course: Course) -> anyhow::Result<Outco
             (Course::Rough, 25) => world.kill()?,
             (Course::Rough, 30) => world.swap_and_take_back(JOB, "tally@1")?,
             (Course::Rough, 38) => world.rescale(JOB, 3)?,
-            (Course::Rough, 50) => world.swap_in(JOB, "tally@1")?,
+            (Course::Rough, 44) => world.swap_and_rewind(JOB, ["tally@1", "tally-timed@1"])?,
+            (Course::Rough, 50) => world.swap_held_in(JOB, "tally@1")?,
             (Course::Smooth | Course::Rough, _) => {}
         }
         world.feed(JOB, &format!("post-{post}"), &lines(post))?;

@@ -12,8 +12,18 @@ pub(crate) const OPERATOR: &str = "count";
 impl World {
     /// Swaps a module in, again if a crash undoes it.
     pub(crate) fn swap_in(&mut self, job: &str, module: &str) -> anyhow::Result<()> {
+        self.swap_until_in(job, &json!({"module": module, "probation": {"time": "0s"}}), module)
+    }
+
+    /// The same, and nothing is decided while it is on probation.
+    pub(crate) fn swap_held_in(&mut self, job: &str, module: &str) -> anyhow::Result<()> {
+        let body = json!({"module": module, "probation": {"time": "50ms"}, "way_back": "rewind"});
+        self.swap_until_in(job, &body, module)
+    }
+
+    fn swap_until_in(&mut self, job: &str, body: &Value, module: &str) -> anyhow::Result<()> {
         while self.module(job)? != module {
-            if let Some(operation) = self.begin_swap(job, &json!({"module": module, "probation": {"time": "0s"}}))? {
+            if let Some(operation) = self.begin_swap(job, body)? {
                 self.swap_ends(job, &operation, module)?;
             }
             self.in_time(&format!("module {module} in its place"))?;
@@ -24,8 +34,24 @@ impl World {
 
     /// Swaps a module in and takes that back on its probation. A host that dies meanwhile ends the probation: then it stays.
     pub(crate) fn swap_and_take_back(&mut self, job: &str, module: &str) -> anyhow::Result<()> {
+        self.take_back_at(job, &json!({"module": module, "probation": {"time": "60s"}}), "probation", module)
+    }
+
+    /// The same of the one of two modules that does not run, with nothing decided meanwhile: the job goes on from before the
+    /// switch, also if a host dies.
+    pub(crate) fn swap_and_rewind(&mut self, job: &str, either: [&str; 2]) -> anyhow::Result<()> {
+        let runs = self.module(job)?;
+        let module = either.into_iter().find(|module| *module != runs).unwrap_or(either[0]);
+        let body = json!({"module": module, "probation": {"time": "60s"}, "way_back": "rewind"});
+        self.take_back_at(job, &body, "held", module)?;
+        let left = self.module(job)?;
+        ensure!(left == runs, "a swap to {module} that was rewound has left {left} in the place of {runs}");
+        Ok(())
+    }
+
+    fn take_back_at(&mut self, job: &str, body: &Value, stage: &str, module: &str) -> anyhow::Result<()> {
         let operation = loop {
-            if let Some(operation) = self.begin_swap(job, &json!({"module": module, "probation": {"time": "60s"}}))? {
+            if let Some(operation) = self.begin_swap(job, body)? {
                 break operation;
             }
             self.in_time("a swap that is begun")?;
@@ -34,10 +60,10 @@ impl World {
         let id = id_of(&operation)?;
         loop {
             let (_, seen) = self.ask(&Method::GET, &format!("/v1/operations/{id}"), |request| request)?;
-            if seen["status"] != "RUNNING" || seen["detail"]["stage"] == "probation" {
+            if seen["status"] != "RUNNING" || seen["detail"]["stage"] == stage {
                 break;
             }
-            self.in_time(&format!("a probation: {seen}"))?;
+            self.in_time(&format!("a swap on probation: {seen}"))?;
             std::thread::sleep(LOOK);
         }
         // Refused if there is nothing to be taken back any more.

@@ -62,7 +62,7 @@ impl SwapsUnderWay<'_> {
             let is_decided = matches!(stage, SwapStage::Canary | SwapStage::Probation | SwapStage::Done);
             report.share = report.share.map(|before| if is_decided { share } else { before });
         });
-        crash_at(stage);
+        crash_at(before, stage);
     }
 }
 
