@@ -1,4 +1,4 @@
-//! A shadow in one subtask: a thread at idle priority that fills a state from a checkpoint, makes the calls that the operator
+//! A shadow in one subtask: a thread at the lowest priority that fills a state from a checkpoint, makes the calls that the operator
 //! made since, and lays what leaves by them beside what left the operator. Nothing of it leaves but the report.
 
 use std::collections::BTreeMap;

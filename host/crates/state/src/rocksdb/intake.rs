@@ -1,4 +1,4 @@
-//! The thread that takes batches into the database, one after the other, at idle priority.
+//! The thread that takes batches into the database, one after the other, at the lowest priority.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
