@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::documents::{often, posted, through};
 use crate::guests::{example, odd};
-use crate::host::{Host, eventually};
+use crate::host::{Host, eventually, text};
 use crate::jobs::done;
 use crate::swapping::{ask, echoing, module, refusal, written};
 
@@ -81,6 +81,39 @@ fn a_version_that_has_other_states_is_refused_by_the_name_of_the_state_that_woul
     assert!(said.contains(lost) && said.contains("`it.counts`"), "{said}");
     assert_eq!((module(&host), count_of(&host, "k1")), (json!("count@1"), before));
     assert_eq!(host.json("/v1/jobs/job")["restarts"], 0);
+}
+
+#[test]
+fn from_the_command_line_too_a_state_goes_only_if_it_is_named() {
+    let host = counting(3, &["list-map"]);
+    let swap = ["operator", "swap", "job", "it", "list-map@1", "--probation", "0s", "--wait"];
+    for (more, lacks) in [(&[][..], "drop it by name"), (&["--drop", "it.nothing"], "drop it by name")] {
+        let refused = host.cli(&[&swap[..], more].concat());
+        assert!(!refused.status.success() && text(&refused.stderr).contains(lacks), "{refused:?}");
+        assert_eq!(module(&host), "count@1");
+    }
+    let told = host.cli_ok(&[&swap[..], &["--drop", "it.counts"]].concat());
+    assert!(told.contains("swap SUCCEEDED: done"), "{told}");
+    assert_eq!(module(&host), "list-map@1");
+    let gone = host.cli(&["state", "get", "job", "it", "counts", "--key", "k1"]);
+    assert!(!gone.status.success(), "{}", text(&gone.stdout));
+}
+
+#[test]
+fn from_the_command_line_too_a_swap_makes_room_only_if_it_is_told() {
+    let host = echoing(&["poison", "poison-reject"]);
+    let first = on_probation(&host, json!({"module": "poison@1"}));
+    let swap = ["operator", "swap", "job", "it", "poison-reject@1", "--probation", "0s", "--wait"];
+    let refused = host.cli(&swap);
+    assert!(
+        !refused.status.success() && text(&refused.stderr).contains("of operator `it` is under way"),
+        "{refused:?}"
+    );
+    assert_eq!(looked_at(&host, &first)["status"], "RUNNING");
+    let told = host.cli_ok(&[&swap[..], &["--supersede"]].concat());
+    assert!(told.contains("swap SUCCEEDED: done"), "{told}");
+    assert_eq!(done(&host, &first)["status"], "SUCCEEDED", "one on probation is done");
+    assert_eq!(module(&host), "poison-reject@1");
 }
 
 #[test]

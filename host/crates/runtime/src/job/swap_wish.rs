@@ -244,7 +244,7 @@ impl JobHandle {
     ) -> Result<MigrationTried, SwapRefused> {
         let context = self.context_of(attempt, seat, spec, SubtaskIndex(0));
         let refused = |why: String| SwapRefused::Misfit(why);
-        self.in_background(|| {
+        self.in_background(attempt, || {
             let made = spec.operators[&seat.id].prepared.factory.migrator(context);
             let mut migrator = made
                 .map_err(|failure| refused(failure.to_string()))?
@@ -288,7 +288,7 @@ impl JobHandle {
             let seats = (!seating.is_plain()).then(|| seating.seats.clone());
             Ok(NextStates { seats, layer, rewriting })
         };
-        self.in_background(|| seat.parallelism.subtasks().map(next).collect())
+        self.in_background(attempt, || seat.parallelism.subtasks().map(next).collect())
     }
 
     fn context_of(
@@ -319,11 +319,16 @@ impl JobHandle {
             };
             prepared.factory.open(self.context_of(attempt, seat, spec, subtask)).map_err(refused)
         };
-        self.in_background(|| seat.parallelism.subtasks().map(open).collect())
+        self.in_background(attempt, || seat.parallelism.subtasks().map(open).collect())
     }
 
-    /// Works in a thread that stands back behind those that work on the stream.
-    fn in_background<T: Send>(&self, work: impl FnOnce() -> Result<T, SwapRefused> + Send) -> Result<T, SwapRefused> {
+    /// Works in a thread that stands back behind those that work on the stream. Whatever fails when the attempt has ended
+    /// meanwhile fails for that, and not by the module.
+    fn in_background<T: Send>(
+        &self,
+        attempt: &Attempt,
+        work: impl FnOnce() -> Result<T, SwapRefused> + Send,
+    ) -> Result<T, SwapRefused> {
         let done = std::thread::scope(|scope| {
             let working = scope.spawn(|| {
                 self.shared.parts.stand_back(Urgency::Whenever);
@@ -331,9 +336,9 @@ impl JobHandle {
             });
             working.join()
         });
-        done.unwrap_or_else(|_| {
-            Err(SwapRefused::Misfit("a bug in the host: preparing the new module panicked".to_owned()))
-        })
+        let panicked = |_| Err(SwapRefused::Misfit("a bug in the host: preparing the new module panicked".to_owned()));
+        let not_running = || NotRunning(self.shared.id.clone()).into();
+        done.unwrap_or_else(panicked).map_err(|why| if attempt.over.is_raised() { not_running() } else { why })
     }
 }
 

@@ -116,6 +116,31 @@ fn a_hundred_swaps_under_load_lose_and_repeat_nothing() {
     assert!(odd.load(Ordering::SeqCst) > 0 && even.load(Ordering::SeqCst) > 0, "both versions had events");
 }
 
+#[test]
+fn a_module_is_not_blamed_for_a_job_that_starts_again_while_it_is_opened() {
+    let outside = Outside::new(20);
+    let job = outside.start();
+    let (begins, begun) = std::sync::mpsc::channel();
+    let mut native = Native::new(&["in"], &["out"], move |context| {
+        begins.send(()).unwrap();
+        while !context.interrupt.is_raised() {
+            std::thread::yield_now();
+        }
+        Err(trap())
+    });
+    native.descriptor = count().descriptor;
+    let refused = std::thread::scope(|scope| {
+        let swap = scope.spawn(|| job.handle.swap(&node(), &with(native, NEW), AT_ONCE).map(drop));
+        begun.recv().unwrap();
+        job.handle.restart().unwrap();
+        swap.join().unwrap()
+    });
+    assert!(matches!(refused, Err(SwapRefused::NotRunning(_))), "{refused:?}");
+    outside.tape.play(20);
+    job.ends(JobState::Finished);
+    assert_eq!(outside.book.sorted(), outside.tape.counted());
+}
+
 /// The pause of each of both subtasks, as far as it is told.
 fn pauses(report: &SwapReport) -> [Option<u64>; 2] {
     [0, 1].map(|subtask| {
