@@ -33,7 +33,7 @@ pub(crate) fn missed(kills: u32, hits: Hits, swaps: Option<&Swaps>) -> Vec<Strin
             ("kills within a swap", in_swap, once),
             ("swaps that a kill left open and a later host ended", *across_kills, once),
             ("swaps between two schemas", *migrating, once),
-            ("swaps during whose probation nothing is decided", *held, once),
+            ("swaps that were held", *held, once),
         ]);
     }
     let too_few = wanted.into_iter().filter(|(_, times, least)| times < least);
@@ -51,6 +51,13 @@ mod tests {
 
     fn swaps(done: u64, migrating: u64, across_kills: u64) -> Swaps {
         Swaps { done, undone: 0, migrating, held: done, across_kills }
+    }
+
+    #[test]
+    fn without_a_hold_nothing_is_proved_of_one() {
+        let none_held = Swaps { held: 0, ..swaps(1, 1, 1) };
+        assert_eq!(missed(20, HIT, Some(&none_held)).len(), 1);
+        assert_eq!(missed(20, HIT, Some(&swaps(1, 1, 1))).len(), 0);
     }
 
     #[test]

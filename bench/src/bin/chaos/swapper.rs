@@ -29,7 +29,7 @@ pub(crate) struct Swaps {
     pub(crate) undone: u64,
     /// Of both, those between two schemas.
     pub(crate) migrating: u64,
-    /// Of both, those during whose probation nothing is decided.
+    /// Of both, those that were seen while nothing was decided.
     pub(crate) held: u64,
     /// Of both, those that a host left open when it was killed.
     pub(crate) across_kills: u64,
@@ -46,7 +46,7 @@ struct Open {
     operation: String,
     to: &'static str,
     migrates: bool,
-    is_held: bool,
+    was_held: bool,
     is_taken_back: bool,
     outlived_its_host: bool,
 }
@@ -130,20 +130,22 @@ impl Swapper {
             202 => {
                 let operation = begun["id"].as_str().context("an operation without a name")?.to_owned();
                 let migrates = (to == MODULES[2]) != (runs == MODULES[2]);
-                self.open = Some(Open { operation, to, migrates, is_held, is_taken_back, outlived_its_host: false });
+                self.open =
+                    Some(Open { operation, to, migrates, was_held: false, is_taken_back, outlived_its_host: false });
                 Ok(())
             }
             // The job is between two attempts.
             409 | 503 => Ok(()),
-            // A host that was killed made a swap and could not say so; or a page is left, or the attempt has ended.
-            422 if says("runs module") || says("is still being rewritten") || says("starts again") => Ok(()),
+            // A host that was killed made a swap and could not say so; or a page is left.
+            422 if says("runs module") || says("is still being rewritten") => Ok(()),
             _ => Err(anyhow::anyhow!("a swap from {runs} to {to} was answered {status}: {begun}").into()),
         }
     }
 
     fn follow(&mut self, api: &Api) -> Result<(), Stopped> {
-        let Some(open) = &self.open else { return Ok(()) };
+        let Some(open) = &mut self.open else { return Ok(()) };
         let seen = api.get(&format!("/v1/operations/{}", open.operation))?;
+        open.was_held |= seen["detail"]["stage"] == "held";
         let is_on_probation = matches!(seen["detail"]["stage"].as_str(), Some("probation" | "held"));
         match seen["status"].as_str() {
             Some("RUNNING") if open.is_taken_back && is_on_probation => {
@@ -170,7 +172,7 @@ impl Swapper {
         let count = if is_done { &mut self.swaps.done } else { &mut self.swaps.undone };
         *count += 1;
         self.swaps.migrating += u64::from(open.migrates);
-        self.swaps.held += u64::from(open.is_held);
+        self.swaps.held += u64::from(open.was_held);
         self.swaps.across_kills += u64::from(open.outlived_its_host);
         Ok(())
     }
