@@ -125,7 +125,7 @@ impl World {
             202 => Ok(Some(begun)),
             // Between two attempts, or as busy with the end of the swap before.
             409 | 503 => Ok(None),
-            422 if says("runs module") || says("is still being rewritten") || says("starts again") => Ok(None),
+            422 if says("runs module") || says("is still being rewritten") => Ok(None),
             _ => bail!("a swap was answered {status}: {begun}"),
         }
     }

@@ -143,8 +143,7 @@ fn write(
     for part in incoming.iter().flatten() {
         list.extend(Ordered { gathered: &part, states }.store(folder)?);
         drop(part);
-        // Only so that files are few: what was deleted or has expired cannot leave here.
-        while let Some(range) = Merger.choose_for_length(&list) {
+        while let Some(range) = Merger.choose(&list) {
             let merged = Merger.merge(&[], &list[range.clone()], false, NEVER, folder)?;
             list.splice(range, merged).for_each(|old| folder.remove(&old.file));
         }

@@ -322,8 +322,8 @@ impl JobHandle {
         self.in_background(attempt, || seat.parallelism.subtasks().map(open).collect())
     }
 
-    /// Works in a thread that stands back behind those that work on the stream. Whatever fails when the attempt has ended
-    /// meanwhile fails for that, and not by the module.
+    /// Works in a thread that stands back behind those that work on the stream. What fails when the attempt has ended
+    /// meanwhile may fail for that, so it blames nobody: it can be asked for again.
     fn in_background<T: Send>(
         &self,
         attempt: &Attempt,
@@ -337,8 +337,14 @@ impl JobHandle {
             working.join()
         });
         let panicked = |_| Err(SwapRefused::Misfit("a bug in the host: preparing the new module panicked".to_owned()));
-        let not_running = || NotRunning(self.shared.id.clone()).into();
-        done.unwrap_or_else(panicked).map_err(|why| if attempt.over.is_raised() { not_running() } else { why })
+        let blamed = |why: SwapRefused| {
+            if !attempt.over.is_raised() {
+                return why;
+            }
+            tracing::info!(job = %self.shared.id, %why, "the job started again while a swap was prepared");
+            NotRunning(self.shared.id.clone()).into()
+        };
+        done.map(|done| done.map_err(blamed)).unwrap_or_else(panicked)
     }
 }
 

@@ -33,6 +33,7 @@ use crate::routes::swaps::policy;
         (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job or operator"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "the job is over, or a swap, a shadow or a canary is not"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "the module cannot serve some keys; nothing was touched"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "the job is between two attempts; ask again"),
     )
 )]
 pub(super) async fn begin(

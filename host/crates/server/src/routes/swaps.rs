@@ -26,8 +26,8 @@ const PROBATION_EVENTS: u64 = 10_000;
 
 /// Swap the module of an operator while events flow
 ///
-/// The operation tells how far it is: `preparing`, `prepared`, `switching`, `switched`, `probation`, and the pause of each
-/// subtask. It succeeds when the probation is over, and fails if the old module runs in the end.
+/// The operation tells how far it is: `preparing`, `prepared`, `switching`, `switched`, `held`, `probation`, and the
+/// pause of each subtask. It succeeds when the probation is over, and fails if the old module runs in the end.
 #[utoipa::path(
     post, path = "/v1/jobs/{job}/operators/{operator}/swap", operation_id = "swap_module", tag = "jobs",
     params(
@@ -40,6 +40,7 @@ const PROBATION_EVENTS: u64 = 10_000;
         (status = 404, body = Problem, content_type = "application/problem+json", description = "there is no such job or operator"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "it is over, or another swap is not"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "the module does not fit; nothing was touched"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "the job is between two attempts; ask again"),
     )
 )]
 pub(super) async fn swap(

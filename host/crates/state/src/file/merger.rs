@@ -69,7 +69,7 @@ impl Merger {
     /// Eight neighbours of like size, the newest there are. An entry is then written again each time that its file grows by
     /// eight: `log8` of how much came since, not once for each checkpoint. If the list becomes too long all the same, the
     /// neighbours among which the largest has the least share: it is what is written again in vain.
-    pub(crate) fn choose_for_length(&self, files: &[StateFile]) -> Option<Range<usize>> {
+    fn choose_for_length(files: &[StateFile]) -> Option<Range<usize>> {
         let like_size = |window: &Window| window.largest <= window.smallest * LIKE_SIZE;
         let like = windows(files, WIDTH).filter(like_size).last();
         let even = |window: &Window| (window.total * 64 / window.largest, Reverse(window.total));
@@ -80,10 +80,10 @@ impl Merger {
 
 impl StateMerger for Merger {
     /// The whole list if it is too heavy: at least two thirds of it are newer than its oldest file then, so on average an entry
-    /// is written again once or twice for that. But not while it is too long: a merge of all may take long, or find no room.
+    /// is written again once or twice for that. But not while it is too long: where a merge of all finds no room, one of some may.
     fn choose(&self, files: &[StateFile]) -> Option<Range<usize>> {
         let as_one = is_amplified(files) && !is_too_long(files);
-        if as_one { Some(0..files.len()) } else { self.choose_for_length(files) }
+        if as_one { Some(0..files.len()) } else { Self::choose_for_length(files) }
     }
 
     fn merge(
@@ -151,6 +151,23 @@ mod tests {
             longest = longest.max(list.len());
         }
         Life { longest, amplified, rewritten: rewritten as f64 / came as f64 }
+    }
+
+    #[test]
+    fn a_heavy_list_becomes_one_file_and_one_that_is_too_long_becomes_shorter_first() {
+        let heavy = |files: usize| vec![file(1 << 20); files];
+        assert_eq!(Merger.choose(&heavy(3)), None);
+        for files in [4, 5, LONGEST_LIST] {
+            assert_eq!(Merger.choose(&heavy(files)), Some(0..files), "{files} files");
+        }
+        for files in [LONGEST_LIST + 1, 40, 1000] {
+            let mut list = heavy(files);
+            while list.len() > LONGEST_LIST {
+                let range = Merger.choose(&list).expect("it is too long");
+                assert!(range.len() <= WIDTH, "{files} files: {range:?}");
+                list.splice(range, [file(1 << 20)]);
+            }
+        }
     }
 
     #[test]

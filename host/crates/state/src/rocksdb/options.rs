@@ -40,7 +40,7 @@ pub(super) fn database(cache_bytes: usize, expired: Expired) -> Options {
     // same; at least without the times of the files.
     options.set_use_fsync(false);
     options.set_wal_size_limit_mb(0);
-    // One thread flushes and compacts, at idle priority: the task must not feel it.
+    // One thread flushes and compacts, at the lowest priority: the task must not feel it.
     options.set_max_background_jobs(2);
     if let Ok(mut env) = Env::new() {
         env.lower_thread_pool_cpu_priority();

@@ -11,7 +11,8 @@ type Where = (u32, u16, Vec<u8>, Option<Vec<u8>>);
 
 /// Keys that agree in more bytes than a rank has, and such that differ in zeros behind them.
 fn keys() -> impl Strategy<Value = Vec<u8>> {
-    let begin = prop::sample::select(vec![0, 1, Rank::KEY_BYTES - 1, Rank::KEY_BYTES, Rank::KEY_BYTES + 1, 40]);
+    let begin =
+        prop::sample::select(vec![0, 1, 9, 10, 11, Rank::KEY_BYTES - 1, Rank::KEY_BYTES, Rank::KEY_BYTES + 1, 40]);
     let end = prop::collection::vec(prop::sample::select(vec![0_u8, 1, u8::MAX]), 0..3);
     (begin, end).prop_map(|(begin, end)| [vec![b'k'; begin], end].concat())
 }
