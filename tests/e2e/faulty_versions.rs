@@ -96,7 +96,7 @@ fn from_the_command_line_too_a_state_goes_only_if_it_is_named() {
     assert!(told.contains("swap SUCCEEDED: done"), "{told}");
     assert_eq!(module(&host), "list-map@1");
     let gone = host.cli(&["state", "get", "job", "it", "counts", "--key", "k1"]);
-    assert!(text(&gone.stderr).contains("`it` has no state `counts`"), "{gone:?}");
+    assert!(text(&gone.stderr).contains("there is no state `counts`"), "{gone:?}");
 }
 
 #[test]
